@@ -1,0 +1,6 @@
+"""The OpenBiomedVid Book's toolkit: from educational biomedical videos to a fine-tuned vision-language model and its scores.
+
+Nothing happens at import: every module loads its heavy libraries itself, so that `import obvlib` stays instant.
+"""
+
+__version__ = "0.1.0"
