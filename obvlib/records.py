@@ -56,7 +56,9 @@ class QAPair:
 
     def __post_init__(self) -> None:
         if not self.question.strip() or not self.answer.strip():
-            raise RecordError(f"question {self.question!r} with answer {self.answer!r}: both need text; drop the pair or fill it in")
+            raise RecordError(
+                f"question {self.question!r} with answer {self.answer!r}: both need text; drop the pair or fill it in"
+            )
         if self.options is not None and self.answer not in self.options:
             raise RecordError(
                 f"answer {self.answer!r} is not one of the option letters {sorted(self.options)}: give the letter, not its text"
@@ -100,7 +102,9 @@ class Clip:
     def __post_init__(self) -> None:
         check_id(self.video_id)
         if not 0 <= self.start_s < self.end_s < float("inf"):
-            raise RecordError(f"timestamp [{self.start_s}, {self.end_s}] of video_id {self.video_id!r}: needs 0 <= start < end, in seconds")
+            raise RecordError(
+                f"timestamp [{self.start_s}, {self.end_s}] of video_id {self.video_id!r}: needs 0 <= start < end, in seconds"
+            )
         check_id(self.video or f"{self.clip_id}.mp4", "video")
 
     @property
@@ -136,9 +140,13 @@ class Example:
 
     def __post_init__(self) -> None:
         if self.media_kind not in ("video", "image", "text"):
-            raise RecordError(f"media_kind {self.media_kind!r} of example {self.example_id!r}: use 'video', 'image' or 'text'")
+            raise RecordError(
+                f"media_kind {self.media_kind!r} of example {self.example_id!r}: use 'video', 'image' or 'text'"
+            )
         if bool(self.media) == (self.media_kind == "text"):
-            raise RecordError(f"example {self.example_id!r} is of kind {self.media_kind!r} but has {len(self.media)} media files")
+            raise RecordError(
+                f"example {self.example_id!r} is of kind {self.media_kind!r} but has {len(self.media)} media files"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +181,13 @@ def to_json(record: Any) -> dict[str, Any]:
     for f in dataclasses.fields(record):
         value = getattr(record, f.name)
         if value != f.default:
-            row[f.name] = [to_json(v) for v in value] if _is_records(value) else list(value) if isinstance(value, tuple) else value
+            row[f.name] = (
+                [to_json(v) for v in value]
+                if _is_records(value)
+                else list(value)
+                if isinstance(value, tuple)
+                else value
+            )
     return row
 
 
