@@ -72,7 +72,10 @@ def _build(num_ranks: int) -> PreTrainedTokenizerFast:
 
     ranks = _read_ranks(num_ranks)
     spelling = _byte_spelling()
-    spell = lambda token: "".join(map(spelling.__getitem__, token))
+
+    def spell(token: bytes) -> str:
+        return "".join(map(spelling.__getitem__, token))
+
     merges = [tuple(map(spell, _last_merge(token, rank, ranks))) for token, rank in ranks.items() if len(token) > 1]
     core = Tokenizer(models.BPE({spell(token): rank for token, rank in ranks.items()}, merges))
     words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
