@@ -4,3 +4,7 @@ Nothing happens at import: every module loads its heavy libraries itself, so tha
 """
 
 __version__ = "0.1.0"
+
+from obvlib.settings import data_root, manifests_dir, profile, project_root
+
+__all__ = ["data_root", "manifests_dir", "profile", "project_root"]
