@@ -1,0 +1,220 @@
+"""Executes the book's notebooks with visible progress, then renders the book with warnings as errors.
+
+Executed notebooks go into the cache that the renderer reads. The cache and the data that a run makes live under a directory named by a
+hash of everything the outputs depend on besides the notebook itself (package, manifests, lock, profile): a changed module never leaves
+an old output on a page, and an unchanged one is never executed twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+HEARTBEAT_S = 15.0
+CELL_TIMEOUT_S = 900
+INPUTS = ("obvlib", "data_manifests", "requirements.lock")
+
+
+def fingerprint(root: Path, profile: str) -> str:
+    """Hash of the file names and contents that notebook outputs depend on, and of the profile."""
+    digest = hashlib.sha256(profile.encode())
+    for name in INPUTS:
+        base = root / name
+        files = sorted(p for p in base.rglob("*") if p.is_file()) if base.is_dir() else [base]
+        for path in files:
+            if path.exists() and "__pycache__" not in path.parts:
+                digest.update(str(path.relative_to(root)).encode() + b"\0")
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def toc_notebooks(root: Path) -> list[Path]:
+    """The notebooks of the table of contents, in reading order."""
+    toc = yaml.safe_load((root / "book/_toc.yml").read_text())
+    files = [chapter["file"] for part in toc.get("parts", []) for chapter in part["chapters"]]
+    return [root / f"{name}.md" for name in files if name.startswith("notebooks/")]
+
+
+def read_notebook(path: Path):
+    """The notebook as the renderer reads it, so that both look under the same key in the cache."""
+    from myst_nb.core.read import read_myst_markdown_notebook
+
+    return read_myst_markdown_notebook(path.read_text(), add_source_map=True, path=path)
+
+
+class Progress:
+    """Prints one line per notebook, and while a cell runs one line every HEARTBEAT_S seconds with its last words."""
+
+    def __init__(self, label: str, num_cells: int):
+        self.label, self.num_cells = label, num_cells
+        self.start_s = time.monotonic()
+        self.cell, self.cell_number = None, 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Progress:
+        self.say(f"{self.num_cells} code cells")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def say(self, words: str) -> None:
+        print(f"{self.label}  {time.monotonic() - self.start_s:5.0f} s  {words}", flush=True)
+
+    def on_cell(self, cell, cell_index) -> None:
+        if cell.cell_type == "code":
+            self.cell, self.cell_number = cell, self.cell_number + 1
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_S):
+            self.say(f"cell {self.cell_number}/{self.num_cells}  {last_words(self.cell)}")
+
+
+def last_words(cell, width: int = 90) -> str:
+    """The last non-empty line that a running cell has printed, or its first line of code."""
+    if cell is None:
+        return "starting the kernel"
+    printed = "".join(output.get("text", "") for output in cell.get("outputs", []))
+    lines = [line.split("\r")[-1].strip() for line in printed.rstrip("\r\n ").split("\n")]
+    said = next((line for line in reversed(lines) if line), "")
+    return (said or cell.source.strip().split("\n")[0])[:width]
+
+
+def execute(path: Path, cache, label: str) -> float:
+    """Executes one notebook into the cache unless it is there; returns its seconds. A failing cell ends the build."""
+    from jupyter_cache.base import CacheBundleIn
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
+
+    notebook = read_notebook(path)
+    num_cells = sum(cell.cell_type == "code" for cell in notebook.cells)
+    try:
+        record = cache.match_cache_notebook(notebook)
+        seconds = record.data.get("execution_seconds", 0.0)
+        print(f"{label}  cached (took {seconds:.0f} s)", flush=True)
+        return 0.0
+    except KeyError:
+        pass
+    with Progress(label, num_cells) as progress:
+        client = NotebookClient(
+            notebook,
+            timeout=CELL_TIMEOUT_S,
+            record_timing=False,  # times in the cells' metadata would change the cache's key
+            resources={"metadata": {"path": str(path.parent)}},
+            extra_arguments=["--log-level=40"],
+            on_cell_execute=progress.on_cell,
+        )
+        try:
+            client.execute()
+        except (CellExecutionError, CellTimeoutError) as error:
+            sys.exit(f"\n{error}\n{label}  FAILED in code cell {progress.cell_number} of {path.name}")
+        seconds = time.monotonic() - progress.start_s
+        progress.say("done")
+    bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    cache.match_cache_notebook(read_notebook(path))  # KeyError here would mean that the renderer executes it again
+    return seconds
+
+
+def provenance(root: Path, profile: str, data_hash: str) -> dict:
+    """What the footer of every executed page says about the run."""
+
+    def git(*args: str) -> str:
+        done = subprocess.run(["git", *args], cwd=root, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    changed = " with local changes" if git("status", "--porcelain", "--untracked-files=no") else ""
+    versions = {name: version for name in ("torch", "transformers") if (version := installed(name))}
+    return {
+        "profile": profile,
+        "commit": (git("rev-parse", "--short=10", "HEAD") or "unknown") + changed,
+        "built": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "python": platform.python_version(),
+        "versions": versions,
+        "inputs": data_hash,
+    }
+
+
+def installed(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def render(root: Path) -> int:
+    """Renders every page with warnings as errors, showing pages and warnings; returns the exit status."""
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(root), "--path-output", str(root)]
+    command += ["--config", str(root / "book/_config.yml"), "--toc", str(root / "book/_toc.yml"), "-W", "--keep-going"]
+    environment = os.environ | {"NO_COLOR": "1"}
+    process = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith(("reading sources", "writing output... [", "build ", "Executing")) or "WARNING" in line:
+            print(f"  {line.rstrip()}", flush=True)
+    return process.wait()
+
+
+def prepare_environment(run: Path, profile: str) -> None:
+    """Environment of the kernels and of the renderer: this run's data and cache; no hub in the mini profile."""
+    os.environ.setdefault("OBV_DATA", str(run / "data"))
+    os.environ.update(
+        OBV_PROFILE=profile, OBV_BOOK_RUN=str(run), TOKENIZERS_PARALLELISM="false", PYDEVD_DISABLE_FILE_VALIDATION="1"
+    )
+    if profile == "mini":
+        os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+    Path(os.environ["OBV_DATA"]).mkdir(parents=True, exist_ok=True)
+
+
+def remove_old_runs(run: Path, keep: int = 3) -> None:
+    """Keeps this run's directory and the newest others, `keep` in all."""
+    others = sorted((p for p in run.parent.iterdir() if p != run), key=lambda p: p.stat().st_mtime, reverse=True)
+    for path in others[keep - 1 :]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--no-render", action="store_true", help="execute only")
+    parser.add_argument("--only", metavar="NAME", help="execute only the notebooks whose name contains NAME")
+    args = parser.parse_args()
+    from jupyter_cache import get_cache
+
+    start_s, profile = time.monotonic(), os.environ.get("OBV_PROFILE", "mini")
+    inputs = fingerprint(ROOT, profile)
+    run = ROOT / "_build/runs" / inputs
+    prepare_environment(run, profile)
+    cache = get_cache(str(run / "cache"))
+    notebooks = [path for path in toc_notebooks(ROOT) if not args.only or args.only in path.name]
+    print(f"Executing {len(notebooks)} notebooks, profile {profile}, inputs {inputs}", flush=True)
+    for number, path in enumerate(notebooks, 1):
+        execute(path, cache, f"[{number}/{len(notebooks)}] {path.stem:<24}")
+    (run / "provenance.json").write_text(json.dumps(provenance(ROOT, profile, inputs), indent=1))
+    remove_old_runs(run)
+    if args.no_render:
+        return
+    print(f"Rendering after {time.monotonic() - start_s:.0f} s", flush=True)
+    if status := render(ROOT):
+        sys.exit(f"Rendering failed with status {status}; the warnings above name page and line")
+    index = ROOT / "_build/html/index.html"
+    print(f"Book ready after {time.monotonic() - start_s:.0f} s\n{index}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

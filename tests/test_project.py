@@ -1,0 +1,182 @@
+"""The project's own promises: files that must agree, notebooks in pairs, imports in one direction, an instant `import obvlib`."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "book"))
+import build  # noqa: E402
+import install  # noqa: E402
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.md"))
+MODULES = sorted((ROOT / "obvlib").rglob("*.py"))
+
+# A module imports only from those before it. Pure ones (numbers and strings, no libraries) may be imported by all.
+PURE = "records settings frame_policy positions packing scoring".split()
+ORDER = (
+    PURE
+    + """hub manifests ledger engine media slicing mini tokenizer chat inputs attention models generate build planner train
+    benchmarks evaluate judge report plots widgets doctor cli""".split()
+)
+# Everything else reads and writes video through PyAV, whose wheels carry ffmpeg's libraries.
+MAY_CALL_FFMPEG = {"doctor", "download"}
+HEAVY = {"torch", "transformers", "av", "ray", "datasets", "numpy", "PIL", "matplotlib", "ipywidgets", "pandas"}
+
+
+def locked() -> dict[str, Version]:
+    pins = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    return {name.lower(): Version(version) for name, version in pins}
+
+
+def requirements(extras: str) -> list[Requirement]:
+    wanted = PYPROJECT["project"]["dependencies"] + [line for name in extras.split(",") for line in EXTRAS[name]]
+    return [Requirement(line) for line in wanted]
+
+
+def conda_packages() -> tuple[dict[str, str], list[str]]:
+    """environment.yml's conda packages with their versions, and the lines that it hands to pip."""
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    names = [entry.partition("=") for entry in listed if isinstance(entry, str)]
+    pip = next(entry["pip"] for entry in listed if isinstance(entry, dict))
+    return {name: version for name, _, version in names}, pip
+
+
+def test_lock_satisfies_every_requirement():
+    pins = locked()
+    for requirement in requirements(install.EXTRAS):
+        version = pins.get(requirement.name.lower())
+        assert version is not None, f"{requirement} is missing from requirements.lock: make lock"
+        assert version in requirement.specifier, f"{requirement} but locked {version}: make lock"
+
+
+def test_lock_names_no_index_and_hashes_every_package():
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text and "--index-url" not in text and "--find-links" not in text
+    entries = re.split(
+        r"\n(?=[\w])", "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    )
+    assert all("--hash=sha256:" in entry for entry in entries if "==" in entry)
+
+
+def test_lock_holds_the_versions_that_are_pinned_on_purpose():
+    import lock
+
+    for pin in lock.PINS:
+        name, _, version = pin.partition("==")
+        assert locked()[name] == Version(version)
+
+
+def test_environment_holds_python_pip_ffmpeg_and_the_project_only():
+    packages, pip = conda_packages()
+    assert set(packages) == {"python", "pip", "ffmpeg"}
+    assert packages["python"] in Requirement("python" + PYPROJECT["project"]["requires-python"]).specifier
+    (line,) = pip
+    extras = re.fullmatch(r"-e \.\[([\w,]+)\]", line).group(1).split(",")
+    assert set(install.EXTRAS.split(",")) <= set(extras) <= set(EXTRAS)
+
+
+def test_one_version_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    found = re.search(r'__version__ = "(.+)"', (ROOT / "obvlib/__init__.py").read_text()).group(1)
+    assert PYPROJECT["project"]["version"] == citation["version"] == found
+
+
+def test_the_book_needs_no_ffmpeg_program():
+    """The program's name as a string is the sign of calling it; PyAV needs no such string."""
+    for path in MODULES:
+        if path.relative_to(ROOT / "obvlib").parts[0].removesuffix(".py") not in MAY_CALL_FFMPEG:
+            strings = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+            assert "ffmpeg" not in strings, f"{path} calls the ffmpeg program: go through PyAV"
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Names of obvlib's own top-level modules that a file imports, at its top or inside functions."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "obvlib":
+            parts = node.module.split(".")[1:]
+            names |= {parts[0]} if parts else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("obvlib.")}
+    return names & set(module_names())
+
+
+def module_names() -> list[str]:
+    paths = [path.relative_to(ROOT / "obvlib") for path in MODULES]
+    return sorted({path.parts[0].removesuffix(".py") for path in paths} - {"__init__"})
+
+
+def test_every_module_has_a_place_in_the_order():
+    assert set(module_names()) <= set(ORDER), "add the new module to ORDER, after all that it imports"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT / "obvlib")))
+def test_imports_go_one_way(path):
+    name = path.relative_to(ROOT / "obvlib").parts[0].removesuffix(".py")
+    if name == "__init__":
+        return  # re-exports lazily
+    allowed = set(PURE) if name in PURE else set(ORDER[: ORDER.index(name)])
+    assert imported_modules(path) <= allowed | {name}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT / "obvlib")))
+def test_modules_are_documented_and_short(path):
+    text = path.read_text()
+    assert ast.get_docstring(ast.parse(text)), f"{path} lacks a docstring"
+    assert len(text.splitlines()) <= 300
+
+
+def test_import_is_instant_and_light():
+    code = "import time, sys; t = time.perf_counter(); import obvlib; print(time.perf_counter() - t, *sys.modules)"
+    seconds, *modules = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).split()
+    assert float(seconds) < 0.5
+    assert not HEAVY & set(modules)
+
+
+def test_toc_lists_every_notebook_and_only_those():
+    assert sorted(build.toc_notebooks(ROOT)) == NOTEBOOKS
+
+
+def test_book_pages_of_the_toc_exist():
+    toc = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
+    names = [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    assert [name for name in names if not (ROOT / f"{name}.md").is_file()] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_paired_and_hold_no_outputs(path):
+    import jupytext
+    from jupytext.compare import compare_notebooks
+
+    derived = path.with_suffix(".ipynb")
+    assert derived.is_file(), f"{derived.name} is missing: make sync"
+    source, notebook = jupytext.read(path), jupytext.read(derived)
+    assert [cell for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")] == []
+    compare_notebooks(notebook, source, fmt="md:myst", raise_on_first_difference=True)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_take_parameters_in_short_cells(path):
+    import jupytext
+
+    cells = [cell for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+    assert sum("parameters" in cell.metadata.get("tags", []) for cell in cells) == 1
+    longest = max(cells, key=lambda cell: len(cell.source.splitlines()))
+    assert len(longest.source.splitlines()) <= 16, longest.source
+
+
+def test_derived_notebooks_have_a_source():
+    assert [path.name for path in (ROOT / "notebooks").glob("*.ipynb") if not path.with_suffix(".md").is_file()] == []
