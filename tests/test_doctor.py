@@ -1,0 +1,141 @@
+"""`obv doctor`: each line's verdict and remedy, the verdict on a profile, and that it is quick."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from obvlib import doctor
+from obvlib.cli import app
+from obvlib.doctor import Finding, Report
+
+FINE = Finding(part="Python", ok=True, found="3.11")
+NO_GPU = Finding(part="GPU", ok=False, found="no driver", remedy="get one", needed_by=("gpu", "full"))
+NO_RAY = Finding(part="ray", ok=False, found="not installed", remedy="pip install ray")
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine that can run mini alone, whatever the tests run on."""
+    reasons = {"mini": (), "gpu": ("GPU",), "full": ("GPU",)}
+    monkeypatch.setattr(doctor, "examine", lambda: Report(findings=(FINE, NO_GPU, NO_RAY), reasons=reasons))
+    monkeypatch.delenv("OBV_PROFILE", raising=False)
+
+
+def run(*args: str):
+    return CliRunner().invoke(app, ["doctor", *args])
+
+
+def test_exit_status_follows_the_chosen_profile(machine, monkeypatch):
+    assert run().exit_code == 0
+    assert run("--profile", "gpu").exit_code == 1
+    monkeypatch.setenv("OBV_PROFILE", "full")
+    assert run().exit_code == 1
+
+
+def test_unknown_profile_is_a_usage_error(machine):
+    result = run("--profile", "tpu")
+    assert result.exit_code == 2
+    assert "mini, gpu, full" in result.output
+
+
+def test_text_says_what_to_do_and_marks_only_what_the_profile_needs(machine):
+    lines = run().output.splitlines()
+    assert lines[0].split() == ["ok", "Python", "3.11"]
+    assert lines[1].split() == ["-", "GPU", "no", "driver"]
+    assert lines[2].strip() == "[gpu, full] get one"
+    assert lines[4].strip() == "[optional] pip install ray"
+    assert lines[-3:] == [
+        "> profile mini  can run",
+        "  profile gpu   cannot run, because of: GPU",
+        "  profile full  cannot run, because of: GPU",
+    ]
+    assert run("--profile", "gpu").output.splitlines()[1].startswith("MISSING")
+
+
+def test_json_holds_the_same(machine):
+    report = json.loads(run("--json").output)
+    assert report["profile"] == "mini"
+    assert report["profiles"]["gpu"] == {"can_run": False, "missing": ["GPU"]}
+    assert report["findings"][1] == {
+        "part": "GPU",
+        "ok": False,
+        "found": "no driver",
+        "remedy": "get one",
+        "needed_by": ["gpu", "full"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("memory_gib", "major", "num_gpus", "needed_by"),
+    [(80, 9, 1, ("full",)), (80, 9, 8, ()), (12, 8, 1, ("gpu", "full")), (80, 7, 4, ("gpu", "full"))],
+)
+def test_gpu_needs_bf16_memory_and_company(memory_gib, major, num_gpus, needed_by):
+    finding = doctor.describe_gpu("H100", memory_gib, major, num_gpus)
+    assert finding.needed_by == needed_by
+    assert finding.ok is (needed_by == ())
+    assert ("no bf16" in finding.found) is (major < 8)
+
+
+@pytest.mark.parametrize(("gib", "short"), [(5, ("mini", "gpu")), (6, ("gpu",)), (16, ())])
+def test_too_little_room_names_the_profiles(gib, short):
+    finding = doctor.sized("memory", gib, {"mini": 6, "gpu": 16}, "add some")
+    assert (finding.ok, finding.needed_by) == (not short, short)
+    assert all(name in finding.remedy for name in short)
+
+
+def test_missing_package_group_names_what_lacks():
+    finding = doctor.package_group("parts", ("numpy", "no-such-thing"), "mini", ("mini",))
+    assert not finding.ok
+    assert finding.found == "lacks no-such-thing"
+    assert finding.remedy == "pip install -e .[mini]"
+
+
+def test_offline_hub_says_so_at_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert doctor.hub().found == "HF_HUB_OFFLINE is set"
+    (tmp_path / "hub/models--Qwen--Qwen2-VL-2B-Instruct/snapshots/abc").mkdir(parents=True)
+    assert doctor.hub().ok
+
+
+def test_silent_address_is_given_up_in_time():
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, never answers
+        start_s = time.monotonic()
+        assert not doctor.answers(f"http://127.0.0.1:{server.getsockname()[1]}", timeout_s=0.3)
+        assert time.monotonic() - start_s < 1.5
+    assert not doctor.answers("no address at all")
+
+
+def test_unusable_data_root_is_a_finding_and_no_crash(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("OBV_DATA", str(tmp_path / "file"))
+    finding = doctor.disk()
+    assert not finding.ok and "file" in finding.found
+    monkeypatch.setenv("OBV_DATA", str(tmp_path / "not/yet/there"))
+    assert "GiB free" in doctor.disk().found
+
+
+def test_missing_ffmpeg_program_blocks_no_profile(monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    program = next(finding for finding in doctor.video() if finding.part == "ffmpeg program")
+    assert not program.ok and program.needed_by == ()
+    assert "obv download" in program.remedy
+
+
+def test_pyav_brings_the_codecs_that_the_book_needs():
+    pyav = next(finding for finding in doctor.video() if finding.part == "PyAV")
+    assert pyav.ok, pyav.found
+
+
+def test_whole_examination_is_quick(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    start_s = time.monotonic()
+    report = doctor.examine()
+    assert time.monotonic() - start_s < 5
+    assert set(report.reasons) == {"mini", "gpu", "full"}
