@@ -55,10 +55,12 @@ def offer_notebook(app, pagename, templatename, context, doctree) -> None:
 
 
 def finish_page(app, pagename, templatename, context, doctree) -> None:
-    """Runs last: drops thebe's scripts, which name a host, and adds the provenance line to executed pages."""
+    """Runs last: drops thebe's scripts, which name a host; adds the provenance line; mends a role that readers aloud trip over."""
     context["script_files"] = [script for script in context.get("script_files", []) if not is_thebe(script)]
     if "body" in context:
-        context["body"] += provenance_line(app, pagename)
+        body = context["body"].replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+        body = body.replace(' role="doc-biblioentry">', ">")
+        context["body"] = body + provenance_line(app, pagename)
 
 
 def is_thebe(script) -> bool:
