@@ -1,0 +1,86 @@
+"""Clips rendered in memory: as many as a tiny model needs, none of which is in a file.
+
+Every clip has a random stream of its own, keyed by split and number. So training and held-out clips never share one, and clip 7 is the
+same clip whether ten or a thousand are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from obvlib.mini.questions import EF_CLASSES, caption, questions
+from obvlib.mini.render import Scene, Truth, draw_scene, render
+from obvlib.records import QAPair
+
+DURATION_RANGE_S = (4.5, 9.0)  # as long as the imaging segments of the lecture videos
+# One round of clips, dealt in a random order, again and again: every finding comes up equally often within its kind.
+_DECK = (
+    *(("echo", ef_class, "") for ef_class in EF_CLASSES * 2),
+    *(("ct", finding, region) for finding in ("yes", "no") for region in ("chest", "head")),
+    *(("microscopy", finding, "") for finding in ("yes", "no") * 2),
+    *(("endoscopy", finding, "") for finding in ("yes", "no") * 2),
+)
+_SPLIT_KEYS = {"train": 1, "heldout": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniClip:
+    """A clip in memory: `frames` (T, H, W, 3) uint8 at `times_s` (T,) from its start, what is said and asked about it, and the truth."""
+
+    name: str
+    frames: np.ndarray
+    times_s: np.ndarray
+    duration_s: float
+    caption: str
+    qa_pairs: tuple[QAPair, ...]
+    truth: Truth
+
+
+def training_clips(num: int, seed: int, *, num_frames: int = 8, size: int = 56) -> Iterator[MiniClip]:
+    """Render `num` clips to train on, each of `num_frames` frames of `size` x `size` px spread evenly over the clip."""
+    return _clips("train", num, seed, num_frames, size)
+
+
+def heldout_clips(num: int, seed: int, *, num_frames: int = 8, size: int = 56) -> Iterator[MiniClip]:
+    """Render `num` clips that no call of `training_clips` ever gives, whatever the seeds."""
+    return _clips("heldout", num, seed, num_frames, size)
+
+
+def spread_times(duration_s: float, num_frames: int) -> np.ndarray:
+    """The middles of `num_frames` equal parts of a clip, in seconds."""
+    return (np.arange(num_frames) + 0.5) * (duration_s / num_frames)
+
+
+def clip_scene(split: str, seed: int, index: int, num_frames: int = 8) -> tuple[Scene, np.random.Generator]:
+    """The scene of clip `index` of a split, and the stream that its caption and questions continue from."""
+    if split not in _SPLIT_KEYS:
+        raise ValueError(f"split {split!r} has no clips: use one of {sorted(_SPLIT_KEYS)}")
+    round_number, place = divmod(index, len(_DECK))
+    order = _stream(split, seed, 0, round_number).permutation(len(_DECK))
+    kind, finding, region = _DECK[order[place]]
+    rng = _stream(split, seed, 1, index)
+    duration_s = float(rng.uniform(*DURATION_RANGE_S))
+    times_s = spread_times(duration_s, num_frames)
+    return draw_scene(rng, kind, finding, duration_s=duration_s, policy_times_s=times_s, region=region), rng
+
+
+def _clips(split: str, num: int, seed: int, num_frames: int, size: int) -> Iterator[MiniClip]:
+    for index in range(num):
+        scene, rng = clip_scene(split, seed, index, num_frames)
+        times_s = spread_times(scene.duration_s, num_frames)
+        yield MiniClip(
+            name=f"{split}-{seed}-{index}",
+            frames=render(scene, times_s, size, size),
+            times_s=times_s,
+            duration_s=scene.duration_s,
+            caption=caption(scene.truth, rng),
+            qa_pairs=questions(scene.truth, rng),
+            truth=scene.truth,
+        )
+
+
+def _stream(split: str, seed: int, *key: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_SPLIT_KEYS[split], *key)))
