@@ -7,21 +7,17 @@ One id leads from a source video to a verdict: `video_id` (the source) → `clip
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from obvlib.jsonl import RecordError, read_rows, write_rows
+
 _SAFE_ID = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]{0,199}")
-
-
-class RecordError(ValueError):
-    """A row that cannot be used: the message names the file, the row, the field, its value and the remedy."""
 
 
 def check_id(value: str, field_name: str = "video_id") -> str:
@@ -41,6 +37,12 @@ class Word:
     start_s: float
     end_s: float
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_s <= self.end_s < float("inf"):
+            raise RecordError(
+                f"word {self.text!r} from {self.start_s} to {self.end_s}: needs 0 <= start <= end, in seconds"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class QAPair:
@@ -59,15 +61,12 @@ class QAPair:
             raise RecordError(
                 f"question {self.question!r} with answer {self.answer!r}: both need text; drop the pair or fill it in"
             )
-        if self.options is not None and self.answer not in self.options:
-            raise RecordError(
-                f"answer {self.answer!r} is not one of the option letters {sorted(self.options)}: give the letter, not its text"
-            )
+        _check_options(self.options, self.answer)
 
     @property
     def answer_text(self) -> str:
         """The answer in words, also where `answer` is a letter."""
-        return self.options[self.answer] if self.options else self.answer
+        return self.options[self.answer] if self.options is not None else self.answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +104,10 @@ class Clip:
             raise RecordError(
                 f"timestamp [{self.start_s}, {self.end_s}] of video_id {self.video_id!r}: needs 0 <= start < end, in seconds"
             )
+        if round(self.start_s * 1000) == round(self.end_s * 1000):
+            raise RecordError(
+                f"timestamp [{self.start_s}, {self.end_s}] of video_id {self.video_id!r}: shorter than a millisecond, which clip_id counts in"
+            )
         check_id(self.video or f"{self.clip_id}.mp4", "video")
 
     @property
@@ -139,6 +142,10 @@ class Example:
     media_kind: str = "video"
 
     def __post_init__(self) -> None:
+        for name in ("example_id", "benchmark", "video_id", "question", "answer"):
+            if not getattr(self, name).strip():
+                raise RecordError(f"{name} {getattr(self, name)!r} of example {self.example_id!r} is blank: fill it in")
+        _check_options(self.options, self.answer)
         if self.media_kind not in ("video", "image", "text"):
             raise RecordError(
                 f"media_kind {self.media_kind!r} of example {self.example_id!r}: use 'video', 'image' or 'text'"
@@ -147,6 +154,11 @@ class Example:
             raise RecordError(
                 f"example {self.example_id!r} is of kind {self.media_kind!r} but has {len(self.media)} media files"
             )
+
+    @property
+    def answer_text(self) -> str:
+        """The answer in words, also where `answer` is a letter."""
+        return self.options[self.answer] if self.options is not None else self.answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +171,15 @@ class Prediction:
     reason: str = ""
     num_prompt_tokens: int = 0
     num_new_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if self.status not in ("ok", "failed"):
+            raise RecordError(f"status {self.status!r} of prediction {self.example_id!r}: use 'ok' or 'failed'")
+        if (self.status == "failed") != bool(self.reason) or (self.status == "failed" and self.response):
+            raise RecordError(
+                f"prediction {self.example_id!r} has status {self.status!r}, reason {self.reason!r}, response {self.response!r}: "
+                "a failed one has a reason and no response, an ok one no reason"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,32 +234,21 @@ def read_jsonl(path: str | os.PathLike, cls: type) -> list[Any]:
     return [from_json(cls, row, where) for where, row in read_rows(path)]
 
 
-def read_rows(path: str | os.PathLike) -> Iterator[tuple[str, Any]]:
-    """Yield ("file, line N", parsed JSON) for each line that is not blank."""
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                where = f"{os.fspath(path)}, line {number}"
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise RecordError(f"{where}: not JSON ({error}); each line must hold one JSON object") from None
-                yield where, row
-
-
 def write_jsonl(path: str | os.PathLike, records: Iterable[Any]) -> int:
-    """Write records one a line, whole or not at all (temporary name, then rename); return how many."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    num_rows = 0
-    with open(partial, "w", encoding="utf-8") as out:
-        for record in records:
-            row = record if isinstance(record, dict) else to_json(record)
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
-            num_rows += 1
-    os.replace(partial, path)
-    return num_rows
+    """Write records (or plain rows) one a line, whole or not at all; return how many."""
+    return write_rows(path, (record if isinstance(record, dict) else to_json(record) for record in records))
+
+
+def _check_options(options: dict[str, str] | None, answer: str) -> None:
+    if options is None:
+        return
+    letters = [letter for letter in options if len(letter) == 1 and letter.isalpha()]
+    if len(letters) < 2 or len(letters) < len(options) or not all(text.strip() for text in options.values()):
+        raise RecordError(f"options {options!r}: need at least two, each a single letter with its text")
+    if answer not in options:
+        raise RecordError(
+            f"answer {answer!r} is not one of the option letters {sorted(options)}: give the letter, not its text"
+        )
 
 
 def _is_records(value: Any) -> bool:
@@ -255,11 +265,14 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         if not isinstance(value, (list, tuple)):
             raise RecordError(f"{where}: expected a list, got {value!r}")
         return tuple(_convert(v, args[0], f"{where}[{i}]") for i, v in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise RecordError(f"{where}: expected an object, got {value!r}")
+        return {str(key): _convert(item, args[1], f"{where}[{key!r}]") for key, item in value.items()}
     if dataclasses.is_dataclass(hint):
         return from_json(hint, value, where)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
         return float(value)
-    expected = origin or hint
-    if not isinstance(value, expected) or (expected in (int, float) and isinstance(value, bool)):
-        raise RecordError(f"{where}: expected {getattr(expected, '__name__', expected)}, got {value!r}")
+    if not isinstance(value, hint) or (hint in (int, float) and isinstance(value, bool)):
+        raise RecordError(f"{where}: expected {hint.__name__}, got {value!r}")
     return value
