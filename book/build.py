@@ -15,17 +15,15 @@ import platform
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+import execute
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-HEARTBEAT_S = 15.0
-CELL_TIMEOUT_S = 900
 INPUTS = ("obvlib", "data_manifests", "requirements.lock")
 
 
@@ -47,90 +45,6 @@ def toc_notebooks(root: Path) -> list[Path]:
     toc = yaml.safe_load((root / "book/_toc.yml").read_text())
     files = [chapter["file"] for part in toc.get("parts", []) for chapter in part["chapters"]]
     return [root / f"{name}.md" for name in files if name.startswith("notebooks/")]
-
-
-def read_notebook(path: Path):
-    """The notebook as the renderer reads it, so that both look under the same key in the cache."""
-    from myst_nb.core.read import read_myst_markdown_notebook
-
-    return read_myst_markdown_notebook(path.read_text(), add_source_map=True, path=path)
-
-
-class Progress:
-    """Prints one line per notebook, and while a cell runs one line every HEARTBEAT_S seconds with its last words."""
-
-    def __init__(self, label: str, num_cells: int):
-        self.label, self.num_cells = label, num_cells
-        self.start_s = time.monotonic()
-        self.cell, self.cell_number = None, 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
-
-    def __enter__(self) -> Progress:
-        self.say(f"{self.num_cells} code cells")
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def say(self, words: str) -> None:
-        print(f"{self.label}  {time.monotonic() - self.start_s:5.0f} s  {words}", flush=True)
-
-    def on_cell(self, cell, cell_index) -> None:
-        if cell.cell_type == "code":
-            self.cell, self.cell_number = cell, self.cell_number + 1
-
-    def _beat(self) -> None:
-        while not self._stop.wait(HEARTBEAT_S):
-            self.say(f"cell {self.cell_number}/{self.num_cells}  {last_words(self.cell)}")
-
-
-def last_words(cell, width: int = 90) -> str:
-    """The last non-empty line that a running cell has printed, or its first line of code."""
-    if cell is None:
-        return "starting the kernel"
-    printed = "".join(output.get("text", "") for output in cell.get("outputs", []))
-    lines = [line.split("\r")[-1].strip() for line in printed.rstrip("\r\n ").split("\n")]
-    said = next((line for line in reversed(lines) if line), "")
-    return (said or cell.source.strip().split("\n")[0])[:width]
-
-
-def execute(path: Path, cache, label: str) -> float:
-    """Executes one notebook into the cache unless it is there; returns its seconds. A failing cell ends the build."""
-    from jupyter_cache.base import CacheBundleIn
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError
-
-    notebook = read_notebook(path)
-    num_cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-    try:
-        record = cache.match_cache_notebook(notebook)
-        seconds = record.data.get("execution_seconds", 0.0)
-        print(f"{label}  cached (took {seconds:.0f} s)", flush=True)
-        return 0.0
-    except KeyError:
-        pass
-    with Progress(label, num_cells) as progress:
-        client = NotebookClient(
-            notebook,
-            timeout=CELL_TIMEOUT_S,
-            record_timing=False,  # times in the cells' metadata would change the cache's key
-            resources={"metadata": {"path": str(path.parent)}},
-            extra_arguments=["--log-level=40"],
-            on_cell_execute=progress.on_cell,
-        )
-        try:
-            client.execute()
-        except (CellExecutionError, CellTimeoutError) as error:
-            sys.exit(f"\n{error}\n{label}  FAILED in code cell {progress.cell_number} of {path.name}")
-        seconds = time.monotonic() - progress.start_s
-        progress.say("done")
-    bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
-    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-    cache.match_cache_notebook(read_notebook(path))  # KeyError here would mean that the renderer executes it again
-    return seconds
 
 
 def provenance(root: Path, profile: str, data_hash: str) -> dict:
@@ -172,8 +86,9 @@ def render(root: Path) -> int:
 
 
 def prepare_environment(run: Path, profile: str) -> None:
-    """Environment of the kernels and of the renderer: this run's data and cache; no hub in the mini profile."""
-    os.environ.setdefault("OBV_DATA", str(run / "data"))
+    """Environment of the kernels and of the renderer: this run's cache and, in the mini profile, its own data and no hub."""
+    if profile == "mini" or not os.environ.get("OBV_DATA"):
+        os.environ["OBV_DATA"] = str(run / "data")
     os.environ.update(
         OBV_PROFILE=profile, OBV_BOOK_RUN=str(run), TOKENIZERS_PARALLELISM="false", PYDEVD_DISABLE_FILE_VALIDATION="1"
     )
@@ -203,8 +118,7 @@ def main() -> None:
     cache = get_cache(str(run / "cache"))
     notebooks = [path for path in toc_notebooks(ROOT) if not args.only or args.only in path.name]
     print(f"Executing {len(notebooks)} notebooks, profile {profile}, inputs {inputs}", flush=True)
-    for number, path in enumerate(notebooks, 1):
-        execute(path, cache, f"[{number}/{len(notebooks)}] {path.stem:<24}")
+    execute.execute_all(notebooks, cache)
     (run / "provenance.json").write_text(json.dumps(provenance(ROOT, profile, inputs), indent=1))
     remove_old_runs(run)
     if args.no_render:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book"))
 import build  # noqa: E402
+import execute  # noqa: E402
 
 FRONT = """\
 ---
@@ -56,30 +59,46 @@ def test_fingerprint_follows_the_profile_and_new_files_but_not_the_notebooks(tmp
 )
 def test_last_words_of_a_running_cell(printed, words):
     cell = SimpleNamespace(source="train(config)\nprint()", get=lambda *_: [{"text": printed}])
-    assert build.last_words(cell) == words
+    assert execute.last_words(cell) == words
 
 
-def run(tmp_path: Path, code: str) -> subprocess.CompletedProcess:
-    """Executes a one-cell notebook into a cache as the build does, in a process of its own."""
-    notebook = tmp_path / "page.md"
-    notebook.write_text(FRONT + f"```{{code-cell}} ipython3\n{textwrap.dedent(code)}\n```\n")
+def write(path: Path, *cells: str) -> Path:
+    path.write_text(FRONT + "".join(f"```{{code-cell}} ipython3\n{textwrap.dedent(code)}\n```\n\n" for code in cells))
+    return path
+
+
+def run(tmp_path: Path, *notebooks: Path) -> subprocess.CompletedProcess:
+    """Executes notebooks into a cache as the build does, in a process of its own."""
     script = f"""
         import sys; sys.path.insert(0, {str(ROOT / "book")!r})
-        import build; from pathlib import Path; from jupyter_cache import get_cache
-        build.execute(Path({str(notebook)!r}), get_cache({str(tmp_path / "cache")!r}), "[1/1] page")
+        import execute; from pathlib import Path; from jupyter_cache import get_cache
+        execute.execute_all([Path(name) for name in {list(map(str, notebooks))!r}], get_cache({str(tmp_path / "cache")!r}))
     """
-    return subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    environment = os.environ | {"OBV_DATA": str(tmp_path / "data")}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
 
 
-def test_second_execution_comes_from_the_cache(tmp_path):
-    first, second = run(tmp_path, "print(1)"), run(tmp_path, "print(1)")
-    assert first.returncode == second.returncode == 0, first.stderr
-    assert "done" in first.stdout and "cached" not in first.stdout
-    assert "cached" in second.stdout and "done" not in second.stdout
+def outcomes(done: subprocess.CompletedProcess) -> list[str]:
+    assert done.returncode == 0, done.stderr
+    return re.findall(r"done|cached", done.stdout)
+
+
+def test_changed_data_executes_later_chapters_again(tmp_path):
+    (tmp_path / "data").mkdir()
+    save = "import os, pathlib; (pathlib.Path(os.environ['OBV_DATA']) / 'clips.txt').write_text('{}')"
+    first = write(tmp_path / "00_a.md", save.format("one"))
+    second = write(tmp_path / "01_b.md", "print('reads the clips')")
+    assert outcomes(run(tmp_path, first, second)) == ["done", "done"]
+    assert outcomes(run(tmp_path, first, second)) == ["cached", "cached"]
+    write(first, save.format("one") + "  # other words, same bytes")
+    assert outcomes(run(tmp_path, first, second)) == ["done", "cached"]
+    write(first, save.format("two"))
+    assert outcomes(run(tmp_path, first, second)) == ["done", "done"]
 
 
 def test_failing_cell_ends_the_build_with_its_traceback(tmp_path):
-    done = run(tmp_path, "clip = None\nclip.frames")
+    done = run(tmp_path, write(tmp_path / "page.md", "clip = None", "clip.frames"))
     assert done.returncode != 0
     assert "'NoneType' object has no attribute 'frames'" in done.stderr
-    assert "FAILED in code cell 1 of page.md" in done.stderr
+    assert "FAILED in code cell 2 of page.md" in done.stderr

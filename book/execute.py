@@ -1,0 +1,140 @@
+"""Executes notebooks into the cache that the renderer reads, one after the other, with visible progress.
+
+A chapter may read what an earlier one wrote under the data root. So when an executed notebook changes files there, the cached outputs of all
+later ones are dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+HEARTBEAT_S = 15.0
+CELL_TIMEOUT_S = 900
+LARGE_BYTES = 64 * 2**20
+# Times and progress are in these; what later chapters show must not depend on them alone.
+NOT_COMPARED = (".db", ".sqlite", ".sqlite3", ".db-wal", ".db-shm", ".log")
+
+
+def execute_all(notebooks: list[Path], cache) -> None:
+    """Executes in reading order what the cache lacks."""
+    for number, path in enumerate(notebooks):
+        label = f"[{number + 1}/{len(notebooks)}] {path.stem:<24}"
+        if (seconds := cached_seconds(path, cache)) is not None:
+            print(f"{label}  cached (took {seconds:.0f} s)", flush=True)
+            continue
+        before = contents()
+        execute(path, cache, label)
+        if contents() != before:
+            forget(notebooks[number + 1 :], cache)
+
+
+def contents() -> dict[str, str]:
+    """What lies under the data root: file names and hashes of their bytes; of large files their size and time of change."""
+    root = Path(os.environ.get("OBV_DATA", "data"))
+    files = (path for path in root.rglob("*") if path.is_file() and path.suffix not in NOT_COMPARED)
+    return {str(path.relative_to(root)): state(path) for path in files}
+
+
+def state(path: Path) -> str:
+    found = path.stat()
+    if found.st_size > LARGE_BYTES:
+        return f"{found.st_size} bytes at {found.st_mtime_ns}"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def forget(notebooks: list[Path], cache) -> None:
+    """Drops the cached outputs of these notebooks, in whichever version."""
+    names = {str(path) for path in notebooks}
+    for record in cache.list_cache_records():
+        if record.uri in names:
+            cache.remove_cache(record.pk)
+
+
+def cached_seconds(path: Path, cache) -> float | None:
+    """How long the notebook took when it was executed, or None if the cache lacks it."""
+    try:
+        return cache.match_cache_notebook(read_notebook(path)).data.get("execution_seconds", 0.0)
+    except KeyError:
+        return None
+
+
+def read_notebook(path: Path):
+    """The notebook as the renderer reads it, so that both look under the same key in the cache."""
+    from myst_nb.core.read import read_myst_markdown_notebook
+
+    return read_myst_markdown_notebook(path.read_text(), add_source_map=True, path=path)
+
+
+class Progress:
+    """Prints one line per notebook, and while a cell runs one line every HEARTBEAT_S seconds with its last words."""
+
+    def __init__(self, label: str, num_cells: int):
+        self.label, self.num_cells = label, num_cells
+        self.start_s = time.monotonic()
+        self.cell, self.cell_number = None, 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Progress:
+        self.say(f"{self.num_cells} code cells")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def say(self, words: str) -> None:
+        print(f"{self.label}  {time.monotonic() - self.start_s:5.0f} s  {words}", flush=True)
+
+    def on_cell(self, cell, cell_index) -> None:
+        if cell.cell_type == "code":
+            self.cell, self.cell_number = cell, self.cell_number + 1
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_S):
+            self.say(f"cell {self.cell_number}/{self.num_cells}  {last_words(self.cell)}")
+
+
+def last_words(cell, width: int = 90) -> str:
+    """The last non-empty line that a running cell has printed, or its first line of code."""
+    if cell is None:
+        return "starting the kernel"
+    printed = "".join(output.get("text", "") for output in cell.get("outputs", []))
+    lines = [line.split("\r")[-1].strip() for line in printed.rstrip("\r\n ").split("\n")]
+    said = next((line for line in reversed(lines) if line), "")
+    return (said or cell.source.strip().split("\n")[0])[:width]
+
+
+def execute(path: Path, cache, label: str) -> float:
+    """Executes one notebook into the cache; returns its seconds. A failing cell ends the build with its traceback."""
+    from jupyter_cache.base import CacheBundleIn
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    notebook = read_notebook(path)
+    num_cells = sum(cell.cell_type == "code" for cell in notebook.cells)
+    with Progress(label, num_cells) as progress:
+        client = NotebookClient(
+            notebook,
+            timeout=CELL_TIMEOUT_S,
+            record_timing=False,  # times in the cells' metadata would change the cache's key
+            resources={"metadata": {"path": str(path.parent)}},
+            extra_arguments=["--log-level=40"],
+            on_cell_execute=progress.on_cell,
+        )
+        try:
+            client.execute()
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            sys.exit(f"\n{error}\n{label}  FAILED in code cell {progress.cell_number} of {path.name}")
+        seconds = time.monotonic() - progress.start_s
+        progress.say("done")
+    bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    cache.match_cache_notebook(read_notebook(path))  # KeyError here would mean that the renderer executes it again
+    return seconds
