@@ -146,6 +146,13 @@ def test_import_is_instant_and_light():
     assert not HEAVY & set(modules)
 
 
+def test_help_of_the_command_loads_no_heavy_module():
+    code = "import sys; sys.argv = ['obv', '--help']; from obvlib.cli import app; app(standalone_mode=False); print(*sys.modules)"
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT)
+    assert "doctor" in printed
+    assert not HEAVY & set(printed.splitlines()[-1].split())
+
+
 def test_toc_lists_every_notebook_and_only_those():
     assert sorted(build.toc_notebooks(ROOT)) == NOTEBOOKS
 
