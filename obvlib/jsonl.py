@@ -20,7 +20,7 @@ def read_rows(path: str | os.PathLike) -> Iterator[tuple[str, Any]]:
             where = f"{os.fspath(path)}, line {number}"
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                row = _parse(text) if text.strip() else None
+                row = parse(text) if text.strip() else None
             except (ValueError, RecursionError) as error:  # bad UTF-8, bad JSON, NaN, a number of thousands of digits
                 raise RecordError(
                     f"{where}: not JSON ({error}); each line must hold one JSON object in UTF-8"
@@ -46,7 +46,9 @@ def write_rows(path: str | os.PathLike, rows: Iterable[dict[str, Any]]) -> int:
     return num_rows
 
 
-def _parse(text: str) -> Any:
+def parse(text: str) -> Any:
+    """One JSON value; ValueError for what strict JSON forbids."""
+
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(row := dict(pairs)) < len(pairs):
             raise ValueError("a name is given twice in one object")

@@ -127,13 +127,9 @@ class CtScene:
         brain = 0.47 + 0.025 * folds - 0.2 * near_skull * bell(folds, 0.35)
         half = np.exp(-np.square((z - 0.5) / 0.25))
         for side in (-1, 1):
-            for front in (-1, 1):
-                horn = (
-                    np.hypot(
-                        (x - side * (0.11 + 0.05 * front * front)) * 1.7 - 0.35 * side * np.abs(y), y - front * 0.17
-                    )
-                    - 0.17 * half
-                )
+            for front in (-1, 1):  # front and back horns bend outwards from the midline: the butterfly
+                along, across = y - front * 0.2, x - side * (0.07 + 0.55 * np.square(y))
+                horn = np.hypot(along * 0.75, across * (2.1 if front < 0 else 1.7)) - 0.15 * half
                 brain = _over(brain, inside(horn, 0.04), 0.2)
         brain = _over(brain, bell(x, 0.012) * inside(0.3 - np.abs(y), 0.1), 0.62)  # the falx
         if self.lesion:
@@ -147,7 +143,7 @@ class CtScene:
         center_x, center_y, radius, center_z = self.lesion
         cut = np.sqrt(np.clip(1 - np.square((z - center_z) / 0.36), 0, 1)) * radius
         dx, dy = x - np.float32(center_x), y - np.float32(center_y)
-        ragged = 0.02 * look_up(texture(6.0, 5), x + self.noise_seed % 43, y)
+        ragged = 0.016 * look_up(texture(14.0, 5), x + self.noise_seed % 43, y)
         distance = np.hypot(dx, dy) + ragged - cut + 0.02 * (cut <= 0)
         seen = (cut > 0.02).astype(np.float32)
         if halo:

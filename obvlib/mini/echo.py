@@ -74,13 +74,17 @@ class EchoScene:
         cavities, heart, edges = self._chambers(p, q, squeeze)
         offset = np.float32(self.noise_seed % 97)
         pull = 1 + np.float32(0.16) * squeeze  # speckle moves inwards with the muscle
-        grain = look_up(texture(2.6), p * pull + offset, q * pull + offset)
+        depth, angle = self._polar(plane)
+        fine = look_up(
+            texture(1.7), angle * np.float32(0.55) + offset, depth * np.float32(1.3)
+        )  # a beam widens with depth
+        grain = 0.62 * look_up(texture(3.2), p * pull + offset, q * pull + offset) + 0.6 * fine
         far = look_up(texture(5.0, 1), plane.x + offset, plane.y)
         muscle = heart * (1 - cavities)
-        bright = muscle * (0.42 + 0.2 * grain) + edges * (0.34 + 0.16 * grain)
-        bright += (1 - heart) * self.haze * (1 + 0.7 * far + 0.5 * grain) + cavities * 0.035 * (1 + grain)
+        bright = muscle * (0.47 + 0.17 * grain) + edges * (0.34 + 0.12 * grain)
+        bright += (1 - heart) * self.haze * (1.2 + 0.5 * far + 0.45 * grain) + cavities * 0.04 * (1 + 0.8 * grain)
         bright += self._mitral_valve(p, q, squeeze) * 0.45
-        bright = (bright * self.gain + 0.018 * flicker(rng, len(times_s), plane)) * self._beam(plane)
+        bright = (bright * self.gain + 0.018 * flicker(rng, len(times_s), plane)) * self._beam(depth, angle)
         lettering = overlay(height, width, _LABELS, _DEPTH_TICKS)
         return np.maximum(tinted(bright, self.tint, self.gamma), 0.75 * lettering[..., None])
 
@@ -120,11 +124,13 @@ class EchoScene:
             )
         return leaflets
 
-    def _beam(self, plane: Plane) -> np.ndarray:
-        """The sector (H, W): its sharp borders, weaker echoes near the probe and in the depth, a few faint shadowed lines."""
+    def _polar(self, plane: Plane) -> tuple[np.ndarray, np.ndarray]:
+        """Distance from the probe and angle to its axis, each (H, W)."""
         from_probe = plane.y + np.float32(1.02)
-        depth = np.sqrt(plane.x**2 + from_probe**2)
-        angle = np.arctan2(plane.x, from_probe)
+        return np.sqrt(plane.x**2 + from_probe**2), np.arctan2(plane.x, from_probe)
+
+    def _beam(self, depth: np.ndarray, angle: np.ndarray) -> np.ndarray:
+        """The sector (H, W): its sharp borders, weaker echoes near the probe and in the depth, faint shadowed lines."""
         sector = (
             inside(np.abs(angle) - self.half_angle, 0.012) * inside(depth - 1.93, 0.012) * inside(0.07 - depth, 0.01)
         )
@@ -156,7 +162,7 @@ def _oval(dx: np.ndarray, dy: np.ndarray, a: np.ndarray | float, b: np.ndarray |
     return np.sqrt(np.square(dx / a) + np.square(dy / b))
 
 
-_LABELS = ((-1.3, -0.97, "A4C  2.2 MHz"), (-1.3, -0.87, "16 cm  TIS 0.8"), (1.12, -0.97, "MI 1.2"))
+_LABELS = ((-1.3, -0.97, "A4C  2.2 MHz"), (-1.3, -0.87, "16 cm  TIS 0.8"), (0.86, -0.97, "MI 1.2"))
 _DEPTH_TICKS = tuple(
     (1.28 - (0.06 if i % 5 == 0 else 0.03), -0.95 + 0.118 * i, 1.29, -0.95 + 0.118 * i) for i in range(17)
 )

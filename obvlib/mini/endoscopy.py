@@ -36,7 +36,7 @@ class EndoscopyScene:
     @classmethod
     def draw(cls, rng: np.random.Generator, has_polyp: bool, duration_s: float) -> EndoscopyScene:
         """A random stretch of colon; the polyp, if any, stays in view while the camera sways."""
-        polyp = (rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 0.6), rng.uniform(0.2, 0.28))
+        polyp = (rng.uniform(0, 2 * np.pi), rng.uniform(0.52, 0.62), rng.uniform(0.25, 0.32))
         return cls(
             polyp=tuple(map(float, polyp)) if has_polyp else None,
             duration_s=duration_s,
@@ -44,9 +44,9 @@ class EndoscopyScene:
             center=(float(rng.uniform(-0.18, 0.18)), float(rng.uniform(-0.12, 0.12))),
             sway=tuple(map(float, (*rng.uniform(0.03, 0.12, 2), rng.uniform(0.5, 1.1), rng.uniform(0, 6.28)))),
             lobes=(float(rng.uniform(0.06, 0.16)), float(rng.uniform(0, 6.28))),
-            folds=float(rng.uniform(2.4, 3.4)),
+            folds=float(rng.uniform(1.5, 2.2)),
             wall=WALLS[rng.integers(len(WALLS))],
-            polyp_color=(float(rng.uniform(0.62, 0.75)), float(rng.uniform(0.1, 0.2)), float(rng.uniform(0.12, 0.22))),
+            polyp_color=(float(rng.uniform(0.97, 1.0)), float(rng.uniform(0.68, 0.75)), float(rng.uniform(0.55, 0.62))),
             lamp=float(rng.uniform(0.85, 1.1)),
             noise=float(rng.uniform(0.008, 0.02)),
             noise_seed=int(rng.integers(2**31)),
@@ -74,32 +74,42 @@ class EndoscopyScene:
         """The lining lit from the camera: dark lumen, folds that move past, vessels, wet highlights; (T, H, W, 3)."""
         around = np.arctan2(dy, dx)
         amount, turn = self.lobes
-        radius = np.hypot(dx, dy) * (1 + amount * np.cos(3 * around + turn) + 0.05 * np.cos(2 * around - turn))
+        # A colon's lumen is a rounded triangle; towards the camera its walls open out to a circle.
+        far = np.hypot(dx, dy)
+        radius = far * (
+            1
+            + amount * np.cos(3 * around + turn) * (1.2 - 0.5 * ease(far, 0.2, 1.2))
+            + 0.05 * np.cos(2 * around - turn)
+        )
         depth = np.log(np.maximum(radius, 0.03))
-        wobble = 0.35 * np.cos(2 * around + turn) + 0.2 * np.cos(5 * around)
+        wobble = 0.22 * np.cos(around + 2 * turn) + 0.1 * np.cos(4 * around) + 0.06 * np.cos(7 * around + turn)
         fold = np.mod(self.folds * -depth + wobble + self.speed * times, 1)
-        ridge = ease(fold, 0.0, 0.62) * (
-            1 - ease(fold, 0.78, 1.0)
-        )  # slow rise, steep far side, as a fold hides what is behind it
-        light = ease(radius, 0.08, 0.6) * (1.06 - 0.28 * ease(radius, 0.7, 1.5))
+        ridge = ease(fold, 0.0, 0.75) * (
+            1 - ease(fold, 0.84, 1.0)
+        )  # slow rise, steep far side: a fold hides what is behind it
+        light = ease(radius, 0.06, 0.55) * (1.06 - 0.3 * ease(radius, 0.7, 1.5))
+        shade = light * (0.6 + 0.28 * ridge + 0.16 * ease(ridge, 0.75, 1.0))
         turn_texels = np.float32(512 / 100 / (2 * np.pi))
         vessels = look_up(
             texture(4.0, 1), around * turn_texels + self.noise_seed % 37, -depth * 0.8 + self.speed * times * 0.3
         )
-        shade = light * (0.5 + 0.5 * ridge)
-        wet = ease(vessels, 2.0, 2.5) * ridge * light
+        wet = ease(vessels, 1.9, 3.2) * ease(ridge, 0.6, 0.95) * light
         red, green, blue = self.wall
-        bruise = 0.05 * vessels
-        return np.stack([shade * red + wet, shade * (green - bruise) + wet, shade * (blue - bruise) + wet], axis=-1)
+        blush = (
+            0.035 * vessels
+            + 0.05 * look_up(texture(1.6, 3), around * turn_texels * 2, -depth * 1.5 + self.speed * times * 0.3) * light
+        )
+        return np.stack([shade * red + wet, shade * (green - blush) + wet, shade * (blue - blush) + wet], axis=-1)
 
     def _with_polyp(self, color: np.ndarray, dx: np.ndarray, dy: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """A domed, redder growth with a shadow at its foot and a wet highlight, growing a little as the camera comes closer."""
+        """A domed, paler growth with a shadow at its foot and a wet highlight, growing a little as the camera comes closer."""
         angle, distance, size = self.polyp
         closer = 1 + 0.18 * (times / self.duration_s - 0.5)
         px, py = np.cos(angle) * distance * closer, np.sin(angle) * distance * 0.85 * closer
         radius = size * closer
         ux, uy = (dx - px) / radius, (dy - py) / radius
-        squared = ux * ux + uy * uy
+        lobed = 1 + 0.07 * np.cos(2 * np.arctan2(uy, ux) + 3 * angle) + 0.05 * np.cos(3 * np.arctan2(uy, ux) - angle)
+        squared = (ux * ux + uy * uy) * lobed
         dome = np.sqrt(np.clip(1 - squared, 0, 1))
         facing = np.clip(0.5 + 0.55 * dome - 0.3 * (ux * np.cos(angle) + uy * np.sin(angle)), 0.15, 1.3)
         shadow = inside(np.hypot(ux - 0.14 * np.cos(angle), uy - 0.14 * np.sin(angle)) - 1.12, 0.25)

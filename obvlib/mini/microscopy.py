@@ -98,9 +98,14 @@ class MicroscopyScene:
         radius = radius * (1 - 0.24 * parting)
         dx, dy = plane.x - np.float32(center_x), plane.y - np.float32(center_y)
         along, across = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
-        distance = np.hypot(np.abs(along) - apart, across) / radius
+        stretch = 1 + 0.35 * (1 - rounding)  # still flat and spread out before it rounds up
+        distance = np.hypot((np.abs(along) - apart) / stretch, across * stretch) / radius
         body = inside(distance - 1, 0.12)
-        glow = self.background + 0.1 + (0.12 + 0.3 * rounding) * (1 - 0.35 * distance * distance)
+        flat, round_ = (
+            self.background - 0.12 * self.contrast,
+            self.background + 0.1 + 0.42 * (1 - 0.35 * distance * distance),
+        )
+        glow = flat + (round_ - flat) * rounding
         chromosomes = (
             inside(np.maximum(np.abs(np.abs(along) - apart * 0.8) - 0.055, np.abs(across) - radius * 0.55), 0.04)
             * rounding

@@ -73,7 +73,7 @@ _FINDINGS = {
     ("head", "no"): "normal symmetric hemispheres",
     ("cultured cells", "yes"): "one cell splitting into two daughters",
     ("cultured cells", "no"): "a quiet layer without mitosis",
-    ("colon", "yes"): "a red polyp on the wall",
+    ("colon", "yes"): "a pale polyp on the wall",
     ("colon", "no"): "smooth healthy lining",
 }
 
@@ -100,7 +100,7 @@ _FINDING_SENTENCES = {
     ("head", "no"): "Both hemispheres look alike; no lesion is seen.",
     ("cultured cells", "yes"): "One cell rounds up, turns bright and divides into two daughters.",
     ("cultured cells", "no"): "The cells crawl a little; none of them divides.",
-    ("colon", "yes"): "A red polyp stands out from the wall.",
+    ("colon", "yes"): "A pale polyp stands out from the wall.",
     ("colon", "no"): "The lining is smooth; no polyp is seen.",
 }
 

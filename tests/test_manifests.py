@@ -1,0 +1,175 @@
+"""Cards, rows and splits: what a bad row becomes, and what a machine without the hub is told."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from obvlib import manifests
+from obvlib.hub import HubUnavailable
+from obvlib.jsonl import RecordError
+from obvlib.manifests import RowProblem, load_card, load_rows
+from obvlib.records import Clip, QAPair
+
+GOOD = {"video_id": "abc", "video": "abc_1_3.mp4", "timestamp": [1, 3.5], "caption": "A heart beats."}
+PUBLISHED_ROWS = Path(__file__).parents[2] / "shared" / "data" / "surgeryvideoqa_processed.jsonl"
+
+
+def write(path, *rows):
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+def test_every_card_opens_and_hub_cards_say_unpinned_or_a_revision():
+    cards = [load_card(name) for name in manifests.card_names()]
+    assert {"openbiomedvid", "surgeryvideoqa", "mimicechoqa", "vqa-rad", "pathvqa", "slake", "medqa", "pubmedqa"} <= {
+        c.name for c in cards
+    }
+    for card in cards:
+        assert bool(card.hub_id) == (card.access in ("public", "credentialed"))
+        assert card.revision is None or len(card.revision) == 40
+    assert load_card("MIMICEchoQA").access == "credentialed"
+
+
+def test_unknown_card_lists_the_known_ones():
+    with pytest.raises(RecordError, match="no card named 'imagenet': there are .*medqa"):
+        load_card("imagenet")
+
+
+def test_a_published_row_becomes_a_clip(tmp_path):
+    row = {**GOOD, "video_url": "https://example.org/abc", "video_metadata": {"fps": 30}}
+    row["qa_pairs"] = [
+        {
+            "question": "Which organ?",
+            "option_A": "Liver",
+            "option_B": "Heart",
+            "correct_option": "B",
+            "correct_answer": "Heart",
+        },
+        {"question": "Does it beat?", "option_A": "", "option_B": "", "answer": "Yes"},
+        {"question": "What is seen?", "answer": "A beating heart"},
+    ]
+    clips, problems = load_rows(write(tmp_path / "rows.jsonl", row))
+    assert problems == []
+    assert clips == [
+        Clip(
+            video_id="abc",
+            start_s=1.0,
+            end_s=3.5,
+            video="abc_1_3.mp4",
+            video_url="https://example.org/abc",
+            dataset="rows",
+            caption="A heart beats.",
+            qa_pairs=(
+                QAPair(question="Which organ?", answer="B", options={"A": "Liver", "B": "Heart"}),
+                QAPair(question="Does it beat?", answer="yes"),
+                QAPair(question="What is seen?", answer="A beating heart"),
+            ),
+        )
+    ]
+
+
+def test_the_cleaned_caption_wins_over_the_raw_one(tmp_path):
+    clips, _ = load_rows(write(tmp_path / "r.jsonl", {**GOOD, "caption": "um so here", "cleaned_caption": "A heart."}))
+    assert (clips[0].caption, clips[0].transcript) == ("A heart.", "um so here")
+
+
+def test_options_may_come_as_a_list_or_inside_json_text(tmp_path):
+    pairs = [{"question": "Q?", "options": ["one", "two"], "answer": "two"}]
+    clips, problems = load_rows(write(tmp_path / "r.jsonl", {**GOOD, "qa_pairs": json.dumps(pairs)}))
+    assert problems == [] and clips[0].qa_pairs == (
+        QAPair(question="Q?", answer="B", options={"A": "one", "B": "two"}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({k: v for k, v in GOOD.items() if k != "video_id"}, "line 2: field 'video_id' is missing"),
+        ({k: v for k, v in GOOD.items() if k != "timestamp"}, "line 2: field 'timestamp' is missing"),
+        ({**GOOD, "timestamp": [3]}, r"line 2: field 'timestamp' is \[3\]; give \[start, end\]"),
+        ({**GOOD, "timestamp": ["1", "3"]}, "line 2: field 'timestamp' is"),
+        ({**GOOD, "timestamp": [3.5, 1]}, r"line 2: timestamp \[3.5, 1.0\] of video_id 'abc': needs 0 <= start < end"),
+        ({**GOOD, "timestamp": [-1, 1]}, "needs 0 <= start < end"),
+        ({**GOOD, "video_id": "../../etc/passwd"}, "line 2: video_id '../../etc/passwd' cannot be used in a file name"),
+        ({**GOOD, "video": "/abs/x.mp4"}, "line 2: video '/abs/x.mp4' cannot be used in a file name"),
+        ({**GOOD, "qa_pairs": [{"question": "", "answer": "x"}]}, r"line 2, field 'qa_pairs\[0\]'"),
+        (
+            {**GOOD, "qa_pairs": [{"question": "Q?", "options": ["a", "b"], "answer": "c"}]},
+            "not one of the option letters",
+        ),
+        ({**GOOD, "qa_pairs": "[broken"}, "field 'qa_pairs' is not JSON"),
+        ("null", "line 2: expected a JSON object, got NoneType"),
+        ("{not json", "line 2: not JSON"),
+    ],
+)
+def test_a_bad_row_is_reported_and_the_others_are_read(tmp_path, row, reason):
+    path = write(tmp_path / "rows.jsonl", GOOD, row, {**GOOD, "video_id": "def"})
+    clips, problems = load_rows(path)
+    assert [clip.video_id for clip in clips] == ["abc", "def"]
+    assert len(problems) == 1 and isinstance(problems[0], RowProblem)
+    with pytest.raises(RecordError, match=reason):
+        raise RecordError(problems[0].reason)
+    assert problems[0].where == f"{path}, line 2"
+
+
+def test_a_missing_file_is_an_error_at_once(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_rows(tmp_path / "none.jsonl")
+
+
+def test_without_the_hub_one_sentence_says_what_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        HubUnavailable,
+        match="connectthapa84/OpenBiomedVid is needed.*hf download connectthapa84/OpenBiomedVid --repo-type dataset",
+    ):
+        load_rows("OpenBiomedVid")
+
+
+def test_hub_rows_are_read_at_the_pinned_revision(monkeypatch, tmp_path):
+    """A folder laid out as the hub serves it, in place of the download."""
+    write(
+        tmp_path / "test.jsonl",
+        {**GOOD, "question": "What is removed?", "answer": "Fat."},
+        {**GOOD, "timestamp": [5.0, 1.0]},
+    )
+    asked = {}
+
+    def fetch(repo_id, *, revision, repo_type):
+        asked.update(repo_id=repo_id, revision=revision, repo_type=repo_type)
+        return tmp_path
+
+    monkeypatch.setattr("obvlib.hub.fetch", fetch)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    clips, problems = load_rows("SurgeryVideoQA")
+    assert asked == {"repo_id": "connectthapa84/SurgeryVideoQA", "revision": None, "repo_type": "dataset"}
+    assert clips[0].qa_pairs == (QAPair(question="What is removed?", answer="Fat."),)
+    assert (clips[0].dataset, clips[0].split) == ("surgeryvideoqa", "test")
+    assert problems[0].where == "connectthapa84/SurgeryVideoQA, test, row 2"
+
+
+def test_a_split_by_source_never_parts_a_video():
+    clips = [Clip(video_id=f"v{i // 3}", start_s=i % 3, end_s=i % 3 + 1) for i in range(600)]
+    train, test = manifests.split_by_source(clips, test_share=0.3, seed=1)
+    assert len(train) + len(test) == 600 and 40 <= len({c.video_id for c in test}) <= 80
+    manifests.check_contamination(train, test)
+    assert manifests.split_by_source(clips, test_share=0.3, seed=1) == (train, test)
+    assert manifests.split_by_source(clips, test_share=0.3, seed=2) != (train, test)
+    with pytest.raises(ValueError, match="test_share is 1.5"):
+        manifests.split_by_source(clips, test_share=1.5)
+
+
+def test_contamination_names_the_videos():
+    clips = [Clip(video_id=name, start_s=0, end_s=1) for name in "abc"]
+    with pytest.raises(manifests.Contamination, match="2 source videos .*: b, c; remove"):
+        manifests.check_contamination(clips, clips[1:])
+
+
+@pytest.mark.skipif(not PUBLISHED_ROWS.exists(), reason="the published SurgeryVideoQA rows are not beside the checkout")
+def test_all_published_surgery_rows_are_clips():
+    clips, problems = load_rows(PUBLISHED_ROWS)
+    assert problems == []
+    expected = load_card("SurgeryVideoQA").counts
+    assert {**manifests.counts_of(clips), "hours": round(manifests.counts_of(clips)["hours"], 1)} == expected
