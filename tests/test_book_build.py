@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -102,3 +103,26 @@ def test_failing_cell_ends_the_build_with_its_traceback(tmp_path):
     assert done.returncode != 0
     assert "'NoneType' object has no attribute 'frames'" in done.stderr
     assert "FAILED in code cell 2 of page.md" in done.stderr
+
+
+def toy_book(root: Path, intro: str) -> subprocess.CompletedProcess:
+    """Renders a book of one page with this book's configuration."""
+    shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("__pycache__", "_vendor"))
+    (root / "book/_vendor").mkdir()
+    (root / "book/_toc.yml").write_text("format: jb-book\nroot: book/intro\n")
+    (root / "book/intro.md").write_text(intro)
+    return subprocess.run([sys.executable, "book/build.py"], cwd=root, capture_output=True, text=True, timeout=240)
+
+
+def test_index_is_the_last_line(tmp_path):
+    done = toy_book(tmp_path, "# Intro\n")
+    assert done.returncode == 0, done.stderr
+    index = Path(done.stdout.splitlines()[-1])
+    assert index == tmp_path / "_build/html/index.html" and index.is_file()
+
+
+def test_broken_reference_fails_the_build_and_names_page_and_line(tmp_path):
+    done = toy_book(tmp_path, "# Intro\n\n{doc}`nowhere`\n")
+    assert done.returncode != 0
+    assert re.search(r"book/intro\.md:3: WARNING: .*nowhere", done.stdout + done.stderr)
+    assert "Rendering failed" in done.stderr
