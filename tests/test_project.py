@@ -25,7 +25,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.md"))
 MODULES = sorted((ROOT / "obvlib").rglob("*.py"))
 
 # A module imports only from those before it. Pure ones (numbers and strings, no libraries) may be imported by all.
-PURE = "settings provenance jsonl records frame_policy positions packing wording yes_no answers open_answers scoring".split()
+PURE = "settings provenance jsonl records frame_policy positions packing wording yes_no answers open_answers intervals scoring".split()
 ORDER = (
     PURE
     + """hub manifests ledger engine media slicing mini tokenizer vision chat inputs attention models generate build planner train
