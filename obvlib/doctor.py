@@ -1,7 +1,7 @@
 """What this machine can run, what is missing, and what to do about it: the checks behind `obv doctor`.
 
-Cheap by design: packages are looked up without importing them, torch is imported only where an NVIDIA driver is present, and the hub
-gets two seconds to answer.
+Cheap by design: packages are looked up without importing them, the driver's own program describes the GPUs, and the hub gets two seconds to
+answer.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
+from obvlib import gpus
 from obvlib.settings import PROFILES, data_root, manifests_dir
 
 HUB_TIMEOUT_S = 2.0
@@ -60,7 +61,7 @@ class Report:
 
 def examine() -> Report:
     """Looks at everything, in the order in which it is shown. Takes a second or two, five at most."""
-    findings = (*machine(), *gpus(), *video(), *packages(), corpus(), disk(), hub())
+    findings = (*machine(), *gpu_findings(), *video(), *packages(), corpus(), disk(), hub())
     reasons = {name: tuple(f.part for f in findings if not f.ok and name in f.needed_by) for name in PROFILES}
     return Report(findings=findings, reasons=reasons)
 
@@ -95,34 +96,35 @@ def sized(part: str, gib: float, needs_gib: dict[str, int], remedy: str, where: 
     )
 
 
-def gpus() -> list[Finding]:
-    """CUDA devices with name, memory and bf16; torch is asked only if there is a driver."""
-    if not (shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists()):
+def gpu_findings() -> list[Finding]:
+    """One line for each device, and whether torch fits the driver."""
+    devices = [] if gpus.are_hidden() else gpus.present()
+    if not devices:
+        found = "hidden by CUDA_VISIBLE_DEVICES" if gpus.are_hidden() else "no NVIDIA driver"
         remedy = "the mini profile needs none; gpu and full need an NVIDIA GPU and its driver"
-        return [Finding(part="GPU", ok=False, found="no NVIDIA driver", remedy=remedy, needed_by=LARGE)]
-    if not installed("torch"):
-        remedy = "pip install -e .[train]"
-        return [Finding(part="GPU", ok=False, found="driver, but no torch", remedy=remedy, needed_by=LARGE)]
-    import torch
-
-    if not torch.cuda.is_available():
-        remedy = "torch cannot use the driver: compare `nvidia-smi` with torch.version.cuda, update the older one"
-        return [Finding(part="GPU", ok=False, found="driver, but torch sees no device", remedy=remedy, needed_by=LARGE)]
-    devices = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
-    return [describe_gpu(d.name, d.total_memory / GIB, d.major, len(devices), i) for i, d in enumerate(devices)]
+        return [Finding(part="GPU", ok=False, found=found, remedy=remedy, needed_by=LARGE)]
+    described = [describe_gpu(gpu, len(devices), index) for index, gpu in enumerate(devices)]
+    return [*described, cuda(gpus.cuda_of_driver(), gpus.cuda_of_torch())]
 
 
-def describe_gpu(name: str, memory_gib: float, major: int, num_gpus: int, index: int = 0) -> Finding:
-    """Compute capability 8 and newer has bf16, which Qwen2-VL needs: in fp16 it generates exclamation marks."""
-    found = f"{name}, {memory_gib:.0f} GiB, {'bf16' if major >= 8 else 'no bf16'}"
+def cuda(driver: str, torch: str) -> Finding:
+    """Whether torch's CUDA runs on this driver: a driver serves its own major version and older ones."""
+    ok = bool(torch) and (not driver or int(driver.split(".")[0]) >= int(torch.split(".")[0]))
+    found = f"driver for {driver or 'an unknown version'}, torch built with {torch or 'none'}"
+    remedy = "update the driver, or install a torch that is built for it"
+    return Finding(part="CUDA", ok=ok, found=found, remedy=remedy, needed_by=LARGE)
+
+
+def describe_gpu(gpu: gpus.Gpu, num_gpus: int, index: int = 0) -> Finding:
+    """Qwen2-VL needs bf16: in fp16 it generates exclamation marks."""
+    bf16 = gpu.major >= 8
+    found = f"{gpu.name}, {gpu.memory_gib:.0f} GiB, {'bf16' if bf16 else 'no bf16'}"
     short = tuple(profile for profile, need in MIN_GPUS.items() if num_gpus < need)
-    if major < 8 or memory_gib < MIN_GPU_GIB:
+    remedy = f"full is laid out for {MIN_GPUS['full']} GPUs and more"
+    if not bf16 or gpu.memory_gib < MIN_GPU_GIB:
+        short = LARGE
         remedy = f"fine-tuning the 2B model needs bf16 (Ampere or newer) and about {MIN_GPU_GIB} GiB"
-        return Finding(part=f"GPU {index}", ok=False, found=found, remedy=remedy, needed_by=LARGE)
-    if short:
-        remedy = f"full is laid out for {MIN_GPUS['full']} GPUs and more"
-        return Finding(part=f"GPU {index}", ok=False, found=found, remedy=remedy, needed_by=short)
-    return Finding(part=f"GPU {index}", ok=True, found=found)
+    return Finding(part=f"GPU {index}", ok=not short, found=found, remedy=remedy, needed_by=short)
 
 
 def video() -> list[Finding]:

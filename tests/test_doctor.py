@@ -9,9 +9,10 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from obvlib import doctor
+from obvlib import doctor, gpus
 from obvlib.cli import app
 from obvlib.doctor import Finding, Report
+from obvlib.gpus import Gpu
 
 FINE = Finding(part="Python", ok=True, found="3.11")
 NO_GPU = Finding(part="GPU", ok=False, found="no driver", remedy="get one", needed_by=("gpu", "full"))
@@ -75,7 +76,7 @@ def test_json_holds_the_same(machine):
     [(80, 9, 1, ("full",)), (80, 9, 8, ()), (12, 8, 1, ("gpu", "full")), (80, 7, 4, ("gpu", "full"))],
 )
 def test_gpu_needs_bf16_memory_and_company(memory_gib, major, num_gpus, needed_by):
-    finding = doctor.describe_gpu("H100", memory_gib, major, num_gpus)
+    finding = doctor.describe_gpu(Gpu("H100", memory_gib, major), num_gpus)
     assert finding.needed_by == needed_by
     assert finding.ok is (needed_by == ())
     assert ("no bf16" in finding.found) is (major < 8)
@@ -139,3 +140,36 @@ def test_whole_examination_is_quick(monkeypatch):
     report = doctor.examine()
     assert time.monotonic() - start_s < 5
     assert set(report.reasons) == {"mini", "gpu", "full"}
+
+
+SMI = "NVIDIA H100 80GB HBM3, 81559, 9.0\nTesla V100, 16384, 7.0"
+TABLE = "| NVIDIA-SMI 570.1    Driver Version: 570.1    CUDA Version: 12.8     |"
+
+
+def test_gpus_are_read_from_the_driver(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(gpus, "nvidia_smi", lambda *args: SMI if args else TABLE)
+    monkeypatch.setattr(gpus, "cuda_of_torch", lambda: "13.0")
+    h100, v100, cuda = doctor.gpu_findings()
+    assert (h100.ok, h100.found) == (True, "NVIDIA H100 80GB HBM3, 80 GiB, bf16")
+    assert (v100.ok, v100.found) == (False, "Tesla V100, 16 GiB, no bf16")
+    assert (cuda.ok, cuda.found) == (False, "driver for 12.8, torch built with 13.0")
+
+
+def test_hidden_gpus_are_said_to_be_hidden(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    (finding,) = doctor.gpu_findings()
+    assert (finding.ok, finding.found) == (False, "hidden by CUDA_VISIBLE_DEVICES")
+
+
+@pytest.mark.parametrize(
+    ("driver", "torch", "ok"),
+    [("13.0", "13.0", True), ("13.1", "12.8", True), ("12.8", "13.0", False), ("13.0", "", False)],
+)
+def test_driver_serves_its_own_cuda_and_older_ones(driver, torch, ok):
+    assert doctor.cuda(driver, torch).ok is ok
+
+
+def test_cuda_of_the_installed_torch_is_what_torch_says():
+    torch = pytest.importorskip("torch", reason="needs torch (extra 'train')")
+    assert gpus.cuda_of_torch() == (torch.version.cuda or "")
