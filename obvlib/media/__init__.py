@@ -1,0 +1,28 @@
+"""The only package that touches video files: what they are, the frames and sound they hold, and cutting clips out of them.
+
+`read` looks, `write` writes, `slices` cuts, `prepare` makes the clips that models read. All of them share one clock: time 0 is the
+first presented video frame.
+"""
+
+from obvlib.media.prepare import Prepared, clip_frames, prepare_clip, prepare_clips
+from obvlib.media.read import VideoInfo, audio, frames_at, probe
+from obvlib.media.slices import MODES, Slice, slice_clip
+from obvlib.media.source import MediaError, open_source
+from obvlib.media.write import write_video
+
+__all__ = [
+    "MODES",
+    "MediaError",
+    "Prepared",
+    "Slice",
+    "VideoInfo",
+    "audio",
+    "clip_frames",
+    "frames_at",
+    "open_source",
+    "prepare_clip",
+    "prepare_clips",
+    "probe",
+    "slice_clip",
+    "write_video",
+]

@@ -1,0 +1,217 @@
+"""Clips made of the source's own packets: all of them (`copy`), or all but those before the first key frame (`smart`).
+
+`smart` joins two H.264 streams in one track. Both keep their parameter sets, under different ids, in the track's header, so any reader can
+start anywhere in either part.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from obvlib.media import nal
+from obvlib.media.decode import PAST_END_S, decode, packets_from
+from obvlib.media.source import SNAP_S, MediaError, Source
+from obvlib.media.write import TIME_BASE
+
+MP4_CODECS = {"h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav1d", "mpeg4", "mpeg2video"}
+HEAD_ENCODING = {"preset": "ultrafast", "crf": "16", "bf": "0"}
+TAGS = {"hevc": "hvc1"}  # Apple's players show no HEVC under another name
+
+
+@dataclass
+class Plan:
+    """Which packets to copy, and when what they hold is shown: `times` in ticks from the clip's start, by source timestamp."""
+
+    mode: str = "copy"
+    reason: str = ""  # why copying will not do
+    start_pts: int = 0  # source ticks of the clip's start
+    first: int = 0  # timestamp of the first packet to copy: a key frame
+    last_dts: int = 0  # decoding time of the last packet to copy
+    opening: int | None = None  # timestamp of the frame that is on screen at the cut
+    shown: list[int] = field(default_factory=list)  # timestamps of the frames shown
+    head: list[int] = field(default_factory=list)  # those of them to encode anew
+    times: list[int] = field(default_factory=list)
+    probe_times: list[int] = field(default_factory=list)
+    delay: int = 0  # of showing the first copied packet after decoding it
+    lead_in_s: float = 0.0
+
+
+def plan(source: Source, start_s: float, end_s: float, mode: str) -> Plan:
+    """Read the packets' times from the key frame before the start to the end and decide what to copy."""
+    video = source.video
+    made = Plan(mode=mode, start_pts=round((source.origin_s + Fraction(start_s)) / video.time_base))
+    if video.codec_context.name not in MP4_CODECS:
+        made.reason = f"{video.codec_context.name} cannot be copied into MP4: encoded anew"
+        return made
+    start, end = source.ticks(start_s + SNAP_S), source.ticks(end_s - SNAP_S)
+    packets = _packet_times(source, start, end)
+    _check_reaches_end(source, packets, end_s)
+    shown = sorted(p.pts for p in packets if p.shown and p.pts <= end)
+    before = [pts for pts in shown if pts <= start]
+    made.opening = before[-1] if before else shown[0] if shown else None
+    made.shown = [pts for pts in shown if made.opening is not None and pts >= made.opening]
+    if not made.shown or not packets[0].key:
+        made.reason = "no key frame at or before the start: encoded anew"
+        return made
+    made.first = packets[0].pts
+    made.last_dts = max(p.dts for p in packets if p.pts <= end)
+    made.times = [0 if pts == made.opening else _clip_ticks(made, pts, video) for pts in made.shown]
+    made.probe_times = [0] if mode == "smart" or made.first == made.opening else []
+    made.lead_in_s = max(0.0, float((made.opening - made.first) * video.time_base))
+    if mode == "smart" and made.opening != made.first:
+        _plan_head(made, source, packets)
+    return made
+
+
+@dataclass(frozen=True)
+class _Times:
+    pts: int
+    dts: int
+    key: bool
+    alone: bool  # refers to nothing before it
+    shown: bool
+    end: int
+
+
+def _packet_times(source: Source, start: int, end: int) -> list[_Times]:
+    times: list[_Times] = []
+    context = source.video.codec_context
+    size = nal.prefix_size(context.extradata or b"")
+    for packet in packets_from(source, start):
+        if packet.pts is None or packet.dts is None:
+            raise MediaError(f"{source.name} has packets without times: use mode exact")
+        if packet.dts > end:
+            break
+        alone = packet.is_keyframe and (context.name != "h264" or nal.is_idr(bytes(packet), size))
+        last = packet.pts + (packet.duration or 0)
+        times.append(_Times(packet.pts, packet.dts, packet.is_keyframe, alone, not packet.is_discard, last))
+    if not times:
+        raise MediaError(
+            f"{source.name} holds no video packets before {source.seconds(end):.3f} s: truncated; download it again"
+        )
+    return times
+
+
+def _check_reaches_end(source: Source, packets: list[_Times], end_s: float) -> None:
+    last_s = source.seconds(max(p.end for p in packets))
+    if last_s + PAST_END_S < end_s:
+        raise MediaError(f"{source.name} stops at {last_s:.3f} s, before {end_s} s: truncated; download it again")
+
+
+def _clip_ticks(made: Plan, pts: int, stream: Any) -> int:
+    return round((pts - made.start_pts) * stream.time_base / TIME_BASE)
+
+
+def _plan_head(made: Plan, source: Source, packets: list[_Times]) -> None:
+    """Choose the key frame to copy from; everything shown before it is encoded anew."""
+    name, context = source.video.codec_context.name, source.video.codec_context
+    joint = next((p for p in packets if p.alone and p.pts > made.opening), None)
+    if name != "h264" or context.pix_fmt not in ("yuv420p", "yuvj420p"):
+        made.reason = f"smart joins 8-bit H.264 only, this is {name} {context.pix_fmt}: encoded anew"
+    elif joint is None or joint.pts > made.shown[-1]:
+        made.reason = "no key frame to copy from inside the clip: encoded anew"
+    elif context.field_order not in (0, 1):
+        made.reason = "interlaced: encoded anew"
+    else:
+        made.first, made.delay, made.lead_in_s = joint.pts, joint.pts - joint.dts, 0.0
+        made.head = [pts for pts in made.shown if pts < joint.pts]
+        made.probe_times = [0, _clip_ticks(made, joint.pts, source.video)]
+
+
+def write(source: Source, out: Any, audio: Any, made: Plan) -> None:
+    """Mux the clip: the head's new packets, then the source's, sound in between."""
+    stream = out.add_stream_from_template(source.video, opaque=True)
+    if tag := TAGS.get(source.video.codec_context.name):
+        stream.codec_context.codec_tag = tag
+    new = []
+    if made.head:
+        head = _Head(source, made)
+        new = head.packets()
+        stream.codec_context.extradata = head.joined_extradata()
+    audio.add_to(out)
+    for packet in itertools.chain(new, _copied(source, made)):
+        audio.mux_until(out, packet.pts * packet.time_base)
+        packet.stream = stream
+        out.mux(packet)
+    audio.mux_until(out, None)
+
+
+def _copied(source: Source, made: Plan):
+    started = False
+    for packet in packets_from(source, made.first):
+        started = started or packet.pts == made.first
+        if not started or (made.head and packet.pts < made.first):
+            continue  # before the joint, or leading it on screen and referring to what is not copied
+        if packet.dts > made.last_dts:
+            return
+        if packet.pts == made.opening:
+            packet.pts = made.start_pts
+        packet.pts -= made.start_pts
+        packet.dts = min(packet.dts - made.start_pts, packet.pts)
+        yield packet
+
+
+class _Head:
+    """The frames before the joint, encoded to fit the source's stream."""
+
+    def __init__(self, source: Source, made: Plan) -> None:
+        self.source, self.made = source, made
+        self.extradata = source.video.codec_context.extradata or b""
+        self.prefix_size = nal.prefix_size(self.extradata)
+        self.encoder = self._open()
+
+    def _open(self) -> Any:
+        from obvlib.media.slices import copy_look
+
+        original = self.source.video.codec_context
+        used = {nal.set_id(unit) for unit in nal.parameter_sets(self.extradata)}
+        free = next(i for i in range(1, 32) if i not in used)
+        encoder = av.CodecContext.create("libx264", "w")
+        encoder.width, encoder.height, encoder.pix_fmt = original.width, original.height, original.pix_fmt
+        encoder.time_base, encoder.framerate = (
+            self.source.video.time_base,
+            self.source.video.average_rate or Fraction(30),
+        )
+        encoder.options = HEAD_ENCODING | {"x264-params": f"sps-id={free}", "flags": "+global_header"}
+        encoder.thread_count = original.thread_count
+        copy_look(encoder, original)
+        encoder.open()
+        return encoder
+
+    def packets(self) -> list[Any]:
+        """Encode what is shown before the joint; decoding runs as far ahead of showing as in the copied part."""
+        made, out = self.made, []
+        wanted = set(made.head)
+        frames = decode(self.source, made.head[0], made.head[-1], lambda pts, after: pts in wanted)
+        for frame in frames:
+            if frame.pts in wanted:
+                at = 0 if frame.pts == made.opening else frame.pts - made.start_pts
+                frame.pts, frame.pict_type, frame.time_base = at, 0, self.source.video.time_base
+                out += self.encoder.encode(frame)
+        out += self.encoder.encode(None)
+        if len(out) != len(made.head):
+            raise MediaError(
+                f"{self.source.name}: {len(out)} of {len(made.head)} frames decode before the key frame: damaged"
+            )
+        return [self._fitted(packet, made.delay) for packet in out]
+
+    def _fitted(self, packet: Any, delay: int) -> Any:
+        fitted = packet
+        if self.prefix_size:
+            units = nal.split_annex_b(bytes(packet))
+            fitted = av.Packet(b"".join(len(u).to_bytes(self.prefix_size, "big") + u for u in units))
+            fitted.is_keyframe = packet.is_keyframe
+        fitted.pts, fitted.dts, fitted.time_base = packet.pts, packet.pts - delay, self.source.video.time_base
+        return fitted
+
+    def joined_extradata(self) -> bytes:
+        """The source's parameter sets and the encoder's in one header."""
+        mine = nal.parameter_sets(self.encoder.extradata)
+        if not self.prefix_size:
+            return self.extradata + b"".join(b"\0\0\0\1" + unit for unit in mine)
+        return nal.avcc(self.extradata, nal.parameter_sets(self.extradata) + mine)

@@ -1,0 +1,93 @@
+"""The sound of a clip: its packets copied where MP4 can hold them, else encoded anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+from obvlib.media.decode import packets_from
+from obvlib.media.read import _read_audio
+from obvlib.media.source import Source
+
+COPIED_CODECS = {"aac", "mp3", "mp3float", "opus", "libopus", "ac3", "eac3", "alac"}
+PREROLL_S = 0.1  # decoders need a little of what came before to start cleanly; the edit list hides it
+
+
+@dataclass
+class Sound:
+    """Packets of one clip, timed from its start, waiting to be muxed between those of the video."""
+
+    template: Any = None
+    packets: list[Any] = field(default_factory=list)
+    samples: np.ndarray | None = None
+    sample_rate: int = 0
+    position: int = 0
+    stream: Any = None
+
+    def add_to(self, out: Any) -> None:
+        """Add the audio stream, after the video's, before anything is muxed."""
+        if self.packets:
+            self.stream = out.add_stream_from_template(self.template, opaque=True)
+        elif self.samples is not None:
+            self.stream = out.add_stream("aac", rate=self.sample_rate, layout="mono")
+            self.packets = list(self._encoded())
+
+    def mux_until(self, out: Any, time_s: Fraction | None) -> None:
+        """Mux the packets up to a time; all that are left for None."""
+        while self.position < len(self.packets):
+            packet = self.packets[self.position]
+            if time_s is not None and packet.pts * packet.time_base > time_s:
+                return
+            packet.stream = self.stream
+            out.mux(packet)
+            self.packets[self.position] = None
+            self.position += 1
+
+    def reaches(self, duration_s: float) -> bool:
+        """Does the sound go on to the clip's end, so that its track is to be ended there?"""
+        return self.end_s >= duration_s
+
+    end_s: float = 0.0
+
+    def _encoded(self) -> Iterator[Any]:
+        for start in range(0, len(self.samples), 1024):
+            frame = av.AudioFrame.from_ndarray(self.samples[None, start : start + 1024], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = self.sample_rate, start, Fraction(1, self.sample_rate)
+            yield from self.stream.encode(frame)
+        yield from self.stream.encode(None)
+
+
+def clip_sound(source: Source, start_s: float, end_s: float) -> Sound:
+    """Read the sound of [start_s, end_s); empty for a video without."""
+    if source.audio is None:
+        return Sound()
+    if source.audio.codec_context.name not in COPIED_CODECS:
+        sample_rate = min(source.audio.codec_context.sample_rate, 48_000)
+        samples = _read_audio(source, sample_rate, start_s, end_s)
+        return Sound(samples=samples, sample_rate=sample_rate, end_s=end_s - start_s)
+    return _copied(source, start_s, end_s)
+
+
+def _copied(source: Source, start_s: float, end_s: float) -> Sound:
+    stream = source.audio
+    clip = Sound(template=stream)
+    offset = round((source.origin_s + Fraction(start_s)) / stream.time_base)
+    previous = None
+    for packet in packets_from(source, source.ticks(start_s - PREROLL_S, stream), stream):
+        at_s = source.seconds(packet.pts, stream) if packet.pts is not None else None
+        if at_s is None or at_s < start_s - PREROLL_S:
+            continue
+        if at_s >= end_s:
+            break
+        packet.pts -= offset
+        packet.dts = packet.pts
+        if previous is None or packet.pts > previous:
+            previous = packet.pts
+            clip.packets.append(packet)
+            clip.end_s = float((packet.pts + (packet.duration or 0)) * stream.time_base)
+    return clip

@@ -1,0 +1,127 @@
+"""Opening a video, and the one clock that every reader shares.
+
+Time 0 of a video is its first presented video frame. Containers start wherever they like (a transport stream at 1.4 s, an MP4 with an
+edit list before 0); sound that comes before that frame is left out, sound that starts later begins with silence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+
+SNAP_S = 0.001  # rows round times to milliseconds: a frame that begins this soon after an asked time counts as being on screen
+READ_BLOCK_BYTES = 1 << 20  # of one request to a remote store
+
+
+class MediaError(ValueError):
+    """A video that cannot be used as asked. `kind` sorts it in reports: missing, broken, no_video, past_end or settings."""
+
+    def __init__(self, message: str, kind: str = "broken") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    def __reduce__(self) -> tuple:  # keeps `kind` on the way back from a worker process
+        return type(self), (str(self), self.kind)
+
+
+@dataclass
+class Source:
+    """An open video: its container, the streams in use and the clock's origin in seconds of the container's own time."""
+
+    name: str
+    container: Any
+    video: Any
+    audio: Any
+    origin_s: Fraction
+    read_until: int = 0  # end of the last video packet read, in its ticks
+    num_damaged: int = 0  # packets that would not decode
+
+    def seconds(self, ticks: int, stream: Any = None) -> float:
+        """Time from the first presented frame for a timestamp of `stream` (the video's by default)."""
+        return float(ticks * (stream or self.video).time_base - self.origin_s)
+
+    def ticks(self, time_s: float, stream: Any = None) -> int:
+        """The timestamp of `stream` at or just below a time from the first presented frame."""
+        return int((Fraction(time_s) + self.origin_s) // (stream or self.video).time_base)
+
+    def seek(self, time_s: float, stream: Any = None) -> None:
+        """Go to the last key frame at or before `time_s`; formats without an index may land elsewhere."""
+        stream = stream or self.video
+        try:
+            self.container.seek(self.ticks(time_s, stream), stream=stream)
+        except (av.FFmpegError, OSError):
+            self.container.seek(self.ticks(0.0, stream) - round(60 / stream.time_base), stream=stream)
+
+
+@contextmanager
+def open_source(location: str | os.PathLike, num_threads: int = 0, need_video: bool = True) -> Iterator[Source]:
+    """Open a local path or any fsspec location for reading; MediaError says what is wrong with it. `num_threads` 0: one per core."""
+    name = os.fspath(location)
+    with _open_container(name) as container:
+        video, audio = _pick_streams(container, num_threads)
+        if video is None and need_video:
+            raise MediaError(f"{name} has no video stream: nothing to cut from it", "no_video")
+        yield Source(name, container, video, audio, _origin(container, video or audio))
+
+
+@contextmanager
+def _open_container(name: str) -> Iterator[Any]:
+    remote = "://" in name
+    if not remote and not os.path.exists(name):
+        raise MediaError(f"no file {name}: download it, or check the input directory", "missing")
+    if not remote and os.path.getsize(name) == 0:
+        raise MediaError(f"{name} is empty (0 bytes): download it again")
+    file = _open_remote(name) if remote else None
+    try:
+        container = av.open(file or name, metadata_errors="ignore", options=_options(name))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if file:
+            file.close()
+        raise MediaError(
+            f"{name} does not open as a video ({error}): truncated or not a video; download it again"
+        ) from None
+    try:
+        yield container
+    finally:
+        container.close()
+        if file:
+            file.close()
+
+
+def _open_remote(name: str) -> Any:
+    import fsspec
+
+    try:
+        return fsspec.open(name, "rb", block_size=READ_BLOCK_BYTES, cache_type="readahead").open()
+    except FileNotFoundError:
+        raise MediaError(f"nothing at {name}: check the address and your access to it", "missing") from None
+
+
+def _options(name: str) -> dict[str, str]:
+    """AVI and raw streams store no presentation times: have them worked out."""
+    return {"fflags": "+genpts"} if name.lower().endswith((".avi", ".h264", ".264", ".hevc", ".265", ".m4v")) else {}
+
+
+def _pick_streams(container: Any, num_threads: int) -> tuple[Any, Any]:
+    """The first real video stream (not a cover picture) and the audio stream marked as default, else the first."""
+    pictures = av.stream.Disposition.attached_pic
+    videos = [s for s in container.streams.video if not s.disposition & pictures and s.codec_context is not None]
+    audios = [s for s in container.streams.audio if s.codec_context is not None]
+    audios.sort(key=lambda s: not s.disposition & av.stream.Disposition.default)
+    video = videos[0] if videos else None
+    if video is not None:
+        video.thread_type = "AUTO"
+        video.codec_context.thread_count = num_threads
+    return video, audios[0] if audios else None
+
+
+def _origin(container: Any, stream: Any) -> Fraction:
+    if stream is not None and stream.start_time is not None:
+        return stream.start_time * stream.time_base
+    return Fraction(container.start_time or 0, av.time_base)

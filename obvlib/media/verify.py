@@ -1,0 +1,65 @@
+"""Checking a clip before it gets its name: it opens, shows what was asked, when it was asked, and its sound fits."""
+
+from __future__ import annotations
+
+import os
+
+from obvlib.media.decode import frames_on_screen, packets_from
+from obvlib.media.source import MediaError, Source, open_source
+from obvlib.media.write import TIME_BASE
+
+
+def verify_clip(
+    path: str | os.PathLike, times: list[int], duration: int, probe_times: list[int], has_audio: bool
+) -> None:
+    """Raise MediaError unless the file shows frames at exactly `times` (ticks from its start) and lasts `duration` ticks.
+
+    The frames at `probe_times` are decoded. Presentation times of all others are read from the packets, which costs next to nothing.
+    """
+    with open_source(path, num_threads=1) as clip:
+        _check_times(clip, times, duration)
+        _check_probes(clip, probe_times)
+        if has_audio:
+            _check_sound(clip, float(duration * TIME_BASE))
+
+
+def _check_times(clip: Source, times: list[int], duration: int) -> None:
+    tick = float(TIME_BASE)
+    shown = sorted(
+        clip.seconds(p.pts) for p in packets_from(clip, clip.ticks(0.0)) if p.pts is not None and not p.is_discard
+    )
+    problem = ""
+    if len(shown) != len(times):
+        problem = f"shows {len(shown)} frames instead of {len(times)}"
+    elif late := [(a, b * tick) for a, b in zip(shown, times, strict=True) if abs(a - b * tick) > 1.5 * tick]:
+        problem = f"shows a frame at {late[0][0]:.4f} s instead of {late[0][1]:.4f} s"
+    elif any(b <= a for a, b in zip(shown, shown[1:], strict=False)):
+        problem = "has two frames at one time"
+    elif abs(lasts_s(clip) - duration * tick) > 0.002:
+        problem = f"lasts {lasts_s(clip):.3f} s instead of {duration * tick:.3f} s"
+    if problem:
+        raise MediaError(f"the clip written {problem}: it was not kept")
+
+
+def lasts_s(clip: Source) -> float:
+    """The video track's presentation length."""
+    return float((clip.video.duration or 0) * clip.video.time_base)
+
+
+def _check_probes(clip: Source, probe_times: list[int]) -> None:
+    times_s = [float(t * TIME_BASE) for t in sorted(set(probe_times))]
+    for index, frame in frames_on_screen(clip, times_s):
+        if abs(clip.seconds(frame.pts) - times_s[index]) > 0.002:
+            raise MediaError(f"the clip written decodes no frame at {times_s[index]:.3f} s: it was not kept")
+
+
+def _check_sound(clip: Source, duration_s: float) -> None:
+    """Sound must start within the clip and not outlast it: what is shifted shows here."""
+    if clip.audio is None:
+        return
+    start_s = clip.seconds(clip.audio.start_time or 0, clip.audio)
+    length_s = float((clip.audio.duration or 0) * clip.audio.time_base)
+    if start_s < -0.05 or start_s + length_s > duration_s + 0.05:
+        raise MediaError(
+            f"the sound of the clip written goes from {start_s:.3f} to {start_s + length_s:.3f} s of {duration_s:.3f}"
+        )

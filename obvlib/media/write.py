@@ -1,0 +1,122 @@
+"""Writing video files: H.264 and AAC in MP4, complete under a temporary name before they get their own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from obvlib.media.source import MediaError
+
+TIME_BASE = Fraction(1, 90_000)  # of every track written: divides common frame rates and milliseconds
+MUX_OPTIONS = {"movflags": "+faststart+use_metadata_tags", "movie_timescale": "90000", "avoid_negative_ts": "disabled"}
+PARTIAL_DIR = ".partial"
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; what was written there takes its place on success and is removed on failure."""
+    path = Path(path)
+    partial = path.parent / PARTIAL_DIR / f"{os.getpid()}.{path.name}"
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+        try:
+            partial.parent.rmdir()
+        except OSError:
+            pass  # another process has a partial file there
+
+
+def write_video(
+    path: str | os.PathLike,
+    frames: np.ndarray | Iterable[np.ndarray],
+    fps: float,
+    audio: np.ndarray | None = None,
+    sample_rate: int = 16_000,
+    crf: float = 18,
+    preset: str = "veryfast",
+    codec: str = "libx264",
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Write frames (T, H, W, 3) uint8 RGB, or an iterator of (H, W, 3), at a constant rate; return the path.
+
+    `audio` is (N,) or (N, 2) float32 in [-1, 1]. Odd sizes are kept (4:4:4 chroma). `crf` 0 is lossless but for the colour conversion.
+    MediaError names what cannot be written.
+    """
+    rows = iter(frames)
+    first = next(rows, None)
+    if first is None or not 0 < fps < 1000:
+        raise MediaError(
+            f"frames for {path} at {fps} fps: give at least one frame, and a rate between 0 and 1000", "settings"
+        )
+    height, width = _check_frame(first, np.shape(first)[:2]).shape[:2]
+    settings = {"crf": str(crf), "preset": preset} if codec.startswith("libx26") else {}
+    with replacing(path) as partial, av.open(str(partial), "w", format="mp4", options=MUX_OPTIONS) as out:
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = video_stream(out, codec, height, width, rate, settings | (options or {}))
+        sound = _audio_stream(out, audio, sample_rate)
+        step = 1 / (rate * TIME_BASE)
+        for index, row in enumerate(itertools.chain([first], rows)):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(_check_frame(row, (height, width))), format="rgb24")
+            encode_frame(out, stream, frame, round(index * step), round(step))
+        out.mux(stream.encode(None))
+        if sound is not None:
+            _encode_audio(out, sound, audio, sample_rate)
+    return Path(path)
+
+
+def video_stream(out: Any, codec: str, height: int, width: int, rate: Fraction | None, options: dict[str, str]) -> Any:
+    """Add an 8-bit video stream for upright frames of this size; 4:2:0 where the size is even."""
+    stream = out.add_stream(codec, rate=rate or 30, options=options)
+    stream.height, stream.width = height, width
+    stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
+    stream.codec_context.time_base = stream.time_base = TIME_BASE
+    return stream
+
+
+def encode_frame(out: Any, stream: Any, frame: Any, pts: int, duration: int) -> None:
+    """Encode one frame, converted to the stream's size and format, at `pts` ticks."""
+    if (frame.format.name, frame.height, frame.width) != (stream.pix_fmt, stream.height, stream.width):
+        frame = frame.reformat(format=stream.pix_fmt, width=stream.width, height=stream.height, interpolation="BICUBIC")
+    frame.pts, frame.time_base, frame.duration = pts, TIME_BASE, duration
+    frame.pict_type = 0  # the encoder chooses its own key frames
+    out.mux(stream.encode(frame))
+
+
+def _check_frame(frame: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    frame = np.asarray(frame)
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.shape[:2] != tuple(size):
+        raise MediaError(
+            f"a frame of shape {frame.shape} {frame.dtype}: give (H, W, 3) uint8, all of one size", "settings"
+        )
+    return frame
+
+
+def _audio_stream(out: Any, audio: np.ndarray | None, sample_rate: int) -> Any:
+    if audio is None:
+        return None
+    if np.ndim(audio) not in (1, 2) or (np.ndim(audio) == 2 and np.shape(audio)[1] != 2):
+        raise MediaError(f"audio of shape {np.shape(audio)}: give (N,) or (N, 2) float32", "settings")
+    return out.add_stream("aac", rate=sample_rate, layout="mono" if np.ndim(audio) == 1 else "stereo")
+
+
+def _encode_audio(out: Any, stream: Any, audio: np.ndarray, sample_rate: int) -> None:
+    samples = np.ascontiguousarray(np.asarray(audio, np.float32).reshape(len(audio), -1).T)  # (channels, N)
+    layout = "mono" if len(samples) == 1 else "stereo"
+    for start in range(0, samples.shape[1], 1024):
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples[:, start : start + 1024]), format="fltp", layout=layout
+        )
+        frame.sample_rate, frame.pts, frame.time_base = sample_rate, start, Fraction(1, sample_rate)
+        out.mux(stream.encode(frame))
+    out.mux(stream.encode(None))
