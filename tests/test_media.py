@@ -66,7 +66,7 @@ def test_write_video_names_a_wrong_frame(tmp_path):
 
 
 @pytest.mark.parametrize("mode", media.MODES)
-@pytest.mark.parametrize(("start_s", "end_s"), [(0, 3), (2, 4), (2.013, 5.5), (7.3, 10), (3.999, 4.3)])
+@pytest.mark.parametrize(("start_s", "end_s"), [(0, 3), (2, 4), (2.013, 5.5), (7.3, 10), (3.9995, 4.3)])
 def test_a_slice_shows_what_the_source_shows(video, tmp_path, mode, start_s, end_s):
     made = media.slice_clip(video, tmp_path / "clip.mp4", start_s, end_s, mode=mode)
     times = np.arange(0, end_s - start_s - 0.002, 0.01)
@@ -115,7 +115,7 @@ def test_prepared_in_one_pass_equals_prepared_after_an_exact_slice(video, tmp_pa
         frames, times_s = media.clip_frames(path, policy)
         slice_path = media.slice_clip(video, tmp_path / "slice.mp4", start_s, end_s).path
         from_slice, slice_times_s = media.clip_frames(slice_path, policy)
-        assert times_s.tolist() == slice_times_s.tolist() == policy.sample_times(end_s - start_s).tolist()
+        assert times_s.tolist() == slice_times_s.tolist() == policy.sample_times(round(end_s - start_s, 3)).tolist()
         assert samples.numbers(frames) == [int((start_s + t + 0.001) * 25 + 1e-6) for t in times_s]
         assert np.abs(frames.astype(int) - from_slice).mean() < 4  # of 255: two lossy encodings apart
         assert frames.shape == from_slice.shape and frames.shape[1] % 28 == 0

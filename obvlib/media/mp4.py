@@ -16,7 +16,7 @@ def set_track_ends(path: str | os.PathLike, ends: dict[int, int]) -> None:
     """Give track number i (from 0, in file order) a presentation of `ends[i]` units of the movie's time scale."""
     with open(path, "r+b") as file:
         track = -1
-        for kind, start, size in _boxes(file, 0, os.fstat(file.fileno()).st_size):
+        for kind, start, _ in _boxes(file, 0, os.fstat(file.fileno()).st_size):
             if kind == b"trak":
                 track += 1
             elif kind == b"elst" and track in ends:
