@@ -1,0 +1,117 @@
+"""Where a result comes from: profile, device, versions, commit, date, data and seed travel with every number that is kept.
+
+Light on purpose (no library is loaded), so that training, evaluation and reports can all write it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from obvlib.settings import profile, project_root
+
+PACKAGES = ("obvlib", "torch", "transformers", "accelerate", "liger-kernel", "flash-attn", "numpy", "av")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """One run's origin. `commit` is "unknown" outside a git checkout; `dirty` says that files differed from it; `date` is UTC, ISO 8601."""
+
+    profile: str
+    device: str
+    commit: str
+    dirty: bool
+    date: str
+    data_hash: str
+    seed: int
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def collect(cls, *, seed: int, data_hash: str = "", device: str = "") -> Provenance:
+        """The present run's. `device` is found where not given; `data_hash` is `hash_files` of what went in."""
+        commit, dirty = git_state()
+        return cls(
+            profile=profile(),
+            device=device or device_name(),
+            commit=commit,
+            dirty=dirty,
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            data_hash=data_hash,
+            seed=seed,
+            versions=installed_versions(),
+        )
+
+    @classmethod
+    def from_dict(cls, row: Any) -> Provenance:
+        """ValueError names a missing or unknown field: a result without its origin is not a result."""
+        names = {f.name for f in dataclasses.fields(cls)}
+        if not isinstance(row, dict) or (odd := sorted(names ^ row.keys())):
+            raise ValueError(
+                f"provenance {row!r}: needs exactly {', '.join(sorted(names))}"
+                + (f"; see {odd[0]!r}" if isinstance(row, dict) else "")
+            )
+        return cls(**row)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def label(self) -> str:
+        """One line for a caption: profile, device, date, commit."""
+        changed = " with local changes" if self.dirty else ""
+        return f"{self.profile} profile, {self.device}, {self.date[:10]}, commit {self.commit[:10]}{changed}"
+
+
+def hash_files(paths: Iterable[str | os.PathLike]) -> str:
+    """SHA-256 (first 16 hex digits) over names and contents, whatever the order or the directory they lie in."""
+    digest = hashlib.sha256()
+    for path in sorted((Path(path) for path in paths), key=lambda path: path.name):
+        content = hashlib.sha256()
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                content.update(block)
+        digest.update(f"{path.name}\0{content.hexdigest()}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def device_name() -> str:
+    """The GPUs if torch is loaded and sees any, else the processor and how many cores this process may use."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"CPU ({platform.machine()}, {cores} cores)"
+
+
+def installed_versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state() -> tuple[str, bool]:
+    """The checkout's commit and whether files differ from it; ("unknown", False) without git or a checkout."""
+    try:
+        root = project_root()
+        commit = _git(root, "rev-parse", "HEAD")
+        return commit, bool(_git(root, "status", "--porcelain"))
+    except (ValueError, OSError, subprocess.SubprocessError):
+        return "unknown", False
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True, timeout=20)
+    return done.stdout.strip()
