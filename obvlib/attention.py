@@ -74,7 +74,8 @@ def _installed(module: str) -> bool:
 def _register(choice: str) -> None:
     from transformers import AttentionInterface, AttentionMaskInterface
 
-    kernel = {"varlen": varlen_kernel, "flash2": flash2_kernel, "flash4": flash4_kernel, "loop": loop_kernel}[choice]
+    make = {"varlen": _varlen_kernel, "flash2": _flash2_kernel, "flash4": _flash4_kernel, "loop": lambda: loop_kernel}
+    kernel = make[choice]()
     AttentionInterface.register(f"obv_flash_{choice}", functools.partial(_attend, kernel))
     AttentionMaskInterface.register(f"obv_flash_{choice}", _mask)
 
@@ -177,39 +178,46 @@ def loop_kernel(
     return torch.cat(outputs, dim=1).transpose(0, 1)
 
 
-def varlen_kernel(query, key, value, bounds, longest, *, causal, scale) -> torch.Tensor:
+def _varlen_kernel() -> Callable:
     """torch.nn.attention.varlen: flash attention without an extra package, CUDA and half precision only."""
     from torch.nn.attention.varlen import varlen_attn
 
-    known = _parameters(varlen_attn)
-    options = {"window_size": (-1, 0) if causal else (-1, -1)} if "window_size" in known else {"is_causal": causal}
-    if query.shape[1] != key.shape[1]:
-        if "enable_gqa" in known:
-            options["enable_gqa"] = True
-        else:
-            groups = query.shape[1] // key.shape[1]
-            key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    return varlen_attn(query, key, value, bounds, bounds, longest, longest, scale=scale, **options)
+    known = inspect.signature(
+        varlen_attn
+    ).parameters  # torch 2.10 says is_causal, later releases window_size and enable_gqa
+    by_window, shares_keys = "window_size" in known, "enable_gqa" in known
+
+    def kernel(query, key, value, bounds, longest, *, causal, scale) -> torch.Tensor:
+        options = {"window_size": (-1, 0) if causal else (-1, -1)} if by_window else {"is_causal": causal}
+        if query.shape[1] != key.shape[1]:
+            if shares_keys:
+                options["enable_gqa"] = True
+            else:
+                groups = query.shape[1] // key.shape[1]
+                key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        return varlen_attn(query, key, value, bounds, bounds, longest, longest, scale=scale, **options)
+
+    return kernel
 
 
-def flash2_kernel(query, key, value, bounds, longest, *, causal, scale) -> torch.Tensor:
+def _flash2_kernel() -> Callable:
     """flash-attn 2, where it has been compiled."""
     from flash_attn.flash_attn_interface import flash_attn_varlen_func
 
-    return flash_attn_varlen_func(
-        query, key, value, bounds, bounds, longest, longest, softmax_scale=scale, causal=causal
-    )
+    def kernel(query, key, value, bounds, longest, *, causal, scale) -> torch.Tensor:
+        lengths = (bounds, bounds, longest, longest)
+        return flash_attn_varlen_func(query, key, value, *lengths, softmax_scale=scale, causal=causal)
+
+    return kernel
 
 
-def flash4_kernel(query, key, value, bounds, longest, *, causal, scale) -> torch.Tensor:
+def _flash4_kernel() -> Callable:
     """flash-attn 4, called directly: it wants plain integers for the lengths, which the library's own call did not give."""
     from flash_attn.cute import flash_attn_varlen_func
 
-    lengths = dict(cu_seqlens_q=bounds, cu_seqlens_k=bounds, max_seqlen_q=longest, max_seqlen_k=longest)
-    out = flash_attn_varlen_func(query, key, value, **lengths, softmax_scale=scale, causal=causal)
-    return out[0] if isinstance(out, tuple) else out
+    def kernel(query, key, value, bounds, longest, *, causal, scale) -> torch.Tensor:
+        lengths = dict(cu_seqlens_q=bounds, cu_seqlens_k=bounds, max_seqlen_q=longest, max_seqlen_k=longest)
+        out = flash_attn_varlen_func(query, key, value, **lengths, softmax_scale=scale, causal=causal)
+        return out[0] if isinstance(out, tuple) else out
 
-
-@functools.cache
-def _parameters(function: Callable) -> frozenset[str]:
-    return frozenset(inspect.signature(function).parameters)
+    return kernel
