@@ -1,0 +1,81 @@
+"""The same stages on a Ray cluster: one task for each group of items, rerun by Ray where its worker or node dies.
+
+The ledger stays with this process. `RAY_ADDRESS` names the cluster; without one a Ray of this machine alone is started.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from obvlib.engine.outcomes import Outcome, StageStopped, run_group
+
+MAX_DEATHS = 3  # of workers, for one group, before its items fail
+TASKS_AHEAD = 2  # per CPU: enough to keep all busy, few enough to keep the scheduler's memory small
+
+
+def run(groups: list, stage: Callable, num_workers: int, num_retries: int) -> Iterator[Outcome]:
+    """Run all groups of items (id, record) on the cluster, yielding outcomes as groups finish."""
+    try:
+        import ray
+    except ImportError:
+        raise ValueError(
+            "engine 'ray' needs the package ray: pip install 'obvlib[ray]', or use engine 'local'"
+        ) from None
+    is_ours = not ray.is_initialized()
+    if is_ours:
+        address = os.environ.get("RAY_ADDRESS")
+        local = {} if address else {"num_cpus": num_workers, "include_dashboard": False}
+        ray.init(address=address, runtime_env=_environment(), log_to_driver=False, **local)
+    try:
+        yield from _collect(ray, groups, ray.put(stage), num_retries)
+    finally:
+        if is_ours:
+            ray.shutdown()
+
+
+def _collect(ray: Any, groups: list, stage: Any, num_retries: int) -> Iterator[Outcome]:
+    task = ray.remote(max_retries=MAX_DEATHS, num_cpus=1)(_run_task)
+    waiting, running = list(reversed(groups)), {}
+    while waiting or running:
+        limit = max(1, round(TASKS_AHEAD * ray.cluster_resources().get("CPU", 1)))
+        while waiting and len(running) < limit:
+            items = waiting.pop()
+            running[task.remote(items, stage, num_retries)] = items
+        for reference in ray.wait(list(running), num_returns=1)[0]:
+            items = running.pop(reference)
+            try:
+                outcomes, stop = ray.get(reference)
+            except ray.exceptions.RayError as error:
+                outcomes, stop = _after_deaths(items, waiting, error), ""
+            yield from outcomes
+            if stop:
+                raise StageStopped(stop)
+
+
+def _after_deaths(items: list, waiting: list, error: Exception) -> list[Outcome]:
+    """A group that keeps killing its workers is taken apart; a single item that does has failed."""
+    if len(items) > 1:
+        waiting.extend([item] for item in items)
+        return []
+    return [Outcome(items[0][0], "failed", reason=f"worker: died {MAX_DEATHS + 1} times ({type(error).__name__})")]
+
+
+def _run_task(items: list, stage: Callable, num_retries: int) -> tuple[list[Outcome], str]:
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in run_group(items, stage, num_retries):
+            outcomes.append(outcome)
+    except StageStopped as error:
+        return outcomes, str(error)
+    return outcomes, ""
+
+
+def _environment() -> dict[str, Any]:
+    """Workers find the same obvlib, also where it runs from a checkout."""
+    import obvlib
+
+    root = str(Path(obvlib.__file__).resolve().parent.parent)
+    return {"env_vars": {"PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])}}
