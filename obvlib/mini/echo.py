@@ -1,6 +1,7 @@
 """Echocardiography: an apical four-chamber view in a sector fan, whose left ventricle contracts by a chosen ejection fraction.
 
-Nothing in a single frame tells the ejection fraction: the ventricle's size is drawn independently of it. One has to compare frames.
+The view is that of a sonographer who has zoomed to the ventricle: its size and place vary little, so that what differs is how far it
+contracts. Only the frames near the end of the beat tell; a frame of the filled ventricle looks the same whatever the ejection fraction.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _BEAT_CONTRACTION = (0.0, 0.1, 0.45, 0.85, 0.98, 1.0, 0.96, 0.66, 0.3, 0.1, 0.06
 
 @dataclass(frozen=True, kw_only=True)
 class EchoScene:
-    """One echo loop; lengths in plane units, `phase` in beats, `mirrored` shows the left ventricle on the left."""
+    """One echo loop; lengths in plane units, `phase` in beats."""
 
     ejection_fraction_percent: float
     heart_rate_bpm: float
@@ -37,7 +38,6 @@ class EchoScene:
     haze: float
     gamma: float
     tint: tuple[float, float, float]
-    mirrored: bool
     noise_seed: int
 
     @classmethod
@@ -48,18 +48,17 @@ class EchoScene:
             ejection_fraction_percent=float(rng.uniform(*EF_RANGES_PERCENT[ef_class])),
             heart_rate_bpm=rate,
             phase=phase,
-            center=(float(rng.uniform(-0.1, 0.1)), float(rng.uniform(0.06, 0.16))),
-            angle=float(rng.uniform(-0.16, 0.16)),
-            scale=float(rng.uniform(0.9, 1.12)),
-            width=float(rng.uniform(0.29, 0.36)),
-            length=float(rng.uniform(0.46, 0.54)),
-            wall=float(rng.uniform(0.1, 0.15)),
+            center=(float(rng.uniform(-0.02, 0.02)), float(rng.uniform(0.1, 0.12))),
+            angle=float(rng.uniform(-0.03, 0.03)),
+            scale=float(rng.uniform(1.16, 1.2)),
+            width=float(rng.uniform(0.318, 0.332)),
+            length=float(rng.uniform(0.49, 0.51)),
+            wall=float(rng.uniform(0.12, 0.13)),
             half_angle=float(rng.uniform(0.72, 0.85)),
             gain=float(rng.uniform(0.85, 1.2)),
             haze=float(rng.uniform(0.08, 0.2)),
             gamma=float(rng.uniform(0.9, 1.15)),
             tint=TINTS[rng.integers(len(TINTS))],
-            mirrored=bool(rng.random() < 0.3),
             noise_seed=int(rng.integers(2**31)),
         )
 
@@ -69,8 +68,6 @@ class EchoScene:
         rng = np.random.default_rng([self.noise_seed, round(float(times_s[0]) * 1000)])
         squeeze = along_time(contraction(times_s * self.heart_rate_bpm / 60 + self.phase))
         p, q = plane.turned(self.center, self.angle, self.scale)
-        if self.mirrored:
-            p = -p
         cavities, heart, edges = self._chambers(p, q, squeeze)
         offset = np.float32(self.noise_seed % 97)
         pull = 1 + np.float32(0.16) * squeeze  # speckle moves inwards with the muscle
