@@ -128,7 +128,8 @@ def majority(examples: Iterable[Example], training: Iterable[Example | QAPair] =
     """For each family the best constant answer's accuracy: the mark that a model must beat to have learned anything.
 
     Constant by text, since options are shuffled: the family's most frequent answer in `training` where it has any, else the best on the
-    examples themselves. For closed questions at least chance (1 / number of options), which a constant letter has when options are shuffled.
+    examples themselves. At least chance: for yes/no questions 1/2, for closed ones
+    1 / number of options, which a constant letter has when options are shuffled.
     """
     trained = by_family(training)
     return {family: _majority(family, rows, trained.get(family, [])) for family, rows in by_family(examples).items()}
@@ -208,6 +209,8 @@ def _majority(family: str, examples: list[Example], training: list[Example | QAP
     best = [(texts[text] / num, "text", text)]
     if all(example.options for example in examples):
         best.append((sum(1 / len(example.options) for example in examples) / num, "chance", "any option"))
+    elif set(texts) <= {"yes", "no"}:
+        best.append((0.5, "chance", "yes or no"))
     share, kind, answer = max(best, key=lambda row: row[0])  # the first of equals: text
     return Majority(family=family, answer=answer, kind=kind, accuracy=share, num=num)
 

@@ -247,6 +247,14 @@ def test_questions_with_texts_of_their_own_are_measured_against_chance():
     assert (mark.kind, mark.accuracy) == ("chance", 0.25)
 
 
+def test_yes_or_no_is_at_least_a_coin():
+    training = [QAPair(question="q", answer="No", family="polyp")]
+    (mark,) = majority(asked(["Yes", "yes", "no"], "polyp"), training).values()
+    assert (mark.kind, mark.accuracy) == ("chance", 0.5)
+    (mark,) = majority(asked(["Yes", "no", "no"], "polyp"), training).values()
+    assert (mark.kind, mark.answer, mark.accuracy) == ("text", "no", pytest.approx(2 / 3))
+
+
 def test_a_training_answer_that_never_comes_scores_zero():
     training = [QAPair(question="q", answer="mri", family="modality")]
     assert majority(asked(["ct", "echo"]), training)["modality"].accuracy == 0.0
