@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,6 +33,46 @@ def doctor(
     report = doctor.examine()
     print(json.dumps(report.to_dict() | {"profile": chosen}, indent=1) if as_json else doctor.render(report, chosen))
     raise typer.Exit(0 if report.can_run(chosen) else 1)
+
+
+@app.command()
+def build(
+    clips: Annotated[Path, typer.Option(help="Directory of the prepared clips or slices, named as the rows say.")],
+    out: Annotated[Path, typer.Option(help="Where the training set goes.")],
+    rows: Annotated[str, typer.Option(help="A dataset's card, or a JSON lines file of clips.")] = "mini",
+    model: Annotated[str, typer.Option(help="Whose tokens are counted: tiny, a card, or a directory.")] = "tiny",
+    max_tokens: Annotated[int, typer.Option(help="Longer samples are left out.")] = 16_384,
+    seed: Annotated[int, typer.Option(help="Chooses the describe prompts.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    against: Annotated[str, typer.Option(help="Benchmarks whose source videos must not occur.")] = "",
+    allow_unchecked: Annotated[bool, typer.Option(help="Go on where a benchmark's rows cannot be read.")] = False,
+    push: Annotated[str, typer.Option(help="Upload to this private hub dataset, owner/name.")] = "",
+) -> None:
+    """Write a training set: turns, frame policy, token counts and lineage of each clip, with its data card."""
+    from obvlib import build as building
+    from obvlib.frame_policy import FramePolicy
+    from obvlib.manifests import load_rows
+    from obvlib.settings import profile
+
+    names = against.split(",") if against else ["mini"] if profile() == "mini" else list(building.VIDEO_BENCHMARKS)
+    benchmarks, unchecked = building.tested_on(names)
+    if unchecked and not allow_unchecked:
+        name, reason = next(iter(unchecked.items()))
+        raise typer.BadParameter(f"{name} cannot be checked for shared source videos: {reason}. Or --allow-unchecked")
+    found, problems = load_rows(rows)
+    records = [clip for clip in found if clip.split != "test"]
+    policy = FramePolicy.mini() if model == "tiny" else FramePolicy()
+    stage = building.BuildStage(clips_dir=str(clips), policy=policy, model=model, max_tokens=max_tokens, seed=seed)
+    try:
+        run = building.build(records, out, stage, benchmarks=benchmarks, unchecked=unchecked, num_workers=workers)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    print(
+        f"{len(run)} samples in {out}; {run.num_skipped} from before, {run.num_dropped} dropped, {run.num_failed} failed"
+    )
+    print(f"{len(problems)} rows could not be read" if problems else f"card: {out / 'README.md'}")
+    if push:
+        print(building.push(out, push))
 
 
 if __name__ == "__main__":

@@ -43,19 +43,9 @@ from obvlib.vision import (
     seconds_per_patch,
 )
 
-__all__ = [
-    "Image",
-    "InputError",
-    "ModelInput",
-    "TooLong",
-    "Turn",
-    "Video",
-    "VisionSpec",
-    "clip_turns",
-    "describe_turns",
-    "encode",
-]
-__all__ += ["example_turns", "fit_image", "fit_video", "num_tokens", "question_text", "question_turns", "resize"]
+__all__ = ["Image", "InputError", "ModelInput", "TokenCounts", "TooLong", "Turn", "Video", "VisionSpec", "clip_turns"]
+__all__ += ["count_tokens", "describe_turns", "encode", "example_turns", "fit_image", "fit_video", "num_tokens"]
+__all__ += ["question_text", "question_turns", "resize"]
 
 START_OF_TURN, END_OF_TURN = -1, -2  # stand for the ids of <|im_start|> and <|im_end|>, which the tokenizer knows
 Visual = Video | Image
@@ -116,13 +106,29 @@ def encode(
     return ModelInput(input_ids=ids, labels=labels, position_ids=positions, rope_delta=delta, name=name, **pixels)
 
 
-def num_tokens(turns: Sequence[Turn], tokenizer: Any, spec: VisionSpec, *, name: str = "") -> int:
-    """How many tokens `encode` will give, without touching a pixel: `Video.blank` stands for frames not read yet."""
+@dataclass(frozen=True)
+class TokenCounts:
+    """How many tokens a sample has: in all, of pictures and videos, and learned."""
+
+    total: int
+    visual: int
+    learned: int
+
+
+def count_tokens(turns: Sequence[Turn], tokenizer: Any, spec: VisionSpec, *, name: str = "") -> TokenCounts:
+    """What `encode` will count, without touching a pixel: `Video.blank` stands for frames not read yet."""
     try:
         pieces, _ = _pieces(turns, spec, False)
-        return len(_tokenise(pieces, tokenizer, spec)[0])
+        ids, labels = _tokenise(pieces, tokenizer, spec)
     except ValueError as error:
         raise InputError(f"sample {name!r}: {error}") from None
+    visual = (ids == spec.image_token_id) | (ids == spec.video_token_id)
+    return TokenCounts(len(ids), int(visual.sum()), int((labels != IGNORE).sum()))
+
+
+def num_tokens(turns: Sequence[Turn], tokenizer: Any, spec: VisionSpec, *, name: str = "") -> int:
+    """`count_tokens` in all."""
+    return count_tokens(turns, tokenizer, spec, name=name).total
 
 
 @dataclass
