@@ -43,6 +43,7 @@ def write_video(
     fps: float,
     audio: np.ndarray | None = None,
     sample_rate: int = 16_000,
+    audio_bit_rate: int = 64_000,
     crf: float = 18,
     preset: str = "veryfast",
     codec: str = "libx264",
@@ -50,7 +51,7 @@ def write_video(
 ) -> Path:
     """Write frames (T, H, W, 3) uint8 RGB, or an iterator of (H, W, 3), at a constant rate; return the path.
 
-    `audio` is (N,) or (N, 2) float32 in [-1, 1]. Odd sizes are kept (4:4:4 chroma). `crf` 0 is lossless but for the colour conversion.
+    `audio` is (N,) or (N, 2) float32 in [-1, 1], written as AAC at about `audio_bit_rate` bits a second. Odd sizes are kept (4:4:4 chroma). `crf` 0 is lossless but for the colour conversion.
     MediaError names what cannot be written.
     """
     rows = iter(frames)
@@ -64,7 +65,7 @@ def write_video(
     with replacing(path) as partial, av.open(str(partial), "w", format="mp4", options=MUX_OPTIONS) as out:
         rate = Fraction(fps).limit_denominator(1001)
         stream = video_stream(out, codec, height, width, rate, settings | (options or {}))
-        sound = _audio_stream(out, audio, sample_rate)
+        sound = _audio_stream(out, audio, sample_rate, audio_bit_rate)
         step = 1 / (rate * TIME_BASE)
         for index, row in enumerate(itertools.chain([first], rows)):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(_check_frame(row, (height, width))), format="rgb24")
@@ -102,12 +103,14 @@ def _check_frame(frame: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     return frame
 
 
-def _audio_stream(out: Any, audio: np.ndarray | None, sample_rate: int) -> Any:
+def _audio_stream(out: Any, audio: np.ndarray | None, sample_rate: int, bit_rate: int) -> Any:
     if audio is None:
         return None
     if np.ndim(audio) not in (1, 2) or (np.ndim(audio) == 2 and np.shape(audio)[1] != 2):
         raise MediaError(f"audio of shape {np.shape(audio)}: give (N,) or (N, 2) float32", "settings")
-    return out.add_stream("aac", rate=sample_rate, layout="mono" if np.ndim(audio) == 1 else "stereo")
+    return out.add_stream(
+        "aac", rate=sample_rate, layout="mono" if np.ndim(audio) == 1 else "stereo", bit_rate=bit_rate
+    )
 
 
 def _encode_audio(out: Any, stream: Any, audio: np.ndarray, sample_rate: int) -> None:

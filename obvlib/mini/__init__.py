@@ -1,6 +1,7 @@
 """The mini corpus: small lecture videos with known truth, clips rendered in memory, and a few real medical pictures.
 
-`training_clips` and `heldout_clips` render in memory.
+`rows`, `sources` and `videos_dir` open the lecture videos, `training_clips` and `heldout_clips` render in memory, `real_examples` reads
+what installed packages ship.
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ _HOMES = {
     "MiniClip": "clips",
     "training_clips": "clips",
     "heldout_clips": "clips",
+    "corpus_dir": "corpus",
+    "videos_dir": "corpus",
+    "rows": "corpus",
+    "sources": "corpus",
+    "real_examples": "real",
 }
 __all__ = sorted(_HOMES)
 

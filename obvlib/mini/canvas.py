@@ -76,10 +76,16 @@ def look_up(field: np.ndarray, u: np.ndarray, v: np.ndarray, texels_per_unit: fl
     return field.take(row * _TEXTURE_SIZE + column)
 
 
-def flicker(rng: np.random.Generator, num_frames: int, plane: Plane, grain: float = 2.0) -> np.ndarray:
-    """Sensor noise, (T, H, W) of variance 1: the same field at a new place in every frame."""
-    shift = rng.uniform(0, 5, size=(2, num_frames))
-    return look_up(texture(grain, 9), plane.x + along_time(shift[0]), plane.y + along_time(shift[1]))
+def flicker(seed: int, moments: np.ndarray, plane: Plane, grain: float = 2.0) -> np.ndarray:
+    """Sensor noise, (T, H, W) of variance 1: the same field at another place for every moment (whole milliseconds, or a slice's number)."""
+    moments = np.asarray(moments, dtype=np.int64)
+    scattered = (moments[:, None] * np.array([2654435761, 2246822519]) + seed * 40503) % 2**32 / 2**32 * 5
+    return look_up(texture(grain, 9), plane.x + along_time(scattered[:, 0]), plane.y + along_time(scattered[:, 1]))
+
+
+def milliseconds(times_s: np.ndarray) -> np.ndarray:
+    """Times as whole milliseconds, (T,) int64."""
+    return np.round(np.asarray(times_s) * 1000).astype(np.int64)
 
 
 def tinted(gray: np.ndarray, tint: tuple[float, float, float], gamma: float = 1.0) -> np.ndarray:

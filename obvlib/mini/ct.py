@@ -78,8 +78,7 @@ class CtScene:
     def _slice_noise(self, position: np.ndarray, plane: Plane) -> np.ndarray:
         """Grain that changes from slice to slice and stands still within one."""
         slices, index = np.unique(np.round(position * 1000).astype(int), return_inverse=True)
-        fields = [flicker(np.random.default_rng([self.noise_seed, int(s)]), 1, plane)[0] for s in slices]
-        return np.stack(fields)[index]
+        return flicker(self.noise_seed, slices, plane)[index]
 
     def _chest(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Density 0 (air) to 1 (bone), (T, H, W)."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from obvlib.mini.canvas import Plane, along_time, bell, flicker, inside, look_up, overlay, texture, tinted
+from obvlib.mini.canvas import Plane, along_time, bell, flicker, inside, look_up, milliseconds, overlay, texture, tinted
 
 EF_RANGES_PERCENT = {"normal": (57.0, 70.0), "mildly reduced": (39.0, 46.0), "severely reduced": (12.0, 27.0)}
 RATE_RANGES_BPM = {"slow": (44.0, 57.0), "normal": (64.0, 92.0), "fast": (104.0, 132.0)}
@@ -65,7 +65,6 @@ class EchoScene:
     def frames(self, times_s: np.ndarray, plane: Plane) -> np.ndarray:
         """(T, H, W, 3) float32 in 0..1 at the given times."""
         height, width = plane.y.shape[0], plane.x.shape[1]
-        rng = np.random.default_rng([self.noise_seed, round(float(times_s[0]) * 1000)])
         squeeze = along_time(contraction(times_s * self.heart_rate_bpm / 60 + self.phase))
         p, q = plane.turned(self.center, self.angle, self.scale)
         cavities, heart, edges = self._chambers(p, q, squeeze)
@@ -81,7 +80,9 @@ class EchoScene:
         bright = muscle * (0.47 + 0.17 * grain) + edges * (0.34 + 0.12 * grain)
         bright += (1 - heart) * self.haze * (1.2 + 0.5 * far + 0.45 * grain) + cavities * 0.04 * (1 + 0.8 * grain)
         bright += self._mitral_valve(p, q, squeeze) * 0.45
-        bright = (bright * self.gain + 0.018 * flicker(rng, len(times_s), plane)) * self._beam(depth, angle)
+        bright = (bright * self.gain + 0.006 * flicker(self.noise_seed, milliseconds(times_s), plane)) * self._beam(
+            depth, angle
+        )
         lettering = overlay(height, width, _LABELS, _DEPTH_TICKS)
         return np.maximum(tinted(bright, self.tint, self.gamma), 0.75 * lettering[..., None])
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from obvlib.mini.canvas import Plane, along_time, ease, flicker, inside, look_up, overlay, texture
+from obvlib.mini.canvas import Plane, along_time, ease, flicker, inside, look_up, milliseconds, overlay, texture
 
 WALLS = (
     (0.93, 0.52, 0.43),
@@ -48,21 +48,20 @@ class EndoscopyScene:
             wall=WALLS[rng.integers(len(WALLS))],
             polyp_color=(float(rng.uniform(0.97, 1.0)), float(rng.uniform(0.68, 0.75)), float(rng.uniform(0.55, 0.62))),
             lamp=float(rng.uniform(0.85, 1.1)),
-            noise=float(rng.uniform(0.008, 0.02)),
+            noise=float(rng.uniform(0.003, 0.008)),
             noise_seed=int(rng.integers(2**31)),
         )
 
     def frames(self, times_s: np.ndarray, plane: Plane) -> np.ndarray:
         """(T, H, W, 3) float32 in 0..1 at the given times."""
         times = along_time(times_s)
-        rng = np.random.default_rng([self.noise_seed, round(float(times_s[0]) * 1000)])
         amount_x, amount_y, pace, start = self.sway
         dx = plane.x - self.center[0] - amount_x * np.sin(pace * times + start)
         dy = plane.y - self.center[1] - amount_y * np.sin(0.8 * pace * times + 2 * start)
         color = self._wall(dx, dy, times)
         if self.polyp:
             color = self._with_polyp(color, dx, dy, times)
-        color = color * self.lamp + self.noise * flicker(rng, len(times_s), plane)[..., None]
+        color = color * self.lamp + self.noise * flicker(self.noise_seed, milliseconds(times_s), plane)[..., None]
         corner = np.abs(plane.x) + np.abs(plane.y)
         mask = inside(
             np.maximum(np.maximum(np.abs(plane.x) - 1.16, np.abs(plane.y) - 0.95), (corner - 1.78) * 0.7), 0.02

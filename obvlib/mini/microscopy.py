@@ -9,7 +9,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from obvlib.mini.canvas import Plane, along_time, bell, ease, flicker, inside, look_up, overlay, texture, tinted
+from obvlib.mini.canvas import (
+    Plane,
+    along_time,
+    bell,
+    ease,
+    flicker,
+    inside,
+    look_up,
+    milliseconds,
+    overlay,
+    texture,
+    tinted,
+)
 
 TINTS = ((1.0, 1.0, 1.0), (0.86, 1.0, 0.84), (0.84, 0.94, 1.0), (1.0, 0.92, 0.78))
 
@@ -51,14 +63,13 @@ class MicroscopyScene:
             background=float(rng.uniform(0.42, 0.54)),
             contrast=float(rng.uniform(0.8, 1.15)),
             tint=TINTS[rng.integers(len(TINTS))],
-            noise=float(rng.uniform(0.01, 0.025)),
+            noise=float(rng.uniform(0.003, 0.009)),
             noise_seed=int(rng.integers(2**31)),
         )
 
     def frames(self, times_s: np.ndarray, plane: Plane) -> np.ndarray:
         """(T, H, W, 3) float32 in 0..1 at the given times."""
         share = along_time(np.clip(np.asarray(times_s) / self.duration_s, 0, 1))
-        rng = np.random.default_rng([self.noise_seed, round(float(times_s[0]) * 1000)])
         offset = np.float32(self.noise_seed % 71)
         x = plane.x + 0.05 * look_up(
             texture(22.0, 6), plane.x + offset, plane.y
@@ -73,7 +84,7 @@ class MicroscopyScene:
         gray = gray - self.contrast * 0.1 * inside(nearest - 0.42, 0.08) + 0.06 * bell(nearest - 0.42, 0.06)
         if self.division:
             gray = self._dividing(gray, plane, share)
-        gray = gray + self.noise * flicker(rng, len(times_s), plane)
+        gray = gray + self.noise * flicker(self.noise_seed, milliseconds(times_s), plane)
         lettering = overlay(
             plane.y.shape[0], plane.x.shape[1], _LABELS, ((0.87, 0.9, 1.24, 0.9), (0.87, 0.905, 1.24, 0.905))
         )
