@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -93,14 +94,12 @@ def readable(rows: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
     """A family table as text in %, one column a number with its interval."""
     return [
         {
-            "family": row["family"],
-            "questions": str(row["num"]),
-            "videos": str(row["num_videos"]),
+            "family": row["family"].replace("_", " "),
+            "questions (videos)": f"{row['num']} ({row['num_videos']})",
             "majority %": f"{100 * row['majority']:.1f}",
             "before %": percent((row["before"], row["before_low"], row["before_high"])),
             "after %": percent((row["after"], row["after_low"], row["after_high"])),
             "change": f"{100 * row['difference']:+.1f} [{100 * row['difference_low']:+.1f}, {100 * row['difference_high']:+.1f}]",
-            "p": "<0.001" if row["p_value"] < 0.001 else f"{row['p_value']:.3f}",
             "verdict": row["verdict"],
         }
         for row in rows
@@ -112,6 +111,24 @@ def to_markdown(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> 
     columns = list(columns) or _columns(rows)
     lines = [columns, ["---"] * len(columns), *([_cell(row.get(name, "")) for name in columns] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+class Table:
+    """Shows rows as a table in notebooks and in the rendered book (HTML), and as markdown where there is only text."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()):
+        self.rows, self.columns = list(rows), list(columns) or _columns(rows)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in self.columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(_text(row.get(name, '')))}</td>" for name in self.columns) + "</tr>\n"
+            for row in self.rows
+        )
+        return f'<table class="dataframe table">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>'
+
+    def __repr__(self) -> str:
+        return to_markdown(self.rows, self.columns)
 
 
 def to_csv(rows: Sequence[dict[str, Any]], path: str | os.PathLike) -> Path:
@@ -154,9 +171,12 @@ def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
+def _text(value: Any) -> str:
+    return f"{round(value, 2):g}" if isinstance(value, float) else str(value)
+
+
 def _cell(value: Any) -> str:
-    text = f"{round(value, 2):g}" if isinstance(value, float) else str(value)
-    return " ".join(text.replace("|", "\\|").split())
+    return " ".join(_text(value).replace("|", "\\|").split())
 
 
 @contextmanager

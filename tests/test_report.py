@@ -67,9 +67,9 @@ def test_family_table_refuses_verdicts_of_other_questions():
 
 def test_readable_is_in_percent_with_intervals():
     row = report.readable(report.family_table(*benchmark()))[1]
-    assert row["majority %"] == "80.0" and row["questions"] == row["videos"] == "10"
+    assert row["majority %"] == "80.0" and row["questions (videos)"] == "10 (10)"
     assert row["before %"].startswith("0.0 [0.0, ") and row["after %"].startswith("80.0 [")
-    assert row["change"].startswith("+80.0 [+") and row["p"] == "0.008" and row["verdict"] == "not learned"
+    assert row["change"].startswith("+80.0 [+") and row["verdict"] == "not learned"
 
 
 def test_percent_of_a_score():
@@ -89,6 +89,14 @@ def test_markdown_keeps_its_columns_whatever_the_cells_hold():
     text = report.to_markdown([{"a": "x | y\nz", "b": 1.23456}, {"a": 2, "c": None}])
     assert text.split("\n") == ["| a | b | c |", "| --- | --- | --- |", "| x \\| y z | 1.23 |  |", "| 2 |  | None |"]
     assert report.to_markdown([{"a": 1, "b": 2}], ["b"]) == "| b |\n| --- |\n| 2 |"
+
+
+def test_a_table_shows_as_html_and_as_markdown():
+    table = report.Table([{"agrees_with": "<b> & c", "x": 0.125}, {"x": 2}], ["x", "agrees_with"])
+    html = table._repr_html_()
+    assert '<th scope="col">agrees with</th>' in html and "<td>&lt;b&gt; &amp; c</td>" in html
+    assert html.count("<tr>") == 3 and html.index("<td>0.12</td>") < html.index("&lt;b")
+    assert repr(table) == "| x | agrees_with |\n| --- | --- |\n| 0.12 | <b> & c |\n| 2 |  |"
 
 
 def test_csv_comes_back(tmp_path):
