@@ -146,7 +146,9 @@ def isolation() -> dict[str, Any]:
     bounds = np.cumsum([s.num_tokens for s in samples])
     same = [
         bool((a == b).all())
-        for a, b in zip(before.tensor_split(bounds[:-1].tolist()), after.tensor_split(bounds[:-1].tolist()), strict=True)
+        for a, b in zip(
+            before.tensor_split(bounds[:-1].tolist()), after.tensor_split(bounds[:-1].tolist()), strict=True
+        )
     ]
     return {"changed_sample": 2, "logits_bitwise_equal": same}
 
