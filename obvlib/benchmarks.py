@@ -16,7 +16,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from obvlib.jsonl import RecordError, read_rows
-from obvlib.manifests import Card, RowProblem, as_letter, clip_from_row, hub_rows, iter_rows, load_card
+from obvlib.manifests import (
+    Card,
+    RowProblem,
+    as_letter,
+    clip_from_row,
+    hub_rows,
+    iter_rows,
+    load_card,
+    warn_of_differences,
+)
 from obvlib.records import Clip, Example, check_id
 from obvlib.settings import data_root
 
@@ -39,7 +48,8 @@ def load_examples(
     """The examples of a benchmark of `NAMES`, in any case.
 
     `media` is the folder of its files (default `media_dir(name)`), `rows` a JSON lines file to read in place of the hub, `limit` keeps the
-    first so many. A row that is no example is added to `problems`, or warned about where no list is given. Raises HubUnavailable where rows
+    first so many. A row that is no example is added to `problems`, or warned about where no list is given; so is a number of questions other
+    than the card's. Raises HubUnavailable where rows
     are neither cached nor within reach, ValueError for an unknown name.
     """
     known = {n.lower(): n for n in NAMES}
@@ -57,6 +67,9 @@ def load_examples(
         else:
             break
     _check_unique(examples, name)
+    card = load_card(name)
+    if card.hub_id and rows is None and limit is None:
+        warn_of_differences(card, {"qa_pairs": len(examples)})
     if problems is not None:
         problems.extend(found)
     elif found:

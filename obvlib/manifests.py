@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +94,10 @@ def load_rows(source: str | Path, *, split: str = "") -> tuple[list[Clip], list[
     clips, problems = [], []
     for item in iter_rows(source, split=split):
         (clips if isinstance(item, Clip) else problems).append(item)
+    if isinstance(source, str) and source.lower() in card_names():
+        card = load_card(source)
+        if card.hub_id and split in ("", card.split):
+            warn_of_differences(card, counts_of(clips))
     return clips, problems
 
 
@@ -194,6 +199,19 @@ def counts_of(clips: Iterable[Clip]) -> dict[str, float]:
         "hours": round(math.fsum(clip.duration_s for clip in clips) / 3600, 4),
         "qa_pairs": sum(len(clip.qa_pairs) for clip in clips),
     }
+
+
+def warn_of_differences(card: Card, counts: dict[str, float]) -> None:
+    """Warn where rows count differently (by more than 1 %) from what their card states: another revision, or rows that were dropped."""
+    apart = [
+        f"{name} {counts[name]:g} instead of {stated:g}"
+        for name, stated in card.counts.items()
+        if name in counts and abs(counts[name] - stated) > 0.01 * stated
+    ]
+    if apart:
+        warnings.warn(
+            f"{card.title}: the rows differ from the card: {', '.join(apart)}; look at the revision", stacklevel=3
+        )
 
 
 def _file_rows(path: Path) -> Iterator[tuple[str, Any, str]]:

@@ -12,6 +12,9 @@ from obvlib.benchmarks import load_examples
 from obvlib.hub import HubUnavailable
 from obvlib.jsonl import RecordError
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*the rows differ from the card"
+)  # a few fabricated rows stand for thousands
 PUBLISHED_ROWS = Path(__file__).parents[2] / "shared" / "data" / "surgeryvideoqa_processed.jsonl"
 
 
@@ -92,6 +95,14 @@ def test_bad_rows_are_warned_about_where_nobody_takes_them(hub):
         UserWarning, match="MIMICEchoQA: 1 rows are no examples; the first: .*row 1: field 'question' is missing"
     ):
         assert load_examples("MIMICEchoQA") == []
+
+
+def test_rows_that_count_differently_from_the_card_are_warned_about(hub):
+    hub["medqa"] = [{"question": "A man …?", "options": {"A": "x", "B": "y"}, "answer_idx": "B"}]
+    with pytest.warns(
+        UserWarning, match=r"MedQA .*: the rows differ from the card: qa_pairs 1 instead of 1273; look at the revision"
+    ):
+        load_examples("MedQA")
 
 
 def test_an_answer_outside_the_options_is_a_problem(hub):

@@ -143,7 +143,8 @@ def test_hub_rows_are_read_at_the_pinned_revision(monkeypatch, tmp_path):
 
     monkeypatch.setattr("obvlib.hub.fetch", fetch)
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    clips, problems = load_rows("SurgeryVideoQA")
+    with pytest.warns(UserWarning, match="SurgeryVideoQA: the rows differ from the card: clips 1 instead of 470"):
+        clips, problems = load_rows("SurgeryVideoQA")
     assert asked == {"repo_id": "connectthapa84/SurgeryVideoQA", "revision": None, "repo_type": "dataset"}
     assert clips[0].qa_pairs == (QAPair(question="What is removed?", answer="Fat."),)
     assert (clips[0].dataset, clips[0].split) == ("surgeryvideoqa", "test")
