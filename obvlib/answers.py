@@ -9,7 +9,7 @@ stays None, which counts as wrong. `tests/test_answers.py` holds the rules as a 
 | letter | nothing but one option's letter | `(B)`, `b.`, `**B**`, `Option B` |
 | text | nothing but one option's text | `Aortic stenosis.` |
 | stated | the last sentence of the form "the answer is …", "I choose …", "… is correct", `\\boxed{…}` | `It is not A. The answer is B.` |
-| last line | a last line that is a letter or an option | `The jet is fast … ⏎ B` |
+| last line | a last line that is a letter or an option, or a last sentence of one word that is | `The jet is fast … ⏎ B` |
 | leading letter | a letter with a delimiter, or with its own text, at the start | `B) Aortic stenosis`, `B, because …` |
 | mentioned letter | the only option named by a marked letter and not denied | `I think it is (B)`, `not A but C` |
 | mentioned text | the only option whose text occurs and is not denied | `This shows aortic stenosis` |
@@ -31,9 +31,9 @@ from obvlib.yes_no import read_yes_no
 
 _NOUN = r"(?:options?|choices?|letters?|answers?)"
 _STATED_BEFORE = re.compile(
-    r"(?:\b(?:answer|choice|option|diagnosis|conclusion|final|correct|correct one|right one|best one)"
+    r"(?:\b(?:answer|choice|option|diagnosis|conclusion|final|ans|selected|correct|correct one|right one|best one)"
     r"(?:\s+(?:choice|option|letter|here|to\s+th(?:e|is)\s+question))?"
-    r"\s*(?:\b(?:is|was|would\s+be|should\s+be|must\s+be|will\s+be)\b|=|:|→|=>|\s[–-]\s)"
+    r"[\"']?\s*(?:\b(?:is|was|would\s+be|should\s+be|must\s+be|will\s+be)\b|=|:|→|=>|\s[–-]\s)"
     r"|\b(?:choose|chose|choosing|pick|select|go\s+with|going\s+with|vote\s+for|opt\s+for))\s*"
     r"[\s:(]*(?:(?:most|probably|likely|clearly|definitely|therefore|thus|option|choice|letter|the|an?|that|it\s+is|it's)\b[\s:)]*)*"
     r"[\"'(\[{\s]*$",
@@ -47,19 +47,21 @@ _STATED_AFTER = re.compile(
 )
 _WEAK_BEFORE = re.compile(
     r"(?:\b(?:is|be|it's|that's|think|believe|say|guess|but|rather|instead|so|therefore|thus|hence|probably|likely|maybe|perhaps"
-    r"|definitely|certainly)|→|=>|->)[\s,:]*$",
+    r"|definitely|certainly|yes)|→|=>|->)[\s,:]*$",
     re.IGNORECASE,
 )
 _SENTENCE_COULD_END = re.compile(
-    r"\s*(?:$|[.,;:!?)\]}\"'\n/&+–—→-])"
+    r"\s*(?:$|[.,;:!?)\]}\"'\n/&+–—→-]|\((?:not|because|since)\b)"
     r"|\s+(?:because|since|as|due|is|are|and|or|nor|but|based|given|for|not|rather|which|with|vs)\b",
     re.IGNORECASE,
 )
 _JOINED = re.compile(
-    rf"\s*(?:,\s*(?:and|or|nor)?|/|&|\+|\band\b|\bor\b|\bnor\b|\bvs\b\.?)\s*(?:{_NOUN}\s+)?", re.IGNORECASE
+    rf"\s*(?:,\s*(?:and|or|nor)?|/|&|\+|\band\b|\bor\b|\bnor\b|\bvs\b\.?)\s*(?:(?:perhaps|maybe|possibly|rather|even)\s+)?(?:{_NOUN}\s+)?",
+    re.IGNORECASE,
 )
-_DELIMITER = re.compile(r"[)\]}\"']*\s*[.:,;)\]\n–—-]|\s*$|\s+(?:because|since|due)\b")
+_DELIMITER = re.compile(r"[)\]}\"']*\s*[.:,;)\]\n–—-]|\s*$|\s+\(?(?:because|since|due)\b|\s+\(not\b")
 _CLAUSE = re.compile(r"[.,;:\n()]|\b(?:because|since|as|due|is|are|which|with)\b", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\bvs\.)(?<!\bfig\.)(?<!\d\.)\s+(?=\S)", re.IGNORECASE)
 _BETWEEN = " .:,;)]}\"'\n–—-"
 
 
@@ -128,6 +130,9 @@ def _stated(text: str, options: Mapping[str, str], matches: list[Match], groups:
 def _last_line(text: str, options: Mapping[str, str]) -> Parsed | None:
     lines = [line for line in text.split("\n") if line.strip()]
     last = _whole(lines[-1], options, "last line") if len(lines) > 1 else None
+    if last is None:
+        lines = _SENTENCE_END.split(text)
+        last = _whole(lines[-1], options, "last line") if len(lines) > 1 and len(words(lines[-1])) == 1 else None
     if last is None:
         return None
     others = {found.choice for line in lines[:-1] if (found := _whole(line, options))}

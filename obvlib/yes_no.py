@@ -33,9 +33,9 @@ _STATED = re.compile(
     r"[\"'(\[{:\s]*(yes|no)\b(?!\s+(?:evidence|sign))",
     re.IGNORECASE,
 )
-_NO_WITH_NOUN = re.compile(r"\bno\s+(?!,|because|since|as\b|it\b|there\b|this\b|the\b)[^\W\d]", re.IGNORECASE)
+_NO_WITH_NOUN = re.compile(r"\bno\s+(?!,|yes\b|because|since|as\b|it\b|there\b|this\b|the\b)[^\W\d]", re.IGNORECASE)
 _ABSENT = re.compile(
-    r"\bno\s+\w|\bnone\b|\babsen(?:t|ce)\b|\bwithout\b|\bnegative for\b"
+    r"\bno\s+\w|\bnone\b|\bnothing\b|\babsen(?:t|ce)\b|\bwithout\b|\bnegative for\b"
     r"|(?:\bnot|n't|\bnever|\bcannot|\bfails? to)\s+(?:\w+\s+){0,2}?"
     r"(?:seen?|visible|visuali[sz]ed|present|evident|shown?|appear\w*|identif\w+|detect\w*|demonstrat\w+|found|find|observed?|an?\b|any\b|there\b)",
     re.IGNORECASE,
@@ -43,7 +43,7 @@ _ABSENT = re.compile(
 _PRESENT = re.compile(
     r"\bthere (?:is|are|appears? to be|seems? to be)\s+(?!no\b|not\b|n't)\w"
     r"|\b(?:is|are|was|were)\s+(?:clearly\s+|well\s+|also\s+)?(?:seen|visible|visuali[sz]ed|present|evident|shown|identified|detected|found|observed)\b"
-    r"|\b(?:shows?|demonstrates?|reveals?|contains?)\s+(?!no\b|not\b)\w|\bpositive for\b",
+    r"|\b(?:shows?|demonstrates?|reveals?|contains?)\s+(?!no\b|not\b)\w|\bpositive for\b|\b(?:present|visible)\s*$",
     re.IGNORECASE,
 )
 _SYNONYMS = {
