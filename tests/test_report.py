@@ -121,13 +121,16 @@ def test_a_kept_result_comes_back_labelled_as_stored(tmp_path):
     assert path.read_text().endswith("\n")
 
 
-def test_a_failed_save_leaves_the_old_result_and_no_other_file(tmp_path):
+def test_a_failed_save_leaves_the_old_result_and_no_other_file(tmp_path, monkeypatch):
     path = report.save_result(tmp_path / "r.json", title="t", rows=[{"x": 1}], provenance=ORIGIN)
     with pytest.raises(ValueError, match="result 't'.*not finite"):
         report.save_result(path, title="t", rows=[{"x": float("nan")}], provenance=ORIGIN)
     with pytest.raises(OSError, match="disk full"), report._replacing(path) as partial:
         partial.write_text("half")
         raise OSError("disk full")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no rename"):
+        patch.setattr(report.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no rename")))
+        report.save_result(path, title="t", rows=[{"x": 2}], provenance=ORIGIN)
     assert report.load_result(path)["rows"] == [{"x": 1}]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["r.json"]
 

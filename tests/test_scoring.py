@@ -236,6 +236,7 @@ def test_majority_comes_from_training_where_there_is_any():
 def test_a_tie_in_training_goes_to_the_harder_mark():
     training = [QAPair(question="q", answer=answer, family="modality") for answer in ["ct", "echo"]]
     assert majority(asked(["ct", "echo", "echo"]), training)["modality"].answer == "echo"
+    assert majority(asked(["ct", "ct", "echo"]), training)["modality"].answer == "ct"
 
 
 def test_questions_with_texts_of_their_own_are_measured_against_chance():
