@@ -153,18 +153,30 @@ def save_result(path: str | os.PathLike, *, title: str, rows: Sequence[dict[str,
 
 
 def load_result(path: str | os.PathLike) -> dict[str, Any]:
-    """A kept result: title, rows, `Provenance`, and a label that says it is stored, when, from which commit and on what device."""
+    """A kept result: title, rows (a measurement's first table, numbers and texts only), and a label that says it is stored, with its origin.
+
+    Reads what `save_result` wrote, and measurements that name `what`, `device`, `date` and `commit` at their top.
+    """
     try:
         result = json.loads(Path(path).read_text(encoding="utf-8"))
-        title, rows, provenance = result["title"], result["rows"], Provenance.from_dict(result["provenance"])
+        if "provenance" in result:
+            title, rows, origin = result["title"], result["rows"], Provenance.from_dict(result["provenance"]).label()
+        else:
+            title, rows = result["what"], next((table for table in result.values() if _is_table(table)), [])
+            origin = f"{result['device']}, {result['date'][:10]}, commit {result['commit'][:10]}"
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a stored result ({error}); write it with report.save_result") from None
-    return {"title": title, "rows": rows, "provenance": provenance, "label": f"stored: {provenance.label()}"}
+    rows = [{name: value for name, value in row.items() if not isinstance(value, (dict, list))} for row in rows]
+    return {"title": title, "rows": rows, "provenance": result.get("provenance"), "label": f"stored: {origin}"}
 
 
 def stored_results(directory: str | os.PathLike | None = None) -> list[dict[str, Any]]:
     """Every kept result of `data_manifests/results/`, by file name."""
     return [load_result(path) for path in sorted(Path(directory or manifests_dir() / "results").glob("*.json"))]
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -115,7 +115,7 @@ def test_a_kept_result_comes_back_labelled_as_stored(tmp_path):
     path = report.save_result(tmp_path / "results" / "b.json", title="Gains", rows=[{"x": 0.5}], provenance=ORIGIN)
     report.save_result(tmp_path / "results" / "a.json", title="First", rows=[], provenance=replace(ORIGIN, dirty=True))
     first, gains = report.stored_results(tmp_path / "results")
-    assert (first["title"], gains["rows"], gains["provenance"]) == ("First", [{"x": 0.5}], ORIGIN)
+    assert (first["title"], gains["rows"], gains["provenance"]) == ("First", [{"x": 0.5}], ORIGIN.to_dict())
     assert gains["label"] == "stored: mini profile, CPU, 2026-01-02, commit 0123456789"
     assert first["label"].endswith("with local changes")
     assert path.read_text().endswith("\n")
@@ -142,6 +142,18 @@ def test_a_result_without_provenance_is_none(tmp_path, text):
     (tmp_path / "r.json").write_text(text)
     with pytest.raises(ValueError, match="r.json: not a stored result.*save_result"):
         report.load_result(tmp_path / "r.json")
+
+
+def test_a_measurement_names_its_origin_at_the_top(tmp_path):
+    row = {"what": "steps", "device": "H100", "date": "2026-01-02", "commit": "0123456", "shape": [1], "wall_s": 2.0}
+    steps = [{"row": "long", "step_s": 1.5, "samples": [[1, 2]]}, {"row": "short", "step_s": 0.5, "extra": {}}]
+    (tmp_path / "m.json").write_text(json.dumps(row | {"steps": steps, "parity": [{"x": 1}]}))
+    kept = report.load_result(tmp_path / "m.json")
+    assert (kept["title"], kept["label"]) == ("steps", "stored: H100, 2026-01-02, commit 0123456")
+    assert kept["rows"] == [{"row": "long", "step_s": 1.5}, {"row": "short", "step_s": 0.5}]
+    (tmp_path / "m.json").write_text(json.dumps({name: value for name, value in row.items() if name != "commit"}))
+    with pytest.raises(ValueError, match="m.json: not a stored result .'commit'."):
+        report.load_result(tmp_path / "m.json")
 
 
 def test_the_committed_results_can_be_read():
