@@ -1,8 +1,9 @@
 """Before a GPU is rented: how many rows a data set packs into, whether they fit in memory, and how long an epoch takes.
 
 Work is counted from shapes: products with weights, attention inside each sample and each temporal patch, bytes moved between kernels.
-What a GPU makes of it is three efficiencies, fitted to steps measured on one H100 (`data_manifests/results`, `calibrate`); for another GPU
-they are scaled by its peak and bandwidth, which is an estimate. Reading and decoding clips is not included: workers do it meanwhile.
+What a GPU makes of it is four numbers, fitted to steps measured on one H100 (`data_manifests/results`, `calibrate`); for another GPU they
+are scaled by its peak and bandwidth, which is an estimate, as is the time on several GPUs: what they wait for each other beyond the slowest
+row is not counted. Reading and decoding clips is not included either: workers do it meanwhile.
 """
 
 from __future__ import annotations
@@ -56,21 +57,24 @@ class Work:
     useful: float
     traffic_bytes: float
     optimizer_bytes: float
+    num_layers: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Efficiency:
-    """Shares of the peak that products and attention reach, and how often each activation crosses the memory."""
+    """What a GPU reaches: shares of the peak, how often a layer's activations cross the memory, and the fixed time of a layer's launches."""
 
     products: float
     attention: float
-    crossings: float  # of the memory, per layer, of a tensor as wide as the layer
+    crossings: float
+    layer_s: float
 
 
-# Fitted by `calibrate` to steps of Qwen2-VL-2B on one H100 with torch's varlen attention.
+# Fitted by `calibrate` to steps of Qwen2-VL-2B on one H100 with torch's varlen attention. For compiled layers two rows were measured, so
+# only the crossings are their own.
 EFFICIENCY = {
-    False: Efficiency(products=0.62, attention=0.31, crossings=190.0),
-    True: Efficiency(products=0.62, attention=0.31, crossings=90.0),
+    False: Efficiency(products=0.7954, attention=0.2464, crossings=99.56, layer_s=0.00286),
+    True: Efficiency(products=0.7954, attention=0.2464, crossings=36.0, layer_s=0.00286),
 }
 
 
@@ -85,16 +89,19 @@ def row_work(samples: Sequence[Sample], model: ModelShape, settings: Settings) -
     vision_attention = (
         sum(4 * t * (h * w) ** 2 for s in samples for t, h, w in s.grids) * model.vision_width * model.vision_depth
     )
-    passes = 4 if settings.trains_vision else 1  # of the vision tower
+    passes = (
+        4 if settings.trains_vision else 3
+    )  # frozen, its weights have no gradients, but checkpointing still asks for its inputs'
     useful_passes = 3 if settings.trains_vision else 1
-    widths = 4 * tokens * model.num_layers * model.hidden + passes * patches * model.vision_depth * model.vision_width
+    widths = tokens * model.num_layers * model.hidden + patches * model.vision_depth * model.vision_width
     return Work(
         products=4 * text + 3 * head + passes * vision,
-        attention=4 * text_attention + passes * vision_attention,
+        attention=4 * (text_attention + vision_attention),
         useful=3 * (text + head + text_attention) + useful_passes * (vision + vision_attention),
-        traffic_bytes=2 * widths,
+        traffic_bytes=4 * 2 * widths,
         optimizer_bytes=20
         * trained_parameters(model, settings),  # read weight, gradient, two moments; write back three, clear one
+        num_layers=model.num_layers + (model.vision_depth if patches else 0),
     )
 
 
@@ -107,12 +114,12 @@ def trained_parameters(model: ModelShape, settings: Settings) -> int:
 def step_seconds(work: Work, gpu: Gpu, efficiency: Efficiency) -> float:
     """Time of one step on one GPU, reading the data not included."""
     busy = work.products / efficiency.products + work.attention / efficiency.attention
-    moved = work.traffic_bytes * efficiency.crossings / 4 + work.optimizer_bytes
-    return busy / (gpu.tflops * 1e12) + moved / (gpu.bandwidth_tb_s * 1e12)
+    moved = work.traffic_bytes * efficiency.crossings + work.optimizer_bytes
+    return busy / (gpu.tflops * 1e12) + moved / (gpu.bandwidth_tb_s * 1e12) + work.num_layers * efficiency.layer_s
 
 
 # Bytes per element at the widest moment inside a block, fitted to the same runs.
-TEXT_BLOCK_BYTES, VISION_BLOCK_BYTES, LOGIT_BYTES = 10.0, 10.0, 12.9
+TEXT_BLOCK_BYTES, VISION_BLOCK_BYTES, LOGIT_BYTES = 10.0, 15.0, 12.9
 
 
 def peak_gb(samples: Sequence[Sample], model: ModelShape, settings: Settings) -> float:
@@ -122,7 +129,7 @@ def peak_gb(samples: Sequence[Sample], model: ModelShape, settings: Settings) ->
     trained = trained_parameters(model, settings)
     held = 2 * model.num_parameters + 4 * trained / shares + 2 * 1176 * patches
     text_saved = 2 * tokens * model.hidden * model.num_layers
-    vision_saved = 2 * patches * model.vision_width * model.vision_depth if settings.trains_vision else 0
+    vision_saved = 2 * patches * model.vision_width * model.vision_depth  # frozen or not: see row_work
     text_gradients = 2 * (model.text_weights + model.head_weights) / shares
     in_text_block = TEXT_BLOCK_BYTES * tokens * model.intermediate
     in_vision_block = VISION_BLOCK_BYTES * patches * model.vision_mlp if patches else 0
@@ -130,7 +137,7 @@ def peak_gb(samples: Sequence[Sample], model: ModelShape, settings: Settings) ->
     moments = (
         held + vision_saved + text_saved + logits,
         held + vision_saved + text_saved + 2 * model.head_weights + in_text_block,
-        held + vision_saved + in_vision_block + (text_gradients if settings.trains_vision else 0),
+        held + vision_saved + in_vision_block + (text_gradients if patches else 0),
         held + 2 * trained / shares,
     )
     return max(moments) / 1e9
@@ -201,18 +208,21 @@ def samples_of(rows: Sequence[Mapping[str, Any]], patch_size: int = 14, temporal
 
 def calibrate(measured: Sequence[tuple[Work, float]], gpu: Gpu) -> Efficiency:
     """The efficiencies that explain measured steps (work, seconds) best, in relative terms; none of them negative."""
-    columns = np.array([[w.products / (gpu.tflops * 1e12), w.attention / (gpu.tflops * 1e12), w.traffic_bytes / 4 / (gpu.bandwidth_tb_s * 1e12)]
-                        for w, _ in measured])  # fmt: skip
-    seconds = np.array([s - w.optimizer_bytes / (gpu.bandwidth_tb_s * 1e12) for w, s in measured])
-    scaled, target = columns / seconds[:, None], np.ones(len(seconds))
-    solution = _nonnegative(scaled, target)
+    peak, bandwidth = gpu.tflops * 1e12, gpu.bandwidth_tb_s * 1e12
+    parts = np.array(
+        [[w.products / peak, w.attention / peak, w.traffic_bytes / bandwidth, w.num_layers] for w, _ in measured]
+    )
+    seconds = np.array([s for _, s in measured])
+    rest = seconds - np.array([w.optimizer_bytes for w, _ in measured]) / bandwidth
+    found = _nonnegative(parts / seconds[:, None], rest / seconds)
+    shares = 1 / np.maximum(found[:2], 1e-9)
     return Efficiency(
-        products=1 / max(solution[0], 1e-9), attention=1 / max(solution[1], 1e-9), crossings=float(solution[2])
+        products=float(shares[0]), attention=float(shares[1]), crossings=float(found[2]), layer_s=float(found[3])
     )
 
 
 def _nonnegative(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Least squares without negative weights, by trying every choice of columns that may be used: there are three."""
+    """Least squares without negative weights, by trying every choice of columns: there are few."""
     best, best_error = np.zeros(matrix.shape[1]), np.inf
     for choice in range(1, 2 ** matrix.shape[1]):
         used = [c for c in range(matrix.shape[1]) if choice >> c & 1]

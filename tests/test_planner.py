@@ -45,7 +45,7 @@ def test_work_of_one_layer_by_hand():
     shown = row_work([Sample(num_tokens=5, grids=((2, 2, 2),))], shape, ONE_GPU)
     assert shown.attention - work.attention == 4 * (4 * 2 * 16 * 4)
     frozen = row_work([Sample(num_tokens=5, grids=((2, 2, 2),))], shape, Settings(trains_vision=False))
-    assert shown.products - work.products == 4 * (frozen.products - work.products)
+    assert 3 * (shown.products - work.products) == 4 * (frozen.products - work.products)
 
 
 def test_packing_apart_costs_less_attention_than_one_long_sample():
@@ -85,13 +85,15 @@ def test_samples_of_a_training_sets_rows():
 
 def test_calibration_recovers_what_made_the_times():
     gpu, truth = GPUS["H100"], EFFICIENCY[False]
-    works = [Work(products=p * 1e14, attention=a * 1e13, useful=0, traffic_bytes=t * 1e9, optimizer_bytes=4e10)
-             for p, a, t in ((1, 1, 9), (5, 16, 25), (5, 4, 26), (2, 1, 3), (3, 9, 1))]  # fmt: skip
+    works = [Work(products=p * 1e14, attention=a * 1e13, useful=0, traffic_bytes=t * 1e9, optimizer_bytes=4e10, num_layers=n)
+             for p, a, t, n in ((1, 1, 9, 60), (5, 16, 25, 60), (5, 4, 26, 28), (2, 1, 3, 28), (3, 9, 1, 60))]  # fmt: skip
     found = calibrate([(work, step_seconds(work, gpu, truth)) for work in works], gpu)
     assert found.products == pytest.approx(truth.products, rel=1e-6) and found.crossings == pytest.approx(
         truth.crossings, rel=1e-6
     )
-    assert found.attention == pytest.approx(truth.attention, rel=1e-6)
+    assert found.attention == pytest.approx(truth.attention, rel=1e-6) and found.layer_s == pytest.approx(
+        truth.layer_s, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
