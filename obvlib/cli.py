@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -73,6 +74,107 @@ def build(
     print(f"{len(problems)} rows could not be read" if problems else f"card: {out / 'README.md'}")
     if push:
         print(building.push(out, push))
+
+
+@app.command("slice")
+def slice_clips(
+    dataset: Annotated[str, typer.Option(help="OpenBiomedVid, SurgeryVideoQA, MIMICEchoQA, mini, or a ROWS.jsonl.")],
+    input_dir: Annotated[str, typer.Option(help="Where the source videos are: a directory, s3:// or https://.")],
+    output_dir: Annotated[str, typer.Option(help="Where the clips go: a directory or s3://.")],
+    mode: Annotated[
+        str, typer.Option(help="smart, exact (re-encode everything) or copy (re-encode nothing).")
+    ] = "smart",
+    num_workers: Annotated[int, typer.Option(help="Worker processes, or CPUs of a local Ray.")] = 1,
+    engine: Annotated[str, typer.Option(help="local, or ray: the cluster in RAY_ADDRESS.")] = "local",
+    split: Annotated[str, typer.Option(help="Only this split.")] = "",
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what there is to do.")] = False,
+) -> None:
+    """Cut the clips that a dataset's rows name out of their source videos, and report what became of each."""
+    from obvlib import slicing
+    from obvlib.manifests import load_rows
+
+    clips, problems = _rows(load_rows, dataset, split)
+    if plan:
+        return _show(slicing.summarize(clips) | {"bad_rows": len(problems)})
+    _finish(
+        slicing.slice_dataset, clips, problems, input_dir, output_dir, mode=mode, num_workers=num_workers, engine=engine
+    )
+
+
+@app.command()
+def prepare(
+    dataset: Annotated[str, typer.Option(help="OpenBiomedVid, SurgeryVideoQA, MIMICEchoQA, mini, or a ROWS.jsonl.")],
+    input_dir: Annotated[str, typer.Option(help="Where the source videos are: a directory, s3:// or https://.")],
+    output_dir: Annotated[str, typer.Option(help="Where the prepared clips go: a directory or s3://.")],
+    max_visual_tokens: Annotated[int, typer.Option(help="Token budget of a clip; 0: the profile's.")] = 0,
+    num_workers: Annotated[int, typer.Option(help="Worker processes, or CPUs of a local Ray.")] = 1,
+    engine: Annotated[str, typer.Option(help="local, or ray: the cluster in RAY_ADDRESS.")] = "local",
+    split: Annotated[str, typer.Option(help="Only this split.")] = "",
+) -> None:
+    """Write what a model is shown of each clip (1 frame per second, within the token budget), straight from the sources."""
+    from obvlib import settings, slicing
+    from obvlib.frame_policy import FramePolicy
+    from obvlib.manifests import load_rows
+
+    clips, problems = _rows(load_rows, dataset, split)
+    policy = FramePolicy(max_visual_tokens=max_visual_tokens) if max_visual_tokens else FramePolicy()
+    if settings.profile() == "mini" and not max_visual_tokens:
+        policy = FramePolicy.mini()
+    _finish(
+        slicing.prepare_dataset,
+        clips,
+        problems,
+        input_dir,
+        output_dir,
+        policy=policy,
+        num_workers=num_workers,
+        engine=engine,
+    )
+
+
+@app.command()
+def probe(location: Annotated[str, typer.Argument(help="A video file, s3:// or https://.")]) -> None:
+    """Say what a video file is, as JSON."""
+    import dataclasses
+
+    from obvlib import media
+
+    try:
+        _show(dataclasses.asdict(media.probe(location)))
+    except ValueError as error:
+        _fail(error)
+
+
+def _rows(load_rows, dataset: str, split: str):
+    try:
+        return load_rows(dataset, split=split)
+    except (OSError, ValueError) as error:
+        _fail(error)
+
+
+def _finish(run, *args, **options) -> None:
+    """Run a stage over a dataset and print its report; 1 as exit status where it stopped or nothing could be made."""
+    from obvlib import slicing
+    from obvlib.engine import StageStopped
+
+    try:
+        report = run(*args, **options)
+    except (StageStopped, ValueError) as error:
+        _fail(error)
+    print(slicing.render(report))
+    made = report["clips"]["done"] + report["clips"]["skipped"]
+    raise typer.Exit(0 if made or not report["num_clips"] + report["bad_rows"] else 1)
+
+
+def _show(value: dict) -> None:
+    import json
+
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _fail(error: Exception) -> None:
+    print(f"error: {error}", file=sys.stderr)
+    raise typer.Exit(1)
 
 
 if __name__ == "__main__":

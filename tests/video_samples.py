@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
+import av
 import numpy as np
 
 from obvlib import media
@@ -48,3 +50,79 @@ def make(
     """Write such a video; frame numbers wrap at 256."""
     sound = beeps(num_frames / fps) if with_sound else None
     return media.write_video(path, numbered_frames(num_frames, height, width), fps, sound, SAMPLE_RATE, **kwargs)
+
+
+def encode(
+    path,
+    codec: str,
+    *,
+    times_s: list[float] | None = None,
+    num_frames: int = 100,
+    fps: int = 25,
+    size: tuple[int, int] = (120, 160),
+    pix_fmt: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    sound: str = "",
+    num_sounds: int = 1,
+    start_s: float = 0.0,
+    mux: dict[str, str] | None = None,
+) -> list[float]:
+    """Write a numbered video in any codec and container; return the frames' times from the first, in seconds.
+
+    `times_s` gives a variable rate, `start_s` where the container's time begins. Of several sounds only the last beeps and is the default.
+    """
+    times_s = times_s if times_s is not None else [i / fps for i in range(num_frames)]
+    with av.open(str(path), "w", options=mux or {}) as out:
+        stream = out.add_stream(codec, rate=fps, options=options or {})
+        stream.height, stream.width, stream.pix_fmt = *size, pix_fmt
+        stream.codec_context.time_base = Fraction(
+            1, fps if codec.startswith("mpeg") or str(path).endswith(".avi") else 90_000
+        )
+        sounds = [out.add_stream(sound, rate=48_000, layout="mono") for _ in range(num_sounds if sound else 0)]
+        for track in sounds[:-1]:
+            track.disposition = 0
+        if len(sounds) > 1:
+            sounds[-1].disposition = av.stream.Disposition.default
+        for time_s, pixels in zip(times_s, numbered_frames(len(times_s), *size), strict=True):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=pix_fmt)
+            frame.pts, frame.time_base = round((time_s + start_s) * 90_000), Fraction(1, 90_000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+        wave = np.repeat(beeps(times_s[-1] + 1 / fps), 48_000 // SAMPLE_RATE)
+        for track in sounds:
+            _encode_sound(out, track, wave if track is sounds[-1] else wave * 0, start_s)
+    return times_s
+
+
+def _encode_sound(out, track, wave: np.ndarray, start_s: float) -> None:
+    resampler = av.AudioResampler(
+        format=track.codec_context.format, layout="mono", rate=48_000, frame_size=track.frame_size or 1024
+    )
+    for at in range(0, len(wave), 4800):
+        chunk = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(wave[None, at : at + 4800]), format="fltp", layout="mono"
+        )
+        chunk.sample_rate, chunk.pts, chunk.time_base = 48_000, at, Fraction(1, 48_000)
+        for frame in resampler.resample(chunk):
+            _encode_frame(out, track, frame, start_s)
+    for frame in resampler.resample(None):
+        _encode_frame(out, track, frame, start_s)
+    out.mux(track.encode(None))
+
+
+def _encode_frame(out, track, frame, start_s: float) -> None:
+    frame.pts, frame.time_base = frame.pts + round(start_s * 48_000), Fraction(1, 48_000)
+    out.mux(track.encode(frame))
+
+
+def rotate_mp4(path, degrees: int) -> None:
+    """Write a rotation into an MP4's first track header, as phones do: the picture is to be turned clockwise by `degrees`."""
+    data = bytearray(path.read_bytes())
+    cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    matrix = [cos, sin, 0, -sin, cos, 0, 0, 0, 1]
+    units = [1 << 16, 1 << 16, 1 << 30]
+    at = data.find(b"tkhd") + 4 + 40
+    data[at : at + 36] = b"".join(
+        (value * units[i % 3]).to_bytes(4, "big", signed=True) for i, value in enumerate(matrix)
+    )
+    path.write_bytes(data)

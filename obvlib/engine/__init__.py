@@ -182,4 +182,4 @@ def _write(ledger: Ledger, name: str, params: Any, outcome: Outcome, record: Any
         ) from None
 
 
-_BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} to go, {postfix}"
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} to go{postfix}"

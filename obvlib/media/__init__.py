@@ -7,7 +7,7 @@ first presented video frame.
 from obvlib.media.prepare import Prepared, clip_frames, prepare_clip, prepare_clips
 from obvlib.media.read import VideoInfo, audio, frames_at, probe
 from obvlib.media.slices import MODES, Slice, slice_clip
-from obvlib.media.source import MediaError, open_source
+from obvlib.media.source import MediaError, Source, open_source
 from obvlib.media.write import write_video
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "MediaError",
     "Prepared",
     "Slice",
+    "Source",
     "VideoInfo",
     "audio",
     "clip_frames",

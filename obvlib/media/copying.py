@@ -6,6 +6,7 @@ start anywhere in either part.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,7 +15,7 @@ from typing import Any
 import av
 
 from obvlib.media import nal
-from obvlib.media.decode import PAST_END_S, decode, packets_from
+from obvlib.media.decode import PAST_END_S, all_seen_before, decode, packets_from
 from obvlib.media.source import SNAP_S, MediaError, Source
 from obvlib.media.write import TIME_BASE
 
@@ -29,9 +30,12 @@ class Plan:
 
     mode: str = "copy"
     reason: str = ""  # why copying will not do
-    start_pts: int = 0  # source ticks of the clip's start
+    start: Fraction = Fraction(0)  # of the clip, in the container's own time
+    duration: int = 0  # ticks
+    frame_ticks: int = 1  # usual length of a frame
     first: int = 0  # timestamp of the first packet to copy: a key frame
-    last_dts: int = 0  # decoding time of the last packet to copy
+    last: int = 0  # and of the last, in decoding order
+    decode_times: dict[int, int] = field(default_factory=dict)  # by timestamp, rising in the order of the packets
     opening: int | None = None  # timestamp of the frame that is on screen at the cut
     shown: list[int] = field(default_factory=list)  # timestamps of the frames shown
     head: list[int] = field(default_factory=list)  # those of them to encode anew
@@ -44,7 +48,8 @@ class Plan:
 def plan(source: Source, start_s: float, end_s: float, mode: str) -> Plan:
     """Read the packets' times from the key frame before the start to the end and decide what to copy."""
     video = source.video
-    made = Plan(mode=mode, start_pts=round((source.origin_s + Fraction(start_s)) / video.time_base))
+    made = Plan(mode=mode, start=source.origin_s + Fraction(start_s), duration=round((end_s - start_s) / TIME_BASE))
+    made.frame_ticks = max(1, round(1 / ((video.average_rate or video.guessed_rate or 25) * TIME_BASE)))
     if video.codec_context.name not in MP4_CODECS:
         made.reason = f"{video.codec_context.name} cannot be copied into MP4: encoded anew"
         return made
@@ -59,19 +64,19 @@ def plan(source: Source, start_s: float, end_s: float, mode: str) -> Plan:
         made.reason = "no key frame at or before the start: encoded anew"
         return made
     made.first = packets[0].pts
-    made.last_dts = max(p.dts for p in packets if p.pts <= end)
-    made.times = [0 if pts == made.opening else _clip_ticks(made, pts, video) for pts in made.shown]
+    made.last = next(p.pts for p in reversed(packets) if p.pts <= end)
+    made.times = [_clip_ticks(made, pts, video) for pts in made.shown]
     made.probe_times = [0] if mode == "smart" or made.first == made.opening else []
     made.lead_in_s = max(0.0, float((made.opening - made.first) * video.time_base))
     if mode == "smart" and made.opening != made.first:
         _plan_head(made, source, packets)
+    made.decode_times, made.delay = _decode_times([p.pts for p in packets], made, video)
     return made
 
 
 @dataclass(frozen=True)
 class _Times:
     pts: int
-    dts: int
     key: bool
     alone: bool  # refers to nothing before it
     shown: bool
@@ -80,21 +85,37 @@ class _Times:
 
 def _packet_times(source: Source, start: int, end: int) -> list[_Times]:
     times: list[_Times] = []
+    shown: list[int] = []
     context = source.video.codec_context
     size = nal.prefix_size(context.extradata or b"")
     for packet in packets_from(source, start):
-        if packet.pts is None or packet.dts is None:
+        if packet.pts is None:
             raise MediaError(f"{source.name} has packets without times: use mode exact")
-        if packet.dts > end:
+        bisect.insort(shown, packet.pts)
+        horizon = all_seen_before(packet, shown)
+        if horizon is not None and horizon > end:
             break
         alone = packet.is_keyframe and (context.name != "h264" or nal.is_idr(bytes(packet), size))
         last = packet.pts + (packet.duration or 0)
-        times.append(_Times(packet.pts, packet.dts, packet.is_keyframe, alone, not packet.is_discard, last))
+        times.append(_Times(packet.pts, packet.is_keyframe, alone, not packet.is_discard, last))
     if not times:
         raise MediaError(
             f"{source.name} holds no video packets before {source.seconds(end):.3f} s: truncated; download it again"
         )
     return times
+
+
+def _decode_times(stored: list[int], made: Plan, stream: Any) -> tuple[dict[int, int], int]:
+    """A decoding time for each packet to copy, from the clip's start, and how far decoding runs ahead of showing.
+
+    The i-th packet is decoded at the i-th time anything is shown, moved ahead so that none is shown before it is decoded.
+    """
+    first, last = stored.index(made.first), stored.index(made.last)
+    copied = [pts for pts in stored[first : last + 1] if not made.head or pts >= made.first]
+    at = {pts: _clip_ticks(made, pts, stream) for pts in copied}
+    ordered = sorted(at.values())
+    delay = max(early - at[pts] for early, pts in zip(ordered, copied, strict=True))
+    return {pts: early - delay for early, pts in zip(ordered, copied, strict=True)}, delay
 
 
 def _check_reaches_end(source: Source, packets: list[_Times], end_s: float) -> None:
@@ -104,7 +125,7 @@ def _check_reaches_end(source: Source, packets: list[_Times], end_s: float) -> N
 
 
 def _clip_ticks(made: Plan, pts: int, stream: Any) -> int:
-    return round((pts - made.start_pts) * stream.time_base / TIME_BASE)
+    return 0 if pts == made.opening else round((pts * stream.time_base - made.start) / TIME_BASE)
 
 
 def _plan_head(made: Plan, source: Source, packets: list[_Times]) -> None:
@@ -118,7 +139,7 @@ def _plan_head(made: Plan, source: Source, packets: list[_Times]) -> None:
     elif context.field_order not in (0, 1):
         made.reason = "interlaced: encoded anew"
     else:
-        made.first, made.delay, made.lead_in_s = joint.pts, joint.pts - joint.dts, 0.0
+        made.first, made.lead_in_s = joint.pts, 0.0
         made.head = [pts for pts in made.shown if pts < joint.pts]
         made.probe_times = [0, _clip_ticks(made, joint.pts, source.video)]
 
@@ -126,6 +147,7 @@ def _plan_head(made: Plan, source: Source, packets: list[_Times]) -> None:
 def write(source: Source, out: Any, audio: Any, made: Plan) -> None:
     """Mux the clip: the head's new packets, then the source's, sound in between."""
     stream = out.add_stream_from_template(source.video, opaque=True)
+    stream.time_base = TIME_BASE
     if tag := TAGS.get(source.video.codec_context.name):
         stream.codec_context.codec_tag = tag
     new = []
@@ -147,13 +169,16 @@ def _copied(source: Source, made: Plan):
         started = started or packet.pts == made.first
         if not started or (made.head and packet.pts < made.first):
             continue  # before the joint, or leading it on screen and referring to what is not copied
-        if packet.dts > made.last_dts:
-            return
-        if packet.pts == made.opening:
-            packet.pts = made.start_pts
-        packet.pts -= made.start_pts
-        packet.dts = min(packet.dts - made.start_pts, packet.pts)
+        shown_at, is_last = packet.pts, packet.pts == made.last
+        packet.dts = made.decode_times[shown_at]
+        packet.pts = _clip_ticks(made, shown_at, source.video)
+        packet.duration = round((packet.duration or 0) * source.video.time_base / TIME_BASE) or made.frame_ticks
+        packet.time_base = TIME_BASE
+        if is_last:  # reaches the clip's end, whatever the source says of its last packet
+            packet.duration = max(packet.duration, made.duration - packet.dts)
         yield packet
+        if is_last:
+            return
 
 
 class _Head:
@@ -173,10 +198,8 @@ class _Head:
         free = next(i for i in range(1, 32) if i not in used)
         encoder = av.CodecContext.create("libx264", "w")
         encoder.width, encoder.height, encoder.pix_fmt = original.width, original.height, original.pix_fmt
-        encoder.time_base, encoder.framerate = (
-            self.source.video.time_base,
-            self.source.video.average_rate or Fraction(30),
-        )
+        encoder.time_base = TIME_BASE
+        encoder.framerate = self.source.video.average_rate or Fraction(30)
         encoder.options = HEAD_ENCODING | {"x264-params": f"sps-id={free}", "flags": "+global_header"}
         encoder.thread_count = original.thread_count
         copy_look(encoder, original)
@@ -190,8 +213,8 @@ class _Head:
         frames = decode(self.source, made.head[0], made.head[-1], lambda pts, after: pts in wanted)
         for frame in frames:
             if frame.pts in wanted:
-                at = 0 if frame.pts == made.opening else frame.pts - made.start_pts
-                frame.pts, frame.pict_type, frame.time_base = at, 0, self.source.video.time_base
+                at = _clip_ticks(made, frame.pts, self.source.video)
+                frame.pts, frame.pict_type, frame.time_base = at, 0, TIME_BASE
                 out += self.encoder.encode(frame)
         out += self.encoder.encode(None)
         if len(out) != len(made.head):
@@ -206,7 +229,7 @@ class _Head:
             units = nal.split_annex_b(bytes(packet))
             fitted = av.Packet(b"".join(len(u).to_bytes(self.prefix_size, "big") + u for u in units))
             fitted.is_keyframe = packet.is_keyframe
-        fitted.pts, fitted.dts, fitted.time_base = packet.pts, packet.pts - delay, self.source.video.time_base
+        fitted.pts, fitted.dts, fitted.time_base = packet.pts, packet.pts - delay, TIME_BASE
         return fitted
 
     def joined_extradata(self) -> bytes:

@@ -18,7 +18,9 @@ from obvlib.media.source import SNAP_S, MediaError, Source
 
 PAST_END_S = 1.0  # headers round: the last frame stays on screen so long after its end, and no longer
 SEEK_GAP_S = 8.0  # a wanted time this far ahead is sought rather than read up to
+MAX_REORDER = 16  # frames that any codec shows later than it stores them
 MAX_HELD_BYTES = 32 << 20  # of packets kept back in the hope that they need not be decoded
+SKIPPING_CODECS = {"h264", "hevc", "vp9", "mpeg4", "mpeg2video"}  # whose decoders can be told so at each packet
 INTERPOLATION = "BICUBIC"
 
 
@@ -67,8 +69,10 @@ def decode(source: Source, first: int, last: int, needed: Callable[[int, float],
     Frames that others refer to come along; they have honest timestamps. What is too damaged to decode is left out.
     """
     context = source.video.codec_context
+    can_skip = context.name in SKIPPING_CODECS
     for packet, is_needed in _to_decode(source, first, last, needed):
-        context.skip_frame = "DEFAULT" if is_needed else "NONREF"
+        if can_skip:
+            context.skip_frame = "DEFAULT" if is_needed else "NONREF"
         yield from _timed(_decode_packet(source, packet), source)
     yield from _timed(_decode_packet(source, None), source)
 
@@ -114,13 +118,20 @@ def _judged(source: Source, packets: Iterator[Any], last: int, needed: Callable)
         source.read_until = max(source.read_until, (packet.pts or 0) + (packet.duration or 0))
         if packet.pts is not None and not packet.is_discard:
             bisect.insort(shown, packet.pts)
-        horizon = packet.dts if packet.dts is not None else packet.pts
+        horizon = all_seen_before(packet, shown)
         while waiting and horizon is not None and (waiting[0].pts is None or successor(waiting[0]) <= horizon):
             yield settle()
         if horizon is not None and horizon > last:
             break
     while waiting:
         yield settle()
+
+
+def all_seen_before(packet: Any, shown: list[int]) -> float | None:
+    """The time up to which all that is shown has been read; the sorted `shown` tells where the container stores no decoding times."""
+    if packet.dts is not None:
+        return packet.dts
+    return shown[-MAX_REORDER - 1] if len(shown) > MAX_REORDER else None
 
 
 def packets_from(source: Source, first: int, stream: Any = None) -> Iterator[Any]:

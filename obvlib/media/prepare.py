@@ -10,7 +10,7 @@ import heapq
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from obvlib.media.decode import frames_on_screen, to_rgb, upright
 from obvlib.media.read import duration_s, first_frame
 from obvlib.media.slices import as_source, check_range, copy_look
 from obvlib.media.source import MediaError, Source, open_source
-from obvlib.media.write import MUX_OPTIONS, TIME_BASE, encode_frame, replacing, video_stream
+from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, replacing, video_stream
 
 METADATA_KEY = "obv"  # holds the policy, the clip's place in its source and the frames' times, as JSON
 ENCODING = {"preset": "superfast", "crf": "14", "bf": "0"}  # few small frames: near lossless costs little
@@ -84,7 +84,8 @@ def _one_pass(
                 del jobs[index]
                 yield index, result
     except MediaError as error:
-        for index in jobs:
+        for index, job in jobs.items():
+            job.abandon(error)
             yield index, error
 
 
@@ -107,14 +108,18 @@ class _Job:
         """Encode the next frame; the finished clip after the last."""
         if self.container is None:
             self._open(open_files)
-        pts = [round(t / TIME_BASE) for t in self.distinct_s[self.num_added : self.num_added + 2]]
-        end = pts[1] if len(pts) > 1 else round(max(self.end_s - self.start_s, self.distinct_s[-1] + 0.001) / TIME_BASE)
         small = upright(frame).reformat(
             width=self.width, height=self.height, format=self.stream.pix_fmt, interpolation="BICUBIC"
         )
-        encode_frame(self.container, self.stream, small, pts[0], end - pts[0])
+        self.track.add(small, round(self.distinct_s[self.num_added] / TIME_BASE))
         self.num_added += 1
         return self._finish() if self.num_added == len(self.distinct_s) else None
+
+    def abandon(self, error: MediaError) -> None:
+        """Leave no trace of a clip that cannot be finished."""
+        if self.container is not None:
+            with suppress(MediaError):
+                self.files.__exit__(type(error), error, error.__traceback__)
 
     def _open(self, open_files: ExitStack) -> None:
         self.files = open_files.enter_context(ExitStack())
@@ -130,11 +135,12 @@ class _Job:
             }
         )
         self.stream = video_stream(self.container, "libx264", self.height, self.width, None, ENCODING)
+        self.track = VideoTrack(self.container, self.stream)
         self.stream.codec_context.thread_count = 1
         copy_look(self.stream.codec_context, self.video.video.codec_context)
 
     def _finish(self) -> Prepared:
-        self.container.mux(self.stream.encode(None))
+        self.track.finish(round(max(self.end_s - self.start_s, self.distinct_s[-1] + 0.001) / TIME_BASE))
         self.container.close()
         _verify(self.partial, len(self.distinct_s))
         self.files.close()

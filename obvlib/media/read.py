@@ -74,7 +74,9 @@ def duration_s(source: Source) -> float:
     if video.duration:
         return round(float(video.duration * video.time_base), 3)
     if source.container.duration:
-        start = source.container.start_time or 0
+        start = (
+            0 if "matroska" in source.container.format.name else source.container.start_time or 0
+        )  # its duration counts from 0
         return round((source.container.duration + start) / av.time_base - float(source.origin_s), 3)
     last = 0.0
     for packet in packets_from(source, source.ticks(0.0)):

@@ -23,7 +23,7 @@ from obvlib.media.mp4 import set_track_ends
 from obvlib.media.read import duration_s
 from obvlib.media.source import SNAP_S, MediaError, Source, open_source
 from obvlib.media.verify import verify_clip
-from obvlib.media.write import MUX_OPTIONS, TIME_BASE, encode_frame, replacing, video_stream
+from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, replacing, video_stream
 
 MODES = ("exact", "smart", "copy")
 ENCODING = {
@@ -130,20 +130,16 @@ def _write_clip(source: Source, path: Path, start_s: float, end_s: float, mode: 
 
 
 def _encode(source: Source, out: Any, audio: sound.Sound, start_s: float, end_s: float, num_threads: int) -> Cut:
-    cut, stream, previous = Cut(), None, None
+    cut, track = Cut(), None
     for pts, frame in clip_frames_between(source, start_s, end_s):
         frame = upright(frame)
-        if stream is None:
-            stream = _stream_like(out, source, frame, num_threads)
+        if track is None:
+            track = VideoTrack(out, _stream_like(out, source, frame, num_threads))
             audio.add_to(out)
-        if previous:
-            audio.mux_until(out, previous[0] * TIME_BASE)
-            encode_frame(out, stream, previous[1], previous[0], pts - previous[0])
-        previous = (pts, frame)
+        audio.mux_until(out, pts * TIME_BASE)
+        track.add(frame, pts)
         cut.times.append(pts)
-    audio.mux_until(out, previous[0] * TIME_BASE)
-    encode_frame(out, stream, previous[1], previous[0], round((end_s - start_s) / TIME_BASE) - previous[0])
-    out.mux(stream.encode(None))
+    track.finish(round((end_s - start_s) / TIME_BASE))
     audio.mux_until(out, None)
     cut.probe_times.append(cut.times[-1])
     return cut

@@ -33,6 +33,7 @@ class Sound:
         """Add the audio stream, after the video's, before anything is muxed."""
         if self.packets:
             self.stream = out.add_stream_from_template(self.template, opaque=True)
+            self.stream.time_base = self.packets[0].time_base
         elif self.samples is not None:
             self.stream = out.add_stream("aac", rate=self.sample_rate, layout="mono")
             self.packets = list(self._encoded())
@@ -76,7 +77,7 @@ def clip_sound(source: Source, start_s: float, end_s: float) -> Sound:
 def _copied(source: Source, start_s: float, end_s: float) -> Sound:
     stream = source.audio
     clip = Sound(template=stream)
-    offset = round((source.origin_s + Fraction(start_s)) / stream.time_base)
+    start, tick = source.origin_s + Fraction(start_s), Fraction(1, stream.codec_context.sample_rate)
     previous = None
     for packet in packets_from(source, source.ticks(start_s - PREROLL_S, stream), stream):
         at_s = source.seconds(packet.pts, stream) if packet.pts is not None else None
@@ -84,10 +85,10 @@ def _copied(source: Source, start_s: float, end_s: float) -> Sound:
             continue
         if at_s >= end_s:
             break
-        packet.pts -= offset
-        packet.dts = packet.pts
+        packet.pts = packet.dts = round((packet.pts * stream.time_base - start) / tick)
+        packet.duration, packet.time_base = round((packet.duration or 0) * stream.time_base / tick), tick
         if previous is None or packet.pts > previous:
             previous = packet.pts
             clip.packets.append(packet)
-            clip.end_s = float((packet.pts + (packet.duration or 0)) * stream.time_base)
+            clip.end_s = float((packet.pts + packet.duration) * tick)
     return clip

@@ -6,6 +6,7 @@ edit list before 0); sound that comes before that frame is left out, sound that 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,10 +54,12 @@ class Source:
     def seek(self, time_s: float, stream: Any = None) -> None:
         """Go to the last key frame at or before `time_s`; formats without an index may land elsewhere."""
         stream = stream or self.video
-        try:
-            self.container.seek(self.ticks(time_s, stream), stream=stream)
-        except (av.FFmpegError, OSError):
-            self.container.seek(self.ticks(0.0, stream) - round(60 / stream.time_base), stream=stream)
+        for ticks in (self.ticks(time_s, stream), self.ticks(0.0, stream), stream.start_time or 0):
+            try:
+                return self.container.seek(ticks, stream=stream)
+            except (av.FFmpegError, OSError):
+                continue  # AVI refuses what is before its first packet
+        raise MediaError(f"{self.name} cannot be sought in: convert it to MP4 or Matroska")
 
 
 @contextmanager
@@ -98,7 +101,8 @@ def _open_remote(name: str) -> Any:
     import fsspec
 
     try:
-        return fsspec.open(name, "rb", block_size=READ_BLOCK_BYTES, cache_type="readahead").open()
+        fs, path = fsspec.core.url_to_fs(name)
+        return fs.open(path, "rb", block_size=READ_BLOCK_BYTES, cache_type="readahead")
     except FileNotFoundError:
         raise MediaError(f"nothing at {name}: check the address and your access to it", "missing") from None
 
@@ -123,5 +127,14 @@ def _pick_streams(container: Any, num_threads: int) -> tuple[Any, Any]:
 
 def _origin(container: Any, stream: Any) -> Fraction:
     if stream is not None and stream.start_time is not None:
-        return stream.start_time * stream.time_base
+        first = _first_shown(container, stream) if container.format.name == "avi" else None
+        return (stream.start_time if first is None else first) * stream.time_base
     return Fraction(container.start_time or 0, av.time_base)
+
+
+def _first_shown(container: Any, stream: Any) -> int | None:
+    """AVI stores no presentation times and its start is that of decoding: look at the first packets."""
+    packets = itertools.islice(container.demux(stream), 17)
+    first = min((packet.pts for packet in packets if packet.pts is not None), default=None)
+    container.seek(stream.start_time, stream=stream)
+    return first

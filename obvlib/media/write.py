@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+import platform
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -17,24 +20,39 @@ from obvlib.media.source import MediaError
 
 TIME_BASE = Fraction(1, 90_000)  # of every track written: divides common frame rates and milliseconds
 MUX_OPTIONS = {"movflags": "+faststart+use_metadata_tags", "movie_timescale": "90000", "avoid_negative_ts": "disabled"}
-PARTIAL_DIR = ".partial"
+PARTIAL_PREFIX = ".partial-"  # then process id and machine: what no living process owns is left over and may go
+MIN_FREE_BYTES = 1 << 18
 
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; what was written there takes its place on success and is removed on failure."""
     path = Path(path)
-    partial = path.parent / PARTIAL_DIR / f"{os.getpid()}.{path.name}"
-    partial.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(partial_name(path.name))
     try:
         yield partial
         os.replace(partial, path)
+    except Exception as error:
+        _name_full_disk(partial, error)
+        raise
     finally:
         partial.unlink(missing_ok=True)
-        try:
-            partial.parent.rmdir()
-        except OSError:
-            pass  # another process has a partial file there
+
+
+def partial_name(name: str) -> str:
+    """What a file is called while this process writes it."""
+    return f"{PARTIAL_PREFIX}{os.getpid()}@{platform.node()[:30]}-{name}"
+
+
+def _name_full_disk(partial: Path, error: Exception) -> None:
+    """A writer that ran out of room may only notice that its file is wrong: say what is behind it."""
+    if (
+        not isinstance(error, OSError)
+        and partial.parent.exists()
+        and shutil.disk_usage(partial.parent).free < MIN_FREE_BYTES
+    ):
+        raise OSError(errno.ENOSPC, f"no room left for {partial.name}") from error
 
 
 def write_video(
@@ -66,11 +84,12 @@ def write_video(
         rate = Fraction(fps).limit_denominator(1001)
         stream = video_stream(out, codec, height, width, rate, settings | (options or {}))
         sound = _audio_stream(out, audio, sample_rate, audio_bit_rate)
-        step = 1 / (rate * TIME_BASE)
-        for index, row in enumerate(itertools.chain([first], rows)):
+        track, step, num_frames = VideoTrack(out, stream), 1 / (rate * TIME_BASE), 0
+        for row in itertools.chain([first], rows):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(_check_frame(row, (height, width))), format="rgb24")
-            encode_frame(out, stream, frame, round(index * step), round(step))
-        out.mux(stream.encode(None))
+            track.add(frame, round(num_frames * step))
+            num_frames += 1
+        track.finish(round(num_frames * step))
         if sound is not None:
             _encode_audio(out, sound, audio, sample_rate)
     return Path(path)
@@ -85,13 +104,35 @@ def video_stream(out: Any, codec: str, height: int, width: int, rate: Fraction |
     return stream
 
 
-def encode_frame(out: Any, stream: Any, frame: Any, pts: int, duration: int) -> None:
-    """Encode one frame, converted to the stream's size and format, at `pts` ticks."""
-    if (frame.format.name, frame.height, frame.width) != (stream.pix_fmt, stream.height, stream.width):
-        frame = frame.reformat(format=stream.pix_fmt, width=stream.width, height=stream.height, interpolation="BICUBIC")
-    frame.pts, frame.time_base, frame.duration = pts, TIME_BASE, duration
-    frame.pict_type = 0  # the encoder chooses its own key frames
-    out.mux(stream.encode(frame))
+class VideoTrack:
+    """Encodes frames into a stream, one packet behind: how long the last one lasts is only known at the end."""
+
+    def __init__(self, out: Any, stream: Any) -> None:
+        self.out, self.stream, self.held, self.last_pts = out, stream, None, 0
+
+    def add(self, frame: Any, pts: int) -> None:
+        """Encode a frame, converted to the stream's size and format, to be shown from `pts` ticks on."""
+        stream = self.stream
+        if (frame.format.name, frame.height, frame.width) != (stream.pix_fmt, stream.height, stream.width):
+            frame = frame.reformat(
+                format=stream.pix_fmt, width=stream.width, height=stream.height, interpolation="BICUBIC"
+            )
+        frame.pts, frame.time_base = pts, TIME_BASE
+        frame.pict_type = 0  # the encoder chooses its own key frames
+        self._mux(stream.encode(frame))
+
+    def finish(self, end: int) -> None:
+        """Write what is left; the last frame stays on screen until `end` ticks."""
+        self._mux(self.stream.encode(None))
+        if self.held.pts == self.last_pts:  # not where the last stored is a B-frame shown before others
+            self.held.duration = max(1, round(end * TIME_BASE / self.held.time_base) - self.held.pts)
+        self.out.mux(self.held)
+
+    def _mux(self, packets: list[Any]) -> None:
+        for packet in packets:
+            if self.held is not None:
+                self.out.mux(self.held)
+            self.held, self.last_pts = packet, max(self.last_pts, packet.pts)
 
 
 def _check_frame(frame: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

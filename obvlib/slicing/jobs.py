@@ -1,0 +1,89 @@
+"""What is to be cut: each clip once, however many rows ask about it, and where its source is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from obvlib.records import Clip
+from obvlib.slicing import storage
+
+EXTENSIONS = (
+    "mp4",
+    "mkv",
+    "webm",
+    "mov",
+    "m4v",
+    "avi",
+    "ts",
+    "mpg",
+    "mpeg",
+    "flv",
+    "3gp",
+    "wmv",
+)  # in order of preference
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipJob:
+    """One clip to make. `source` is the location of its video, empty where none was found."""
+
+    clip_id: str
+    video_id: str
+    start_s: float
+    end_s: float
+    file_name: str
+    source: str = ""
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A row that names the output of another clip: making both would overwrite one."""
+
+    clip_id: str
+    video_id: str
+    reason: str
+    duration_s: float
+
+
+def make_jobs(clips: Iterable[Clip], input_dir: str) -> tuple[list[ClipJob], list[Refused]]:
+    """One job for each file to write, with its source; rows about the same clip share one, rows in conflict are refused with a reason."""
+    by_name: dict[str, Clip] = {}
+    refused = []
+    for clip in clips:
+        first = by_name.setdefault(clip.file_name, clip)
+        if first.clip_id != clip.clip_id:
+            reason = f"conflict: file {clip.file_name!r} is already the name of clip {first.clip_id}; rename one"
+            refused.append(Refused(clip.clip_id, clip.video_id, reason, clip.duration_s))
+    sources = find_sources(input_dir, {clip.video_id for clip in by_name.values()})
+    jobs, seen = [], set()
+    for name, clip in by_name.items():
+        id_ = clip.clip_id if clip.clip_id not in seen else f"{clip.clip_id}:{name}"  # the same stretch under two names
+        seen.add(id_)
+        jobs.append(
+            ClipJob(
+                clip_id=id_,
+                video_id=clip.video_id,
+                start_s=clip.start_s,
+                end_s=clip.end_s,
+                file_name=name,
+                source=sources.get(clip.video_id, ""),
+            )
+        )
+    return jobs, refused
+
+
+def find_sources(input_dir: str, video_ids: Iterable[str]) -> dict[str, str]:
+    """Where the videos are: `{video_id}.{extension}` directly in `input_dir`, a path or any fsspec location."""
+    names = storage.file_names(input_dir)
+    found = {}
+    for video_id in video_ids:
+        for name in [f"{video_id}.{extension}" for extension in EXTENSIONS] + [video_id]:
+            if name in names if names is not None else storage.exists(storage.join(input_dir, name)):
+                found[video_id] = storage.join(input_dir, name)
+                break
+    return found

@@ -1,0 +1,115 @@
+"""`obv slice` and `obv prepare` as functions: rows in, files and a coverage report out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from obvlib.engine import run_stage
+from obvlib.ledger import Ledger
+from obvlib.settings import data_root
+from obvlib.slicing import storage
+from obvlib.slicing.coverage import coverage
+from obvlib.slicing.jobs import make_jobs
+from obvlib.slicing.stages import ClipFile, PrepareStage, SliceStage
+
+DEFAULT_MODE = "smart"  # accurate to the frame like exact, and nearly as fast as copy
+VERSION = 1  # of the files written: a change of encoding counts it up, and clips are made anew
+
+
+def slice_dataset(
+    clips: Iterable[Any],
+    problems: Iterable[Any],
+    input_dir: str,
+    output_dir: str,
+    *,
+    mode: str = DEFAULT_MODE,
+    **options: Any,
+) -> dict[str, Any]:
+    """Cut every clip out of its source in `input_dir` into `output_dir`; return the coverage report, which is also written there.
+
+    `problems` are rows that are no clips; they are counted with their reasons. Options are those of `_run`.
+    """
+    from obvlib import media
+
+    if mode not in media.MODES:
+        raise ValueError(f"mode is {mode!r}: use {', '.join(media.MODES)}")
+    return _run("slice", SliceStage, {"mode": mode}, {"mode": mode}, clips, problems, input_dir, output_dir, **options)
+
+
+def prepare_dataset(
+    clips: Iterable[Any], problems: Iterable[Any], input_dir: str, output_dir: str, *, policy: Any, **options: Any
+) -> dict[str, Any]:
+    """Write what `policy` (a FramePolicy) shows a model of every clip, straight from the sources; otherwise like `slice_dataset`."""
+    settings = {"policy": policy.to_dict()}
+    return _run(
+        "prepare", PrepareStage, {"policy": policy}, settings, clips, problems, input_dir, output_dir, **options
+    )
+
+
+def _run(
+    name: str,
+    stage_type: type,
+    fields: dict[str, Any],
+    settings: dict[str, Any],
+    clips: Iterable[Any],
+    problems: Iterable[Any],
+    input_dir: str,
+    output_dir: str,
+    *,
+    num_workers: int = 1,
+    engine: str = "local",
+    ledger_path: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    max_cache_bytes: int = storage.MAX_CACHE_BYTES,
+    num_threads: int | None = None,
+    show_progress: bool = True,
+) -> dict[str, Any]:
+    """Run one stage. `num_threads` is for each worker's decoder and encoder; the default shares the cores among the workers."""
+    input_dir, output_dir = os.fspath(input_dir), os.fspath(output_dir)
+    cache_dir = os.fspath(cache_dir or data_root() / "cache" / "videos")
+    _make_ready(output_dir, cache_dir)
+    jobs, refused = make_jobs(clips, input_dir)
+    stage = stage_type(
+        output_dir=output_dir,
+        cache_dir=cache_dir,
+        num_threads=num_threads if num_threads is not None else max(1, (os.cpu_count() or 1) // num_workers),
+        max_cache_bytes=max_cache_bytes,
+        **fields,
+    )
+    params = settings | {
+        "output_dir": output_dir if storage.is_remote(output_dir) else os.path.abspath(output_dir),
+        "version": VERSION,
+    }
+    sizes = storage.file_names(output_dir) or {}
+    with Ledger(ledger_path or data_root() / "ledger.sqlite") as ledger:
+        result = run_stage(
+            jobs,
+            stage,
+            ledger,
+            name=name,
+            params=params,
+            engine=engine,
+            num_workers=num_workers,
+            group=lambda job: job.video_id,
+            weight=lambda job: job.duration_s,
+            is_current=lambda row: sizes.get(os.path.basename(row["output"]["path"])) == row["output"]["size_bytes"],
+            result_type=ClipFile,
+            show_progress=show_progress,
+        )
+        report = coverage(name, jobs, refused, list(problems), result, ledger.rows(name, params))
+    report |= {"settings": settings, "input_dir": input_dir, "output_dir": output_dir}
+    storage.write_text(
+        storage.join(output_dir, f"coverage_{name}.json"), json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+    )
+    return report
+
+
+def _make_ready(output_dir: str, cache_dir: str) -> None:
+    storage.remove_leftovers(cache_dir)
+    if not storage.is_remote(output_dir):
+        Path(output_dir).mkdir(parents=True, exist_ok=True)
+        storage.remove_leftovers(output_dir)

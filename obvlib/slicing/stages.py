@@ -1,0 +1,125 @@
+"""The two stages that touch video: all clips of a source are cut, or prepared, while it is open once."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+
+from obvlib import media
+from obvlib.engine.outcomes import stops_everything
+from obvlib.media.write import partial_name
+from obvlib.slicing import storage
+from obvlib.slicing.jobs import ClipJob
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipFile:
+    """A clip that was made, where it is and how. `lead_in_s` of a copied clip is hidden by its edit list and decoded first."""
+
+    clip_id: str
+    video_id: str
+    start_s: float
+    end_s: float
+    path: str
+    mode: str
+    num_frames: int
+    size_bytes: int
+    lead_in_s: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stage:
+    output_dir: str
+    cache_dir: str
+    num_threads: int = 0
+    max_cache_bytes: int = storage.MAX_CACHE_BYTES
+
+    def run_group(self, jobs: list[ClipJob]) -> Iterator[tuple[int, ClipFile | Exception]]:
+        """Make all clips of one source; yield (index, file or what went wrong) as each ends."""
+        if not jobs[0].source:
+            reason = media.MediaError(f"no video of {jobs[0].video_id} in the input directory: download it", "missing")
+            yield from ((index, reason) for index in range(len(jobs)))
+            return
+        with ExitStack() as stack:
+            path = storage.local_copy(jobs[0].source, self.cache_dir, self.max_cache_bytes)
+            try:
+                source = stack.enter_context(media.open_source(path, self.num_threads))
+            except media.MediaError as error:
+                yield from ((index, error) for index in range(len(jobs)))
+                return
+            yield from self._make(source, jobs, self._directory(stack))
+
+    def _directory(self, stack: ExitStack) -> Path:
+        """Where clips are written: the output directory, or a local one on the way to a remote."""
+        if not storage.is_remote(self.output_dir):
+            return Path(self.output_dir)
+        Path(self.cache_dir).mkdir(parents=True, exist_ok=True)
+        return Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.cache_dir, prefix=partial_name(""))))
+
+    def _finish(self, job: ClipJob, made: Any, mode: str, lead_in_s: float) -> ClipFile:
+        size = os.path.getsize(made.path)
+        location = storage.join(self.output_dir, job.file_name)
+        if storage.is_remote(self.output_dir):
+            storage.publish(made.path, location)
+            os.unlink(made.path)
+        return ClipFile(
+            clip_id=job.clip_id,
+            video_id=job.video_id,
+            start_s=made.start_s,
+            end_s=made.end_s,
+            path=location,
+            mode=mode,
+            num_frames=made.num_frames,
+            size_bytes=size,
+            lead_in_s=lead_in_s,
+            note=made.note,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceStage(_Stage):
+    """Cut clips as they are, in one of `media.MODES`."""
+
+    mode: str = "smart"
+
+    def _make(
+        self, source: media.Source, jobs: list[ClipJob], directory: Path
+    ) -> Iterator[tuple[int, ClipFile | Exception]]:
+        for index in sorted(range(len(jobs)), key=lambda i: jobs[i].start_s):
+            job = jobs[index]
+            try:
+                made = media.slice_clip(
+                    source, directory / job.file_name, job.start_s, job.end_s, self.mode, self.num_threads
+                )
+                yield index, self._finish(job, made, made.mode, made.lead_in_s)
+            except (ValueError, av.FFmpegError) as error:
+                yield index, _as_failure(error)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareStage(_Stage):
+    """Write what `policy` shows a model of each clip, in one pass over the source."""
+
+    policy: Any = None
+
+    def _make(
+        self, source: media.Source, jobs: list[ClipJob], directory: Path
+    ) -> Iterator[tuple[int, ClipFile | Exception]]:
+        clips = [(directory / job.file_name, job.start_s, job.end_s) for job in jobs]
+        for index, made in media.prepare_clips(source, clips, self.policy, self.num_threads):
+            yield index, made if isinstance(made, Exception) else self._finish(jobs[index], made, "prepared", 0.0)
+
+
+def _as_failure(error: Exception) -> Exception:
+    """What is wrong with one clip; a full disk is not, and stops the run."""
+    if stops_everything(error) or isinstance(error, media.MediaError):
+        return error
+    return media.MediaError(f"{type(error).__name__}: {error}")

@@ -1,0 +1,261 @@
+"""Rows to clips: every row ends in the report, whatever is wrong with it, and a second run does only what is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import video_samples as samples
+
+from obvlib import media, slicing
+from obvlib.engine import StageStopped
+from obvlib.frame_policy import FramePolicy
+from obvlib.ledger import Ledger
+from obvlib.manifests import load_rows
+from obvlib.records import Clip
+
+ROWS = [
+    {"video_id": "one", "video": "one_1_4.mp4", "timestamp": [1, 4]},
+    {"video_id": "one", "video": "one_2_9.mp4", "timestamp": [2.5, 9], "question": "What?", "answer": "This."},
+    {"video_id": "one", "video": "one_2_9.mp4", "timestamp": [2.5, 9], "question": "Why?", "answer": "So."},
+    {"video_id": "one", "video": "one_2_9.mp4", "timestamp": [3, 9]},
+    {"video_id": "one", "timestamp": [20, 29]},
+    {"video_id": "one", "timestamp": [9, 10.5]},
+    {"video_id": "two", "timestamp": [2, 4]},
+    {"video_id": "odd", "timestamp": [2, 4]},
+    {"video_id": "half", "timestamp": [6, 9]},
+    {"video_id": "empty", "timestamp": [2, 4]},
+    {"video_id": "text", "timestamp": [2, 4]},
+    {"video_id": "gone", "timestamp": [2, 4]},
+    {"video_id": "../../etc/passwd", "timestamp": [2, 4]},
+    {"video_id": "one", "video": "../out.mp4", "timestamp": [2, 4]},
+    {"video_id": "one", "timestamp": [4, 2]},
+    {"video_id": "one"},
+    {"timestamp": [1, 2]},
+    None,
+]
+MADE = {"one_1_4.mp4", "one_2_9.mp4", "one_9000_10500.mp4", "two_2000_4000.mp4", "odd_2000_4000.mp4"}
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Good, odd-sized, silent, truncated, empty and fake sources."""
+    directory = tmp_path_factory.mktemp("videos")
+    samples.make(directory / "one.mp4", options={"g": "50", "sc_threshold": "0"})
+    samples.encode(
+        directory / "two.webm", "libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"}, sound="libopus"
+    )
+    samples.encode(
+        directory / "odd.mkv", "libvpx-vp9", size=(121, 161), options={"deadline": "realtime", "cpu-used": "8"}
+    )
+    whole = (directory / "one.mp4").read_bytes()
+    (directory / "half.mp4").write_bytes(whole[: len(whole) // 2])
+    (directory / "empty.mp4").write_bytes(b"")
+    (directory / "text.mp4").write_text("<html>404</html>" * 50)
+    return directory
+
+
+@pytest.fixture
+def rows(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(("nonsense" if row is None else json.dumps(row)) + "\n" for row in ROWS))
+    return load_rows(path)
+
+
+@pytest.fixture(autouse=True)
+def data_root(tmp_path, monkeypatch):
+    monkeypatch.setenv("OBV_DATA", str(tmp_path / "data"))
+
+
+def clip_files(directory) -> set[str]:
+    return {path.name for path in Path(directory).iterdir()} - {"coverage_slice.json", "coverage_prepare.json"}
+
+
+@pytest.mark.parametrize("mode", media.MODES)
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_every_row_is_accounted_for(videos, rows, tmp_path, mode, num_workers):
+    out = tmp_path / "segments"
+    report = slicing.slice_dataset(*rows, videos, out, mode=mode, num_workers=num_workers, show_progress=False)
+    assert report["clips"] == {
+        "done": 5,
+        "skipped": 0,
+        "missing": 1,
+        "broken": 3,
+        "past_end": 1,
+        "other": 0,
+        "conflicts": 1,
+    }
+    assert report["num_clips"] == 11 == sum(report["clips"].values()) and report["bad_rows"] == 6
+    assert report["hours"]["done"] == pytest.approx((3 + 6.5 + 1.5 + 2 + 2) / 3600, abs=1e-4)
+    assert clip_files(out) == MADE
+    assert json.loads((out / "coverage_slice.json").read_text()) == report
+    assert all(failure["reason"].partition(":")[2].strip() for failure in report["failures"])
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_second_run_does_nothing_and_a_missing_file_is_made_again(videos, rows, tmp_path):
+    out = tmp_path / "segments"
+    slicing.slice_dataset(*rows, videos, out, show_progress=False)
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.mp4")}
+    again = slicing.slice_dataset(*rows, videos, out, show_progress=False)
+    assert (again["clips"]["done"], again["clips"]["skipped"]) == (0, 5)
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.mp4")} == before
+    (out / "one_1_4.mp4").unlink()
+    (out / "one_2_9.mp4").write_bytes(b"cut short")
+    third = slicing.slice_dataset(*rows, videos, out, show_progress=False)
+    assert (third["clips"]["done"], third["clips"]["skipped"]) == (2, 3) and media.probe(
+        out / "one_2_9.mp4"
+    ).duration_s == 6.5
+
+
+def test_another_mode_runs_again_and_a_source_that_appears_is_used(videos, rows, tmp_path):
+    inputs = tmp_path / "videos"
+    inputs.mkdir()
+    out = tmp_path / "segments"
+    assert slicing.slice_dataset(*rows, inputs, out, show_progress=False)["clips"]["missing"] == 10
+    for video in videos.iterdir():
+        (inputs / video.name).symlink_to(video)
+    assert slicing.slice_dataset(*rows, inputs, out, show_progress=False)["clips"]["done"] == 5
+    assert slicing.slice_dataset(*rows, inputs, out, mode="exact", show_progress=False)["clips"]["done"] == 5
+
+
+def test_prepare_reads_each_source_once(videos, rows, tmp_path, monkeypatch):
+    opened = []
+    original = media.open_source
+    monkeypatch.setattr(media, "open_source", lambda path, *a: opened.append(Path(path).name) or original(path, *a))
+    out = tmp_path / "prepared"
+    report = slicing.prepare_dataset(*rows, videos, out, policy=FramePolicy.mini(), show_progress=False)
+    assert report["clips"]["done"] == 5 and opened.count("one.mp4") == 1
+    frames, times_s = media.clip_frames(out / "one_1_4.mp4", FramePolicy.mini())
+    assert frames.shape == (8, 56, 56, 3) and times_s[1] == 0.375
+    assert clip_files(out) == MADE
+
+
+def test_an_input_directory_that_is_not_there_says_so(rows, tmp_path):
+    with pytest.raises(ValueError, match="does not exist"):
+        slicing.slice_dataset(*rows, tmp_path / "nowhere", tmp_path / "out")
+
+
+SCRIPT = """
+import sys
+from obvlib import slicing
+from obvlib.manifests import load_rows
+if __name__ == "__main__":
+    slicing.slice_dataset(*load_rows(sys.argv[1]), sys.argv[2], sys.argv[3], mode="exact", num_workers=int(sys.argv[4]), show_progress=False)
+"""
+
+
+def start(tmp_path, rows_path, videos, out, num_workers, **kwargs):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    return subprocess.Popen(
+        [sys.executable, script, rows_path, videos, out, str(num_workers)], start_new_session=True, **kwargs
+    )
+
+
+def many_rows(tmp_path, num: int, length_s: float = 3) -> Path:
+    path = tmp_path / "many.jsonl"
+    path.write_text(
+        "".join(json.dumps({"video_id": "one", "timestamp": [i / 10, i / 10 + length_s]}) + "\n" for i in range(num))
+    )
+    return path
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_killed_at_any_moment_and_started_again(videos, tmp_path, num_workers):
+    rows_path, out = many_rows(tmp_path, 60), tmp_path / "out"
+    for after_s in (0.5, 0.9, 1.3):
+        process = start(tmp_path, rows_path, videos, out, num_workers)
+        time.sleep(after_s)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for path in out.glob("*.mp4"):  # hidden partial files do not match
+            assert media.probe(path).duration_s == 3.0
+    assert start(tmp_path, rows_path, videos, out, num_workers).wait() == 0
+    report = json.loads((out / "coverage_slice.json").read_text())
+    assert report["clips"]["done"] + report["clips"]["skipped"] == 60
+    names = {path.name for path in out.iterdir()}
+    assert len(names) == 61 and not [name for name in names if name.startswith(".")]
+
+
+def test_a_full_disk_stops_cleanly(videos, tmp_path):
+    """A limit on file size stands in for the disk: writing past it fails in the same way."""
+    rows_path, out = many_rows(tmp_path, 10, length_s=9), tmp_path / "out"
+    limit = 90_000  # room for the ledger's first pages, not for a clip
+    process = start(
+        tmp_path, rows_path, videos, out, 1, stderr=subprocess.PIPE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and b"StageStopped" in errors and b"same command again" in errors
+    assert list(out.iterdir()) == []
+    assert start(tmp_path, rows_path, videos, out, 1).wait() == 0
+    assert len(list(out.glob("*.mp4"))) == 10
+
+
+def test_a_really_full_disk_stops_cleanly(videos, tmp_path):
+    out = tmp_path / "small"
+    out.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", out], capture_output=True).returncode:
+        pytest.skip("no permission to mount a small tmpfs")
+    try:
+        clips, problems = load_rows(many_rows(tmp_path, 30))
+        with pytest.raises(StageStopped, match="same command again"):
+            slicing.slice_dataset(clips, problems, videos, out, mode="exact", show_progress=False)
+        made = list(out.glob("*.mp4"))
+        assert 1 <= len(made) < 30 and all(media.probe(path).duration_s == 3.0 for path in made)
+        assert not list(out.glob(".partial*"))
+        with Ledger(tmp_path / "data" / "ledger.sqlite") as ledger:
+            assert {row["status"] for row in ledger.rows("slice")} == {"done"}
+    finally:
+        subprocess.run(["umount", out], check=True)
+
+
+def test_a_source_that_vanishes_in_between_is_recorded(videos, tmp_path):
+    inputs = tmp_path / "videos"
+    inputs.mkdir()
+    (inputs / "one.mp4").symlink_to(tmp_path / "not there any more.mp4")
+    (inputs / "two.mp4").symlink_to(videos / "one.mp4")
+    jobs = [
+        slicing.ClipJob(
+            clip_id=n, video_id=n, start_s=1, end_s=2, file_name=f"{n}.mp4", source=str(inputs / f"{n}.mp4")
+        )
+        for n in ("one", "two")
+    ]
+    stage = slicing.SliceStage(output_dir=str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert dict(stage.run_group(jobs[:1]))[0].kind == "missing"
+    assert dict(stage.run_group(jobs[1:]))[0].num_frames == 25
+
+
+def test_what_a_dataset_asks_for():
+    clips = [
+        Clip(video_id="a", start_s=0, end_s=10),
+        Clip(video_id="a", start_s=5, end_s=15),
+        Clip(video_id="b", start_s=0, end_s=5),
+    ]
+    plan = slicing.summarize([*clips, clips[0]])
+    assert (plan["num_clips"], plan["num_sources"], plan["max_clips_per_source"]) == (3, 2, 2)
+    assert plan["hours"] == pytest.approx(25 / 3600) and plan["overlap"] == pytest.approx(0.2)
+
+
+def test_the_command(videos, tmp_path):
+    rows_path = many_rows(tmp_path, 3)
+    command = [sys.executable, "-m", "obvlib.cli"]
+    arguments = ["--dataset", rows_path, "--input-dir", videos, "--output-dir", tmp_path / "out"]
+    done = subprocess.run([*command, "slice", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0 and "3 done" in done.stdout
+    done = subprocess.run([*command, "prepare", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0 and "3 done" in done.stdout
+    plan = json.loads(subprocess.check_output([*command, "slice", "--plan", *arguments], text=True))
+    assert plan["num_clips"] == 3
+    info = json.loads(subprocess.check_output([*command, "probe", tmp_path / "out" / "one_0_3000.mp4"], text=True))
+    assert info["num_audio_streams"] == 0  # prepared last, over the slice: frames only
+    failed = subprocess.run([*command, "probe", tmp_path / "nothing.mp4"], capture_output=True, text=True)
+    assert failed.returncode == 1 and "no file" in failed.stderr
