@@ -69,7 +69,8 @@ def write_video(
 ) -> Path:
     """Write frames (T, H, W, 3) uint8 RGB, or an iterator of (H, W, 3), at a constant rate; return the path.
 
-    `audio` is (N,) or (N, 2) float32 in [-1, 1], written as AAC at about `audio_bit_rate` bits a second. Odd sizes are kept (4:4:4 chroma). `crf` 0 is lossless but for the colour conversion.
+    `audio` is (N,) or (N, 2) float32 in [-1, 1], written as AAC at about `audio_bit_rate` bits a second.
+    Odd sizes are kept (4:4:4 chroma). `crf` 0 is lossless but for the colour conversion.
     MediaError names what cannot be written.
     """
     rows = iter(frames)
