@@ -176,7 +176,7 @@ def test_killed_at_any_moment_and_started_again(videos, tmp_path, num_workers):
         time.sleep(after_s)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        for path in out.glob("*.mp4"):  # hidden partial files do not match
+        for path in out.glob("*.mp4"):
             assert media.probe(path).duration_s == 3.0
     assert start(tmp_path, rows_path, videos, out, num_workers).wait() == 0
     report = json.loads((out / "coverage_slice.json").read_text())

@@ -42,7 +42,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 def partial_name(name: str) -> str:
     """What a file is called while this process writes it."""
-    return f"{PARTIAL_PREFIX}{os.getpid()}@{platform.node()[:30]}-{name}"
+    return f"{PARTIAL_PREFIX}{os.getpid()}@{platform.node()[:30]}-{name}.tmp"  # no *.mp4 finds it
 
 
 def _name_full_disk(partial: Path, error: Exception) -> None:
