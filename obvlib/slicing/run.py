@@ -101,6 +101,9 @@ def _run(
             show_progress=show_progress,
         )
         report = coverage(name, jobs, refused, list(problems), result, ledger.rows(name, params))
+    _make_ready(
+        output_dir, cache_dir
+    )  # what a run killed just before this one had in hand may only now be known to be dead
     report |= {"settings": settings, "input_dir": input_dir, "output_dir": output_dir}
     storage.write_text(
         storage.join(output_dir, f"coverage_{name}.json"), json.dumps(report, indent=1, ensure_ascii=False) + "\n"
