@@ -1,0 +1,192 @@
+"""Clips as training samples: which questions a conversation holds, encoded only when a row asks for it.
+
+Two kinds with one face (`load(i)`, `lengths()`, `qa_pairs()`): the mini profile's, which talk about each clip several times with other
+questions and another order of options, and those of a training set that `obvlib.build` wrote.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from obvlib.frame_policy import FramePolicy
+from obvlib.inputs import Video, encode, num_tokens, question_turns
+from obvlib.media import clip_frames
+from obvlib.records import Clip, Example, QAPair
+
+if TYPE_CHECKING:
+    from obvlib.inputs import ModelInput, Turn
+    from obvlib.models import Bundle
+    from obvlib.train import TrainConfig
+
+NUM_GENERATED = (
+    3_000  # clips drawn in memory; with fewer the smallest findings are learned by heart instead of by sight
+)
+NUM_VIEWS = 5  # conversations about each clip
+QUESTIONS_PER_VIEW = 3
+# Questions that the frames cannot answer teach guessing, and a tiny model forgets its other lessons over it. At eight frames in five to
+# nine seconds a beat falls between the frames. Evaluation asks all the same, and shows it as not learned.
+NOT_OBSERVABLE = ("heart_rate",)
+
+
+class Samples(Protocol):
+    """What `train` needs to know of its data."""
+
+    def load(self, index: int) -> ModelInput: ...
+
+    def lengths(self) -> list[int]: ...
+
+    def qa_pairs(self) -> Iterator[QAPair]: ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SeenClip:
+    """A clip as the model sees it: frames (T, H, W, 3) uint8 at times_s (T,), with what is asked about it."""
+
+    name: str
+    frames: np.ndarray
+    times_s: np.ndarray
+    qa_pairs: tuple[QAPair, ...]
+
+
+def samples(
+    model: str,
+    bundle: Bundle,
+    clips: Sequence[Clip],
+    clips_dir: Path,
+    policy: FramePolicy,
+    config: TrainConfig,
+    seed: int,
+) -> Samples:
+    """The training samples of cut `clips`: views for the tiny model, with generated clips beside them; else a built training set."""
+    if model == "tiny":
+        seen = [*segment_clips(clips, clips_dir, policy), *generated_clips(NUM_GENERATED, seed=seed)]
+        return Views(seen, bundle, seed=seed)
+    return Built(model, bundle, clips, clips_dir, policy, config)
+
+
+class Views:
+    """Sample i is view i // len(clips) of clip i % len(clips)."""
+
+    def __init__(self, clips: Sequence[SeenClip], bundle: Bundle, *, num_views: int = NUM_VIEWS, seed: int = 0):
+        self.clips, self.num_views, self.seed = clips, num_views, seed
+        self.tokenizer, self.spec = bundle.tokenizer, bundle.spec
+
+    def turns(self, index: int) -> list[Turn]:
+        """Some of the clip's questions in a random order, closed ones with shuffled options."""
+        view, place = divmod(index, len(self.clips))
+        clip = self.clips[place]
+        rng = random.Random(f"{self.seed}/{view}/{clip.name}")
+        fit = [pair for pair in clip.qa_pairs if pair.family not in NOT_OBSERVABLE]
+        pairs = rng.sample(fit, min(QUESTIONS_PER_VIEW, len(fit)))
+        return question_turns([Video(clip.frames, clip.times_s)], [shuffled(pair, rng) for pair in pairs])
+
+    def load(self, index: int) -> ModelInput:
+        return encode(self.turns(index), self.tokenizer, self.spec, name=self.clips[index % len(self.clips)].name)
+
+    def lengths(self) -> list[int]:
+        """Tokens of every sample, counted without touching pixels."""
+        return [num_tokens(self.turns(i), self.tokenizer, self.spec) for i in range(len(self.clips) * self.num_views)]
+
+    def qa_pairs(self) -> Iterator[QAPair]:
+        return (pair for clip in self.clips for pair in clip.qa_pairs if pair.family not in NOT_OBSERVABLE)
+
+
+class Built:
+    """The samples of a training set on disk, built where it is not yet (see `obvlib.build`)."""
+
+    def __init__(
+        self,
+        model: str,
+        bundle: Bundle,
+        clips: Sequence[Clip],
+        clips_dir: Path,
+        policy: FramePolicy,
+        config: TrainConfig,
+    ):
+        from obvlib.build import VIDEO_BENCHMARKS, BuildStage, build, tested_on, training_set
+
+        out_dir = config.output_dir / "training_set"
+        stage = BuildStage(
+            clips_dir=str(clips_dir), policy=policy, model=model, max_tokens=config.capacity_tokens, seed=config.seed
+        )
+        benchmarks, unchecked = tested_on(VIDEO_BENCHMARKS)
+        build(clips, out_dir, stage, benchmarks=benchmarks, unchecked=unchecked, num_workers=max(1, config.num_workers))
+        self.rows, self.clips, self.clips_dir = training_set(out_dir), clips, clips_dir
+        self.tokenizer, self.spec = bundle.tokenizer, bundle.spec
+
+    def load(self, index: int) -> ModelInput:
+        from obvlib.build import load_sample
+
+        return load_sample(self.rows[index], self.clips_dir, self.tokenizer, self.spec)
+
+    def lengths(self) -> list[int]:
+        return list(self.rows["num_tokens"])
+
+    def qa_pairs(self) -> Iterator[QAPair]:
+        return (pair for clip in self.clips for pair in clip.qa_pairs)
+
+
+def shuffled(pair: QAPair, rng: random.Random) -> QAPair:
+    """The same question with its options in another order; an open question as it is."""
+    if not pair.options:
+        return pair
+    texts = rng.sample(list(pair.options.values()), len(pair.options))
+    options = dict(zip(sorted(pair.options), texts, strict=True))
+    answer = next(letter for letter, text in options.items() if text == pair.answer_text)
+    return replace(pair, options=options, answer=answer)
+
+
+def segment_clips(clips: Iterable[Clip], clips_dir: Path, policy: FramePolicy) -> Iterator[SeenClip]:
+    """Cut lecture segments as the model sees them, read the way evaluation reads them."""
+    for clip in clips:
+        frames, times_s = clip_frames(clips_dir / clip.file_name, policy)
+        yield SeenClip(name=clip.clip_id, frames=frames, times_s=times_s, qa_pairs=clip.qa_pairs)
+
+
+def generated_clips(num: int, *, seed: int = 0, split: str = "train", num_workers: int = 2) -> list[SeenClip]:
+    """`num` clips drawn in memory, about 15 ms each on a core; split "heldout" draws from streams that training never sees.
+
+    The same clips whatever `num_workers` is.
+    """
+    jobs = [(split, seed * 1_000 + start // 250, min(250, num - start)) for start in range(0, num, 250)]
+    with ProcessPoolExecutor(num_workers) as pool:
+        return [clip for clips in pool.map(_draw, jobs) for clip in clips]
+
+
+def _draw(job: tuple[str, int, int]) -> list[SeenClip]:
+    from obvlib import mini
+
+    split, seed, num = job
+    draw = {"train": mini.training_clips, "heldout": mini.heldout_clips}[split]
+    return [SeenClip(name=c.name, frames=c.frames, times_s=c.times_s, qa_pairs=c.qa_pairs) for c in draw(num, seed)]
+
+
+def generated_examples(clips: Iterable[SeenClip]) -> list[Example]:
+    """Each question about each generated clip as an Example; its medium is the clip's name, which `memory_reader` finds."""
+    return [
+        Example(
+            example_id=f"{clip.name}-{pair.family}",
+            benchmark="mini_generated",
+            video_id=clip.name,
+            question=pair.question,
+            answer=pair.answer,
+            options=pair.options,
+            family=pair.family,
+            media=(clip.name,),
+        )
+        for clip in clips
+        for pair in clip.qa_pairs
+    ]
+
+
+def memory_reader(clips: Iterable[SeenClip]) -> Callable[[Example], list[Any]]:
+    """A `read` for `evaluate.predict` whose media are clips in memory."""
+    by_name = {clip.name: Video(clip.frames, clip.times_s) for clip in clips}
+    return lambda example: [by_name[name] for name in example.media]

@@ -1,0 +1,190 @@
+"""Predictions: every example of a benchmark through the training path's own inputs, answered greedily, one line of JSON each.
+
+A prediction is written as soon as it exists. Running again continues where the last run stopped; a clip that cannot be read becomes a
+prediction with status "failed" and the reason, which scoring counts as wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from obvlib.frame_policy import FramePolicy
+from obvlib.jsonl import read_rows, write_rows
+from obvlib.records import Example, Prediction, from_json, to_json
+
+if TYPE_CHECKING:
+    from obvlib.inputs import ModelInput, Visual
+    from obvlib.models import Bundle
+
+ReadVisuals = Callable[[Example], Sequence["Visual"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """How to ask. Greedy decoding, since a score should not depend on a draw."""
+
+    policy: FramePolicy = FramePolicy()
+    max_new_tokens: int = 64
+    batch_size: int = 8  # examples generated together
+    max_prompt_tokens: int = 32_768  # a longer prompt fails with a reason; nothing is cut
+
+    def __post_init__(self) -> None:
+        for name in ("max_new_tokens", "batch_size", "max_prompt_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+
+def predict(
+    bundle: Bundle,
+    examples: Sequence[Example],
+    out_path: Path,
+    config: EvalConfig,
+    *,
+    read: ReadVisuals | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Prediction]:
+    """Answer `examples` and return one Prediction each, in their order; `out_path` (JSON lines) holds them as they come.
+
+    `read` turns an example into its visuals; by default its media files are read under `config.policy`. Raises ValueError if `out_path`
+    holds predictions of another model or other settings.
+    """
+    _check_unique(examples)
+    _claim(out_path, fingerprint(bundle, config))
+    answered = {p.example_id: p for p in _read_whole_lines(out_path)}
+    waiting = [e for e in examples if e.example_id not in answered]
+    with open(out_path, "a", encoding="utf-8") as out:
+        for start in range(0, len(waiting), config.batch_size):
+            batch = waiting[start : start + config.batch_size]
+            for prediction in _answer(bundle, batch, config, read or visuals_reader(config.policy)):
+                answered[prediction.example_id] = prediction
+                out.write(json.dumps(to_json(prediction), ensure_ascii=False) + "\n")
+            out.flush()
+            if on_progress:
+                on_progress(len(examples) - len(waiting) + start + len(batch), len(examples))
+    return [answered[e.example_id] for e in examples]
+
+
+def prompt_input(example: Example, visuals: Sequence[Visual], bundle: Bundle, config: EvalConfig) -> ModelInput:
+    """The example as model input: the same turns and encoding that training uses, up to where the assistant answers."""
+    from obvlib.inputs import encode, example_turns
+
+    return encode(
+        example_turns(example, visuals),
+        bundle.tokenizer,
+        bundle.spec,
+        add_generation_prompt=True,
+        max_tokens=config.max_prompt_tokens,
+        name=example.example_id,
+    )
+
+
+def visuals_reader(policy: FramePolicy) -> ReadVisuals:
+    """Read an example's media files under `policy`; a text-only question has none."""
+
+    def read(example: Example) -> Sequence[Visual]:
+        from obvlib import media
+        from obvlib.inputs import Video, fit_image
+
+        if example.media_kind == "video":
+            return [Video(*media.clip_frames(path, policy)) for path in example.media]
+        return [fit_image(_pixels(path), policy) for path in example.media]
+
+    return read
+
+
+def _pixels(path: str) -> np.ndarray:
+    """A still image file as (H, W, 3) uint8, upright as its EXIF says."""
+    import PIL.Image
+    import PIL.ImageOps
+
+    with PIL.Image.open(path) as image:
+        return np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def fingerprint(bundle: Bundle, config: EvalConfig) -> str:
+    """A short hash of the weights and of every setting that can change an answer."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(bundle.model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(
+            str((tensor.shape, tensor.dtype, tensor.double().sum().item(), tensor.double().norm().item())).encode()
+        )
+    settings = {
+        "policy": config.policy.to_dict(),
+        "max_new_tokens": config.max_new_tokens,
+        "max_prompt": config.max_prompt_tokens,
+    }
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def _answer(bundle: Bundle, batch: list[Example], config: EvalConfig, read: ReadVisuals) -> Iterator[Prediction]:
+    from obvlib.generate import generate
+
+    prompts: list[tuple[Example, ModelInput]] = []
+    for example in batch:
+        try:
+            prompts.append((example, prompt_input(example, read(example), bundle, config)))
+        except (ValueError, OSError) as error:
+            yield Prediction(
+                example_id=example.example_id, response="", status="failed", reason=str(error) or type(error).__name__
+            )
+    if not prompts:
+        return
+    replies = generate(
+        bundle.model,
+        [prompt for _, prompt in prompts],
+        max_new_tokens=config.max_new_tokens,
+        eos_token_ids=[bundle.tokenizer.eos_token_id],
+        pad_token_id=bundle.tokenizer.pad_token_id,
+    )
+    for (example, prompt), reply in zip(prompts, replies, strict=True):
+        yield Prediction(
+            example_id=example.example_id,
+            response=bundle.tokenizer.decode(reply, skip_special_tokens=True).strip(),
+            num_prompt_tokens=len(prompt.input_ids),
+            num_new_tokens=len(reply),
+        )
+
+
+def _check_unique(examples: Sequence[Example]) -> None:
+    seen: set[str] = set()
+    for example in examples:
+        if example.example_id in seen:
+            raise ValueError(f"example_id {example.example_id!r} stands twice in {example.benchmark}; make ids unique")
+        seen.add(example.example_id)
+
+
+def _claim(out_path: Path, mark: str) -> None:
+    """Note beside the predictions what made them, or refuse to mix them with those of other weights or settings."""
+    out_path.parent.mkdir(parents=True, exist_ok=True)
+    note = out_path.with_name(out_path.name + ".made_by")
+    if not note.exists() and not out_path.exists():
+        partial = note.with_name(note.name + ".partial")
+        partial.write_text(mark)
+        os.replace(partial, note)
+    found = note.read_text() if note.exists() else "unknown"
+    if found != mark:
+        raise ValueError(
+            f"{out_path} holds predictions of another model or other settings (fingerprint {found}, now {mark}): "
+            "choose another output folder, or remove that file and its .made_by"
+        )
+
+
+def _read_whole_lines(path: Path) -> list[Prediction]:
+    """The predictions already written; a last line cut short by a killed run is taken out of the file."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    if text and not text.endswith("\n"):
+        kept = text[: text.rfind("\n") + 1]
+        write_rows(path, [json.loads(line) for line in kept.splitlines()])
+    return [from_json(Prediction, row, where) for where, row in read_rows(path)]

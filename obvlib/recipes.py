@@ -1,0 +1,156 @@
+"""What each profile trains and tests on, and its fine-tuning as one call: the few lines that differ between mini, gpu and full.
+
+A tiny model that starts from nothing needs more clips than two dozen videos hold. So under `mini` the lecture segments of the training
+split are joined by clips that the same generator draws in memory, from random streams that no held-out clip shares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from obvlib import conversations
+from obvlib.benchmarks import media_dir
+from obvlib.evaluate import EvalConfig
+from obvlib.frame_policy import FramePolicy
+from obvlib.jsonl import write_rows
+from obvlib.manifests import check_contamination
+from obvlib.models import load_weights
+from obvlib.provenance import Provenance, hash_files
+from obvlib.records import Clip, Example, to_json
+from obvlib.settings import data_root, manifests_dir, profile
+from obvlib.train import TrainConfig, TrainResult, train
+
+if TYPE_CHECKING:
+    from obvlib.models import Bundle
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One profile's choices. Names are those of cards in data_manifests; `limit` keeps a subset of the training clips (None: all)."""
+
+    profile: str
+    model: str
+    dataset: str
+    benchmarks: tuple[str, ...]
+    policy: FramePolicy
+    evaluation: EvalConfig
+    limit: int | None = None
+
+    @property
+    def videos_dir(self) -> Path:
+        """Where the dataset's source videos lie: shipped for mini, else to be downloaded into the data root."""
+        return (
+            manifests_dir() / "mini" / "videos"
+            if self.dataset == "mini"
+            else data_root() / "videos" / self.dataset.lower()
+        )
+
+    @property
+    def clips_dir(self) -> Path:
+        """Where the dataset's clips are cut to."""
+        return media_dir(self.dataset)
+
+    @property
+    def run_dir(self) -> Path:
+        """Where the fine-tuned model, its predictions and its provenance are kept."""
+        return data_root() / "runs" / self.profile
+
+    def train_config(self, seed: int = 0) -> TrainConfig:
+        if self.model == "tiny":
+            return TrainConfig.mini(self.run_dir, seed=seed)
+        return TrainConfig(output_dir=self.run_dir, seed=seed, liger=True)
+
+
+def recipe(name: str = "") -> Recipe:
+    """The recipe of a profile, by default of `OBV_PROFILE`."""
+    mini_policy, paper_policy = FramePolicy.mini(), FramePolicy()
+    paper = {
+        "dataset": "OpenBiomedVid",
+        "benchmarks": ("SurgeryVideoQA", "MIMICEchoQA"),
+        "policy": paper_policy,
+        "evaluation": EvalConfig(policy=paper_policy),
+    }
+    known = {
+        "mini": Recipe(
+            profile="mini",
+            model="tiny",
+            dataset="mini",
+            benchmarks=("mini", "real_small"),
+            policy=mini_policy,
+            evaluation=EvalConfig(policy=mini_policy, max_new_tokens=16, batch_size=64),
+        ),
+        "gpu": Recipe(profile="gpu", model="qwen2-vl-2b-instruct", limit=500, **paper),
+        "full": Recipe(profile="full", model="qwen2-vl-7b-instruct", **paper),
+    }
+    return known[name or profile()]
+
+
+def finetune(
+    chosen: Recipe,
+    bundle: Bundle,
+    clips: Sequence[Clip],
+    *,
+    tested: Sequence[Example] = (),
+    seed: int = 0,
+    on_log: Callable[[int, float], None] | None = None,
+) -> TrainResult:
+    """Train `bundle.model` in place on the cut `clips`, or take the weights of a run that did exactly this already.
+
+    "Exactly this" is a hash over clips, settings and obvlib's code, kept in `run_dir/run.json` with the provenance; the training
+    questions are written beside it, for the majority answer that scores are held against. Contamination (a ValueError) if a source
+    video of `tested` is among `clips`.
+    """
+    check_contamination(clips, tested)
+    config = chosen.train_config(seed)
+    cut = [clip for clip in clips if (chosen.clips_dir / clip.file_name).is_file()]
+    if not cut:
+        raise ValueError(
+            f"none of the {len(clips)} clips is in {chosen.clips_dir}: download the source videos, then `obv slice`"
+        )
+    key = _key(chosen, config, cut)
+    if done := _finished(chosen.run_dir, key):
+        load_weights(bundle.model, chosen.run_dir / "model")
+        return done
+    samples = conversations.samples(chosen.model, bundle, cut, chosen.clips_dir, chosen.policy, config, seed)
+    result = train(config, bundle, samples.load, samples.lengths(), on_log=on_log)
+    write_rows(chosen.run_dir / "training.jsonl", [to_json(pair) for pair in samples.qa_pairs()])
+    _note(chosen.run_dir, key, seed)
+    return result
+
+
+def _key(chosen: Recipe, config: TrainConfig, cut: Sequence[Clip]) -> str:
+    settings = {
+        "model": chosen.model,
+        "policy": chosen.policy.to_dict(),
+        "train": config.to_dict() | {"output_dir": ""},
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    digest.update(hash_files(Path(__file__).parent.rglob("*.py")).encode())
+    digest.update(hash_files(chosen.clips_dir / clip.file_name for clip in cut).encode())
+    digest.update(json.dumps([to_json(clip) for clip in cut]).encode())
+    return digest.hexdigest()[:16]
+
+
+def _finished(run_dir: Path, key: str) -> TrainResult | None:
+    """The result of a run with this key that ended, else None. What a run with another key left gives way."""
+    note, claim = run_dir / "run.json", run_dir / "started.txt"
+    if note.is_file() and json.loads(note.read_text())["key"] == key:
+        return TrainResult.from_json(run_dir / "train.json")
+    if not claim.is_file() or claim.read_text() != key:
+        for made in ("checkpoints", "model", "after"):
+            shutil.rmtree(run_dir / made, ignore_errors=True)
+        note.unlink(missing_ok=True)
+        run_dir.mkdir(parents=True, exist_ok=True)
+        claim.write_text(key)
+    return None
+
+
+def _note(run_dir: Path, key: str, seed: int) -> None:
+    run: dict[str, Any] = {"key": key, "provenance": Provenance.collect(seed=seed, data_hash=key).to_dict()}
+    (run_dir / "run.json").write_text(json.dumps(run, indent=1) + "\n")
