@@ -72,6 +72,17 @@ def test_packed_and_unpacked_loss_and_gradients_agree(choice):
     assert relative(packed_gradient, gradient) < 1e-5
 
 
+def test_in_bf16_packing_adds_less_than_the_number_format():
+    exact, coarse, samples = model_with("loop"), model_with("loop").bfloat16(), four_samples()
+    count = sum(num_label_tokens(s.labels) for s in samples)
+    packed_loss, packed = loss_and_gradients(coarse, [samples], count)
+    loss, single = loss_and_gradients(coarse, [[s] for s in samples], count)
+    _, reference = loss_and_gradients(exact, [[s] for s in samples], count)
+    assert abs(packed_loss - loss) / loss < 2e-3
+    assert abs(float(packed.norm() - single.norm())) / float(single.norm()) < 2e-3
+    assert relative(packed, single) < relative(single, reference) / 2
+
+
 def test_loss_over_uneven_accumulation_steps_is_per_label_token():
     model, samples = model_with("loop"), four_samples()
     count = sum(num_label_tokens(s.labels) for s in samples)
