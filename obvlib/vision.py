@@ -6,7 +6,6 @@ shows is what the model saw.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,19 +155,14 @@ def patches(frames: np.ndarray, spec: VisionSpec) -> tuple[np.ndarray, np.ndarra
     grid = (num_frames // temporal, height // patch, width // patch)
     blocks = frames.reshape(grid[0], temporal, grid[1] // merge, merge, patch, grid[2] // merge, merge, patch, 3)
     blocks = blocks.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7)  # (t, h', w', merge, merge, 3, temporal, patch, patch) uint8
-    table = _normalised(spec.mean, spec.std)
     out = np.empty((int(np.prod(grid)), 3, temporal * patch * patch), dtype=np.float32)
     blocks = np.ascontiguousarray(blocks).reshape(out.shape)
-    for channel in range(3):
-        np.take(table[channel], blocks[:, channel], out=out[:, channel], mode="clip")
+    for channel, (mean, std) in enumerate(
+        zip(spec.mean, spec.std, strict=True)
+    ):  # (x / 255 - mean) / std, in two passes
+        np.multiply(blocks[:, channel], np.float32(1 / (255 * std)), out=out[:, channel], dtype=np.float32)
+        out[:, channel] -= np.float32(mean / std)
     return out.reshape(len(out), -1), np.array(grid, dtype=np.int64)
-
-
-@functools.lru_cache
-def _normalised(mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
-    """What each of the 256 brightnesses becomes in each channel, (3, 256) float32: (x / 255 - mean) / std."""
-    mean_, std_ = np.array(mean)[:, None], np.array(std)[:, None]
-    return ((np.arange(256) / 255 - mean_) / std_).astype(np.float32)
 
 
 def resize(frames: np.ndarray, height: int, width: int) -> np.ndarray:

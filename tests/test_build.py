@@ -213,3 +213,30 @@ def test_a_benchmark_that_cannot_be_read_is_named_with_its_reason(monkeypatch):
     benchmarks, unchecked = building.tested_on(["mini", "SurgeryVideoQA", "MIMICEchoQA"])
     assert [item.video_id for item in benchmarks["mini"]] == ["v0", "v9"]
     assert unchecked == {"SurgeryVideoQA": "no network", "MIMICEchoQA": "its rows name no source video"}
+
+
+@pytest.mark.slow
+def test_read_from_s3(tmp_path, clips_dir, monkeypatch):
+    moto = pytest.importorskip("moto.server", reason="needs moto (extra 'dev')")
+    pytest.importorskip("s3fs", reason="needs s3fs (extra 's3')")
+    import boto3
+
+    _, rows = made(tmp_path, clips_dir)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    server = moto.ThreadedMotoServer(port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        address = f"http://{host}:{port}"
+        store = boto3.client("s3", endpoint_url=address)
+        store.create_bucket(Bucket="sets")
+        store.upload_file(str(tmp_path / PARQUET), "sets", f"mini/{PARQUET}")
+        again = training_set("s3://sets/mini", {"client_kwargs": {"endpoint_url": address}})
+        assert again.to_list() == rows.to_list()
+    finally:
+        server.stop()
