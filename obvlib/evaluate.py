@@ -6,6 +6,7 @@ prediction with status "failed" and the reason, which scoring counts as wrong.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from obvlib.frame_policy import FramePolicy
-from obvlib.jsonl import read_rows, write_rows
+from obvlib.jsonl import write_rows
 from obvlib.records import Example, Prediction, from_json, to_json
 
 if TYPE_CHECKING:
@@ -49,21 +50,25 @@ def predict(
     config: EvalConfig,
     *,
     read: ReadVisuals | None = None,
+    replace: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Prediction]:
     """Answer `examples` and return one Prediction each, in their order; `out_path` (JSON lines) holds them as they come.
 
-    `read` turns an example into its visuals; by default its media files are read under `config.policy`. Raises ValueError if `out_path`
-    holds predictions of another model or other settings.
+    `read` turns an example into its visuals; by default its media files are read under `config.policy`. An example that has changed since
+    it was answered is answered again. Where `out_path` holds predictions of another model or other settings, ValueError, or with
+    `replace` they are moved aside.
     """
     _check_unique(examples)
-    _claim(out_path, fingerprint(bundle, config))
-    answered = {p.example_id: p for p in _read_whole_lines(out_path)}
+    _claim(out_path, fingerprint(bundle, config), replace)
+    digests = {e.example_id: _digest(e) for e in examples}
+    answered = {p.example_id: p for p in _still_valid(out_path, digests)}
     waiting = [e for e in examples if e.example_id not in answered]
     with open(out_path, "a", encoding="utf-8") as out:
         for start in range(0, len(waiting), config.batch_size):
             batch = waiting[start : start + config.batch_size]
             for prediction in _answer(bundle, batch, config, read or visuals_reader(config.policy)):
+                prediction = dataclasses.replace(prediction, example_hash=digests[prediction.example_id])
                 answered[prediction.example_id] = prediction
                 out.write(json.dumps(to_json(prediction), ensure_ascii=False) + "\n")
             out.flush()
@@ -163,28 +168,38 @@ def _check_unique(examples: Sequence[Example]) -> None:
         seen.add(example.example_id)
 
 
-def _claim(out_path: Path, mark: str) -> None:
-    """Note beside the predictions what made them, or refuse to mix them with those of other weights or settings."""
+def _claim(out_path: Path, mark: str, replace: bool) -> None:
+    """Note beside the predictions what made them; refuse to mix them with those of other weights or settings, or move those aside."""
     out_path.parent.mkdir(parents=True, exist_ok=True)
     note = out_path.with_name(out_path.name + ".made_by")
-    if not note.exists() and not out_path.exists():
+    found = note.read_text() if note.exists() else "unknown"
+    if out_path.exists() and found != mark:
+        if not replace:
+            raise ValueError(
+                f"{out_path} holds predictions of another model or other settings (fingerprint {found}, now {mark}): "
+                "choose another output folder, or remove that file"
+            )
+        os.replace(out_path, out_path.with_name(f"{out_path.stem}.{found}{out_path.suffix}"))
+    if found != mark:
         partial = note.with_name(note.name + ".partial")
         partial.write_text(mark)
         os.replace(partial, note)
-    found = note.read_text() if note.exists() else "unknown"
-    if found != mark:
-        raise ValueError(
-            f"{out_path} holds predictions of another model or other settings (fingerprint {found}, now {mark}): "
-            "choose another output folder, or remove that file and its .made_by"
-        )
 
 
-def _read_whole_lines(path: Path) -> list[Prediction]:
-    """The predictions already written; a last line cut short by a killed run is taken out of the file."""
+def _still_valid(path: Path, digests: dict[str, str]) -> list[Prediction]:
+    """The predictions already written whose example is unchanged. Others, and a line cut short by a killed run, leave the file."""
     if not path.exists():
         return []
     text = path.read_text(encoding="utf-8")
-    if text and not text.endswith("\n"):
-        kept = text[: text.rfind("\n") + 1]
-        write_rows(path, [json.loads(line) for line in kept.splitlines()])
-    return [from_json(Prediction, row, where) for where, row in read_rows(path)]
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    found = [from_json(Prediction, json.loads(line), f"{path}, line {n}") for n, line in enumerate(lines, start=1)]
+    valid = [p for p in found if digests.get(p.example_id, p.example_hash) == p.example_hash]
+    if len(valid) < len(found) or not text.endswith("\n"):
+        write_rows(path, [to_json(p) for p in valid])
+    return valid
+
+
+def _digest(example: Example) -> str:
+    """What was asked: the row, and the size of each media file that is there."""
+    sizes = [Path(path).stat().st_size if Path(path).is_file() else None for path in example.media]
+    return hashlib.sha256(json.dumps([to_json(example), sizes], sort_keys=True).encode()).hexdigest()[:16]

@@ -91,6 +91,26 @@ def recipe(name: str = "") -> Recipe:
     return known[name or profile()]
 
 
+def load_model(chosen: Recipe, *, seed: int = 0) -> Bundle:
+    """The profile's model before fine-tuning: tiny from `seed` on the CPU, else from the hub in bf16 on the GPU.
+
+    HubUnavailable where its files are neither cached nor within reach; RuntimeError where there is no GPU for a model that needs one.
+    """
+    import torch
+
+    from obvlib.models import load
+
+    if chosen.model == "tiny":
+        return load("tiny", seed=seed)
+    bundle = load(chosen.model, dtype=torch.bfloat16)
+    if not torch.cuda.is_available():
+        raise RuntimeError(
+            f"{bundle.name} needs a CUDA GPU and this machine shows none: see `obv doctor`, or set OBV_PROFILE=mini"
+        )
+    bundle.model.to("cuda")
+    return bundle
+
+
 def finetune(
     chosen: Recipe,
     bundle: Bundle,

@@ -171,6 +171,7 @@ class Prediction:
     reason: str = ""
     num_prompt_tokens: int = 0
     num_new_tokens: int = 0
+    example_hash: str = ""  # of the example as it was asked
 
     def __post_init__(self) -> None:
         if self.status not in ("ok", "failed"):

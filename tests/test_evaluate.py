@@ -1,6 +1,7 @@
 """Predictions: one per example whatever happens, continued after a stop, never mixed with another model's."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +64,25 @@ def test_another_model_or_setting_is_not_mixed_in(tmp_path, bundle, clips):
         predict(
             bundle, examples, tmp_path / "p.jsonl", EvalConfig(policy=FramePolicy.mini(), max_new_tokens=4), read=read
         )
+
+
+def test_with_replace_the_other_models_predictions_are_moved_aside(tmp_path, bundle, clips):
+    examples, read = generated_examples(clips)[:2], memory_reader(clips)
+    first = predict(bundle, examples, tmp_path / "p.jsonl", CONFIG, read=read)
+    predict(tiny_bundle(seed=1), examples, tmp_path / "p.jsonl", CONFIG, read=read, replace=True)
+    (aside,) = tmp_path.glob("p.*.jsonl")
+    assert read_jsonl(aside, Prediction) == first
+
+
+def test_a_changed_question_is_asked_again(tmp_path, bundle, clips):
+    examples, read = generated_examples(clips)[:3], memory_reader(clips)
+    first = predict(bundle, examples, tmp_path / "p.jsonl", CONFIG, read=read)
+    examples[1] = replace(examples[1], question="Which technique is this, then?")
+    second = predict(bundle, examples, tmp_path / "p.jsonl", CONFIG, read=read)
+    assert [a == b for a, b in zip(first, second, strict=True)] == [True, False, True]
+    assert sorted(p.example_id for p in read_jsonl(tmp_path / "p.jsonl", Prediction)) == sorted(
+        e.example_id for e in examples
+    )
 
 
 def test_broken_and_missing_media_become_failed_predictions(tmp_path, bundle, clips):
