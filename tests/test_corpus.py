@@ -1,5 +1,6 @@
 """The shipped lecture videos: whole, labelled by what they show, drawn again to the same, and separate from what trains."""
 
+import ctypes.util
 import hashlib
 import re
 from collections import Counter
@@ -11,7 +12,7 @@ from obvlib import manifests, mini
 from obvlib.benchmarks import load_examples
 from obvlib.frame_policy import FramePolicy
 from obvlib.media import audio, probe
-from obvlib.mini.build import differences, frames_of
+from obvlib.mini.build import build_video, differences, frames_of, speak_source
 from obvlib.mini.clips import spread_times
 from obvlib.mini.lectures import clips_of, plan_sources
 
@@ -100,6 +101,27 @@ def test_the_videos_show_what_is_drawn():
     chosen = [source for source in SOURCES if source.title in titles]
     assert len(chosen) == 4
     assert differences(mini.videos_dir(), chosen, every_s=4.0) == []
+
+
+def test_a_lecture_is_built_again_from_what_is_shipped(tmp_path):
+    source = SOURCES[0]
+    assert build_video(source, tmp_path) == source
+    assert differences(tmp_path, [source], every_s=2.0) == []
+    again, shipped = audio(tmp_path / "mini01.mp4"), audio(mini.videos_dir() / "mini01.mp4")
+    num = min(len(again), len(shipped))
+    assert abs(len(again) - len(shipped)) < 3200 and np.corrcoef(again[:num], shipped[:num])[0, 1] > 0.95
+
+
+@pytest.mark.skipif(
+    not ctypes.util.find_library("espeak-ng"), reason="espeak-ng's library is not installed (narration is shipped)"
+)
+def test_narration_spoken_anew_is_the_same_every_time():
+    plan = plan_sources()[0]
+    source, sound = speak_source(plan)
+    again, same_sound = speak_source(plan)
+    assert source == again and np.array_equal(sound, same_sound)
+    assert " ".join(w.text for w in source.words) == " ".join(part.text for part in plan.parts)
+    assert source.parts[-1].end_s == pytest.approx(SOURCES[0].duration_s, abs=0.5)
 
 
 def test_a_wrong_video_is_noticed(tmp_path):

@@ -1,7 +1,8 @@
 """Render the lecture videos again: `python -m obvlib.mini.build OUT` writes videos, sources, rows and checksums as they are shipped.
 
-From the same seed the plan, the drawn frames and (with the same espeak-ng) the words are the same. The bytes of the files also depend on
-the video encoder's version; `--check` therefore compares what the shipped files show with what is drawn anew.
+Narration was spoken once: its times are in `sources.jsonl` and its sound in the shipped files, and both are taken from there. So the plan, the
+rows and every drawn frame come out the same on any machine; only the bytes of the files depend on the encoder. `--check` compares what the
+shipped files show with what is drawn anew. `--speak` narrates anew with espeak-ng, which moves words by up to some tenths of a second.
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ import argparse
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from obvlib.jsonl import write_rows
+from obvlib.mini.corpus import sources, videos_dir
 from obvlib.mini.lectures import HEIGHT, WIDTH, Source, clips_of, part_scene, plan_sources, with_times
 from obvlib.mini.render import render
 from obvlib.mini.slides import speaker_frames, title_frames
 from obvlib.records import to_json
 
+SAMPLE_RATE = 16_000  # Hz, of the sound in the files
 CRF = 30  # H.264 quality: about 6 MB for all videos
 # Speckle is noise to the encoder: without its psychovisual tricks, and with more bits for dark areas, a file is a quarter smaller.
 ENCODER_OPTIONS = {"psy": "0", "aq-mode": "3"}
@@ -43,10 +48,15 @@ def frames_of(source: Source, *, only: np.ndarray | None = None) -> Iterator[np.
 
 
 def speak_source(source: Source) -> tuple[Source, np.ndarray]:
-    """The source with the times of its parts and words, and its sound (N,) float32 at 16 kHz."""
-    from obvlib.mini.narration import SAMPLE_RATE, speak
+    """The source with the times of its parts and words, and its sound (N,) float32 at 16 kHz.
 
-    spoken = [speak(p.text, voice=source.voice, words_per_minute=source.words_per_minute) for p in source.parts]
+    Spoken in a process of its own, because the pace of espeak-ng depends on all that the process has said before.
+    """
+    from obvlib.mini.narration import speak_in_turn
+
+    texts = [part.text for part in source.parts]
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        spoken = pool.submit(speak_in_turn, texts, source.voice, source.words_per_minute).result()
     source = with_times(source, [(len(sound) / SAMPLE_RATE, words) for sound, words in spoken])
     track = np.zeros(round(source.duration_s * SAMPLE_RATE), dtype=np.float32)
     for part, (sound, words) in zip(source.parts, spoken, strict=True):
@@ -56,12 +66,14 @@ def speak_source(source: Source) -> tuple[Source, np.ndarray]:
     return source, track
 
 
-def build_video(source: Source, directory: Path) -> Source:
-    """Speak, draw and write one lecture; return it with its times."""
-    from obvlib.media import write_video
-    from obvlib.mini.narration import SAMPLE_RATE
+def build_video(source: Source, directory: Path, *, speak: bool = False) -> Source:
+    """Draw and write one lecture with the shipped narration, or speak it anew; return it with its times."""
+    from obvlib.media import audio, write_video
 
-    source, sound = speak_source(source)
+    if speak:
+        source, sound = speak_source(source)
+    else:
+        sound = audio(videos_dir() / f"{source.video_id}.mp4", sample_rate=SAMPLE_RATE)
     write_video(
         directory / f"{source.video_id}.mp4",
         frames_of(source),
@@ -76,17 +88,17 @@ def build_video(source: Source, directory: Path) -> Source:
     return source
 
 
-def build(directory: Path, *, num_workers: int = 2) -> list[Source]:
+def build(directory: Path, *, speak: bool = False, num_workers: int = 2) -> list[Source]:
     """Write the whole corpus to `directory`: videos/, sources.jsonl, rows.jsonl, SHA256SUMS."""
     videos = directory / "videos"
     videos.mkdir(parents=True, exist_ok=True)
-    plans = plan_sources()
+    plans = plan_sources() if speak else sources()
     with ProcessPoolExecutor(num_workers) as pool:
-        sources = list(pool.map(build_video, plans, [videos] * len(plans)))
-    write_rows(directory / "sources.jsonl", (to_json(source) for source in sources))
-    write_rows(directory / "rows.jsonl", (to_json(clip) for source in sources for clip in clips_of(source)))
+        built = list(pool.map(partial(build_video, directory=videos, speak=speak), plans))
+    write_rows(directory / "sources.jsonl", (to_json(source) for source in built))
+    write_rows(directory / "rows.jsonl", (to_json(clip) for source in built for clip in clips_of(source)))
     write_checksums(directory)
-    return sources
+    return built
 
 
 def write_checksums(directory: Path) -> None:
@@ -96,7 +108,7 @@ def write_checksums(directory: Path) -> None:
     (directory / "SHA256SUMS").write_text("".join(lines))
 
 
-def differences(directory: Path, sources: list[Source], *, every_s: float = 1.0) -> list[str]:
+def differences(directory: Path, lectures: list[Source], *, every_s: float = 1.0) -> list[str]:
     """What the files in `directory` do not show as it is drawn anew: one line for each video that differs, none if all agree.
 
     Compares a frame each `every_s` seconds. Encoding alone moves pixels by 1 to 4 of 255 grey levels on average; a wrong frame by far more.
@@ -104,7 +116,7 @@ def differences(directory: Path, sources: list[Source], *, every_s: float = 1.0)
     from obvlib.media import frames_at
 
     found = []
-    for source in sources:
+    for source in lectures:
         numbers = np.unique(np.floor(np.arange(0.5, source.duration_s, every_s) * source.fps).astype(int))
         shown, _ = frames_at(directory / f"{source.video_id}.mp4", (numbers + 0.5) / source.fps)
         anew = np.stack(list(frames_of(source, only=numbers)))
@@ -119,11 +131,10 @@ def differences(directory: Path, sources: list[Source], *, every_s: float = 1.0)
 
 def main() -> None:
     """The command: build into a directory, or check the shipped files."""
-    from obvlib.mini.corpus import sources, videos_dir
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory", nargs="?", type=Path, help="where to write the corpus")
     parser.add_argument("--check", action="store_true", help="draw the shipped videos again and compare")
+    parser.add_argument("--speak", action="store_true", help="narrate anew with espeak-ng")
     options = parser.parse_args()
     if options.check:
         found = differences(videos_dir(), sources())
@@ -131,7 +142,7 @@ def main() -> None:
         raise SystemExit(bool(found))
     if options.directory is None:
         parser.error("name a directory to write to, or use --check")
-    built = build(options.directory)
+    built = build(options.directory, speak=options.speak)
     size_bytes = sum(path.stat().st_size for path in (options.directory / "videos").glob("*.mp4"))
     print(
         f"{len(built)} videos, {sum(s.duration_s for s in built):.0f} s, {size_bytes / 1e6:.2f} MB in {options.directory}"

@@ -1,6 +1,6 @@
 """Speech for the lecture videos, by espeak-ng's library, with the moment at which each word is said.
 
-Needed only to build the corpus again: the shipped videos carry their sound, and `sources.jsonl` the words. On Debian the library comes with
+Needed only to narrate anew: the shipped videos carry their sound, and `sources.jsonl` the words. On Debian the library comes with
 `apt-get install espeak-ng`.
 """
 
@@ -67,6 +67,11 @@ def speak(text: str, *, voice: str, words_per_minute: int = 165, pitch: int = 50
     library.espeak_Synchronize()
     sound = _resampled(np.concatenate(chunks).astype(np.float32) / 32768, rate)
     return sound, _timed_words(text, starts, sound)
+
+
+def speak_in_turn(texts: list[str], voice: str, words_per_minute: int) -> list[tuple[np.ndarray, list[Word]]]:
+    """`speak` each of the texts. From a fresh process the result is always the same; later it depends on what was said before."""
+    return [speak(text, voice=voice, words_per_minute=words_per_minute) for text in texts]
 
 
 def _library() -> tuple[ctypes.CDLL, int]:
