@@ -48,11 +48,19 @@ def check_turns(turns: Sequence[Turn], add_generation_prompt: bool) -> None:
     if not turns:
         raise ValueError("no turns: a sample needs at least one")
     for turn in turns:
+        if not isinstance(turn, Turn):
+            raise ValueError(f"a turn is {type(turn).__name__}: build each with Turn(role, text, visuals)")
+        if odd := [type(visual).__name__ for visual in turn.visuals if not isinstance(visual, (Video, Image))]:
+            raise ValueError(f"a visual is {odd[0]}: wrap frames in Video(frames, times_s), a picture in Image(pixels)")
         if turn.role not in ROLES:
             raise ValueError(f"role {turn.role!r}: use one of {', '.join(ROLES)}")
         if not isinstance(turn.text, str) or not turn.text.strip():
             raise ValueError(
                 f"text of the {turn.role}'s turn is {turn.text!r}: an empty turn teaches nothing; leave it out"
+            )
+        if any("\ud800" <= letter <= "\udfff" for letter in turn.text):
+            raise ValueError(
+                f"text of the {turn.role}'s turn holds half a character (a lone surrogate): decode its source again"
             )
         if turn.visuals and turn.role != "user":
             raise ValueError(f"visuals in a turn of the {turn.role}: only a user shows pictures")

@@ -50,6 +50,10 @@ class FramePolicy:
         self._check()
 
     def _check(self) -> None:
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, bool) or not isinstance(value, (int, float) if f.name == "fps" else int):
+                raise ValueError(f"{f.name} is {value!r}: give a {'number' if f.name == 'fps' else 'whole number'}")
         if not 0 < self.fps < math.inf:
             raise ValueError(f"fps is {self.fps}: give a positive number of frames per second")
         for name in ("patch_size", "merge_size", "temporal_patch_size", "min_frames", "min_pixels"):
@@ -141,12 +145,11 @@ class FramePolicy:
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> FramePolicy:
-        """The policy that `to_dict` wrote; an unknown setting is refused, since the frames would not be what it says."""
-        unknown = sorted(set(row) - {f.name for f in dataclasses.fields(cls)})
-        if unknown:
-            raise ValueError(
-                f"frame policy has unknown setting {unknown[0]!r}: it was written by another version of obvlib"
-            )
+        """The policy that `to_dict` wrote; an unknown or missing setting is refused, since the frames would not be what it says."""
+        odd = sorted(set(row) ^ {f.name for f in dataclasses.fields(cls)})
+        if odd:
+            which = "unknown" if odd[0] in row else "missing"
+            raise ValueError(f"frame policy has {which} setting {odd[0]!r}: it is of another version of obvlib")
         return cls(**row)
 
 

@@ -53,6 +53,8 @@ def generate(
     import torch
     from transformers import DynamicCache
 
+    if max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens is {max_new_tokens}: an answer needs room for at least one token")
     if not inputs:
         return []
     device = model.get_input_embeddings().weight.device

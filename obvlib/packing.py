@@ -151,12 +151,12 @@ def _join(inputs: Sequence[Any], name: str) -> torch.Tensor:
 def _check(lengths: Sequence[int], capacity: int, names: Sequence[str] | None) -> None:
     if capacity < 1:
         raise ValueError(f"capacity is {capacity}: a row needs room for at least one token")
+    if names is not None and len(names) != len(lengths):
+        raise ValueError(f"names has {len(names)} entries for {len(lengths)} lengths: give one for each")
     for item, length in enumerate(lengths):
-        if not 1 <= length <= capacity:
+        if not 1 <= length <= capacity or length != int(length):
             name = f"{names[item]!r} (item {item})" if names is not None else f"item {item}"
             remedy = (
-                "drop it with a reason, or raise the capacity"
-                if length > capacity
-                else "an item needs at least one token"
+                "drop it with a reason, or raise the capacity" if length > capacity else "give whole tokens, at least 1"
             )
             raise ValueError(f"length of {name} is {length}, capacity {capacity}: {remedy}")

@@ -77,7 +77,10 @@ def mrope_positions(
 
 def grid_positions(grid_thw: np.ndarray, merge_size: int = 2, time_step: float = 1.0) -> np.ndarray:
     """Positions (3, t * h * w) of one visual's tokens, counted from 0; `time_step` positions lie between temporal patches."""
-    t, h, w = int(grid_thw[0]), int(grid_thw[1]) // merge_size, int(grid_thw[2]) // merge_size
+    t, rows, columns = map(int, grid_thw)
+    if rows % merge_size or columns % merge_size:
+        raise ValueError(f"grid {[t, rows, columns]}: rows and columns of patches must be multiples of {merge_size}")
+    h, w = rows // merge_size, columns // merge_size
     positions = np.indices((t, h, w)).reshape(3, -1)
     if time_step != 1.0:
         positions[0] = np.floor(positions[0] * time_step)

@@ -99,6 +99,8 @@ def check_video(video: Video, spec: VisionSpec) -> None:
     if frames.size == 0:
         raise ValueError("no frames: the clip has none that can be decoded; drop it with that reason")
     _check_pixels(frames, 4, "frames", "(T, H, W, 3)", spec)
+    if times_s.dtype.kind not in "fiu":
+        raise ValueError(f"times_s are {times_s.dtype}: give seconds as numbers")
     if times_s.shape != frames.shape[:1]:
         raise ValueError(f"times_s has shape {times_s.shape} for {len(frames)} frames: give each frame's time")
     if not np.isfinite(times_s).all() or (np.diff(times_s) < 0).any() or times_s[0] < 0:

@@ -108,7 +108,9 @@ def test_round_trip_and_unknown_setting():
     assert FramePolicy.from_dict(json.loads(json.dumps(policy.to_dict()))) == policy
     assert policy.factor == 32 and policy.max_pixels == 768 * 32 * 32
     with pytest.raises(ValueError, match="unknown setting 'speed'"):
-        FramePolicy.from_dict({"speed": 3})
+        FramePolicy.from_dict(policy.to_dict() | {"speed": 3})
+    with pytest.raises(ValueError, match="missing setting 'fps'"):
+        FramePolicy.from_dict({k: v for k, v in policy.to_dict().items() if k != "fps"})
 
 
 @pytest.mark.parametrize(
@@ -120,6 +122,8 @@ def test_round_trip_and_unknown_setting():
         ({"max_visual_tokens": 100}, "max_visual_tokens is 100"),
         ({"min_pixels": 10**7}, "min_pixels 10000000"),
         ({"patch_size": 0}, "patch_size is 0"),
+        ({"fps": "1"}, "fps is '1': give a number"),
+        ({"max_frames": 420.0}, "max_frames is 420.0: give a whole number"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, message):

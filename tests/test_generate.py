@@ -81,3 +81,8 @@ def test_training_mode_is_restored_and_no_prompts_give_no_answers():
         assert tiny().model.training
     finally:
         tiny().model.eval()
+
+
+def test_no_room_for_an_answer_is_refused():
+    with pytest.raises(ValueError, match="max_new_tokens is 0"):
+        generate(tiny().model, [prompt(4)], max_new_tokens=0, eos_token_ids=[-1])

@@ -145,6 +145,11 @@ NAN_FRAMES = Video(np.full((2, 28, 28, 3), np.nan, np.float32), np.arange(2.0))
     [
         ([], "no turns"),
         ([Turn("user", "  ")], "text of the user's turn is '  '"),
+        ([Turn("user", 5)], "text of the user's turn is 5"),
+        ([Turn("user", "a \ud800 b")], "holds half a character"),
+        ([{"role": "user"}], "a turn is dict"),
+        ([Turn("user", "Why?", (np.zeros((2, 28, 28, 3), np.uint8),))], "a visual is ndarray"),
+        ([Turn("user", "Why?", (Video(np.zeros((2, 28, 28, 3), np.uint8), ["a", "b"]),))], "times_s are <U1"),
         ([GOOD, Turn("assistant", "")], "text of the assistant's turn is ''"),
         ([Turn("doctor", "Hm")], "role 'doctor'"),
         ([GOOD, GOOD], "turns are user user"),

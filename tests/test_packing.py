@@ -100,6 +100,9 @@ def test_lower_bound_sees_items_that_cannot_share():
         ([0], 10, None, "length of item 0 is 0"),
         ([-3], 10, None, "length of item 0 is -3"),
         ([1], 0, None, "capacity is 0"),
+        ([1.5, 1.5], 3, None, "length of item 0 is 1.5, capacity 3: give whole tokens"),
+        ([float("nan")], 3, None, "length of item 0 is nan"),
+        ([5, 4], 10, ["a"], "names has 1 entries for 2 lengths"),
     ],
 )
 def test_lengths_that_no_row_holds_are_refused_by_name(lengths, capacity, names, message):

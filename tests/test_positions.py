@@ -130,6 +130,7 @@ def test_other_token_ids():
         (dict(input_ids=[VIDEO, VIDEO], video_grid_thw=[[1, 2, 2]]), "token 1 is a placeholder of a video"),
         (dict(input_ids=[5], image_grid_thw=[[1, 2, 2]]), "image grid has no placeholder"),
         (dict(input_ids=[VIDEO], video_grid_thw=[[0, 2, 2]]), "all positive"),
+        (dict(input_ids=[VIDEO], video_grid_thw=[[1, 3, 2]]), "must be multiples of 2"),
         (dict(input_ids=[VIDEO], video_grid_thw=[[1, 2, 2]], time_steps=[1, 2]), "time_steps has 2 entries for 1"),
     ],
 )
