@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from obvlib.clip_store import local_clip
 from obvlib.engine import Drop, StageRun, run_stage
 from obvlib.frame_policy import FramePolicy
 from obvlib.inputs import InputError, ModelInput, Turn, Video, VisionSpec, clip_turns, count_tokens, encode
@@ -226,10 +227,20 @@ def push(out_dir: str | os.PathLike, repo_id: str) -> str:
     return f"https://huggingface.co/datasets/{repo_id}"
 
 
-def load_sample(row: dict[str, Any], clips_dir: str | os.PathLike, tokenizer: Any, spec: VisionSpec) -> ModelInput:
-    """A row of the training set as model input; InputError where clip, tokenizer or policy are not those that it was built with."""
+def load_sample(
+    row: dict[str, Any],
+    clips_dir: str | os.PathLike,
+    tokenizer: Any,
+    spec: VisionSpec,
+    *,
+    storage_options: dict[str, Any] | None = None,
+) -> ModelInput:
+    """A row of the training set as model input; InputError where clip, tokenizer or policy are not those that it was built with.
+
+    `clips_dir` is a directory, or a URL such as s3://bucket/clips: a clip is then fetched once and kept under the data root.
+    """
     policy = FramePolicy.from_dict(json.loads(row["policy"]))
-    frames, times_s = clip_frames(Path(clips_dir) / row["video"], policy)
+    frames, times_s = clip_frames(local_clip(clips_dir, row["video"], storage_options), policy)
     visuals = (Video(frames, times_s),)
     turns = [Turn(m["role"], m["text"], visuals if i == 0 else ()) for i, m in enumerate(row["turns"])]
     sample = encode(turns, tokenizer, spec, name=row["clip_id"])

@@ -215,6 +215,25 @@ def test_a_benchmark_that_cannot_be_read_is_named_with_its_reason(monkeypatch):
     assert unchecked == {"SurgeryVideoQA": "no network", "MIMICEchoQA": "its rows name no source video"}
 
 
+def test_clips_are_read_from_a_url_once(tmp_path, clips_dir, monkeypatch):
+    import fsspec
+
+    monkeypatch.setenv("OBV_DATA", str(tmp_path / "root"))
+    row = made(tmp_path, clips_dir)[1][0]
+    store = fsspec.filesystem("memory")
+    store.put(str(clips_dir / row["video"]), f"/clips/{row['video']}")
+    tokenizer, spec = tokenizer_and_spec("tiny")
+    far = load_sample(row, "memory://clips", tokenizer, spec)
+    store.rm(f"/clips/{row['video']}")
+    again = load_sample(row, "memory://clips", tokenizer, spec)
+    near = load_sample(row, clips_dir, tokenizer, spec)
+    for sample in (far, again):
+        assert (sample.pixel_values_videos == near.pixel_values_videos).all() and (
+            sample.input_ids == near.input_ids
+        ).all()
+    assert [path.name for path in (tmp_path / "root").rglob("*") if path.is_file()] == [row["video"]]
+
+
 @pytest.mark.slow
 def test_read_from_s3(tmp_path, clips_dir, monkeypatch):
     moto = pytest.importorskip("moto.server", reason="needs moto (extra 'dev')")
