@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from obvlib.models import Bundle
     from obvlib.train import TrainConfig
 
-NUM_GENERATED = (
-    3_000  # clips drawn in memory; with fewer the smallest findings are learned by heart instead of by sight
-)
-NUM_VIEWS = 5  # conversations about each clip
-QUESTIONS_PER_VIEW = 3
+# Clips drawn in memory; with fewer the smallest findings are learned by heart instead of by sight.
+NUM_GENERATED = 3_000
+NUM_VIEWS = 7  # conversations about each clip
+FINDING_SHARE = 0.3  # of the conversations ask for the finding in words, the others for its class or presence
+EASY = ("modality", "region")
 # Questions that the frames cannot answer teach guessing, and a tiny model forgets its other lessons over it. At eight frames in five to
 # nine seconds a beat falls between the frames. Evaluation asks all the same, and shows it as not learned.
 NOT_OBSERVABLE = ("heart_rate",)
@@ -79,12 +79,19 @@ class Views:
         self.tokenizer, self.spec = bundle.tokenizer, bundle.spec
 
     def turns(self, index: int) -> list[Turn]:
-        """Some of the clip's questions in a random order, closed ones with shuffled options."""
+        """One question about the finding, then one about modality or region; closed ones with shuffled options.
+
+        Never two about the finding: the answer to the first would give away the second, and nothing would be learned from the frames.
+        """
         view, place = divmod(index, len(self.clips))
         clip = self.clips[place]
         rng = random.Random(f"{self.seed}/{view}/{clip.name}")
-        fit = [pair for pair in clip.qa_pairs if pair.family not in NOT_OBSERVABLE]
-        pairs = rng.sample(fit, min(QUESTIONS_PER_VIEW, len(fit)))
+        groups: dict[str, list[QAPair]] = {"easy": [], "words": [], "class": []}
+        for pair in clip.qa_pairs:
+            if pair.family not in NOT_OBSERVABLE:
+                groups["easy" if pair.family in EASY else "words" if pair.family == "finding" else "class"].append(pair)
+        about = groups["words"] if rng.random() < FINDING_SHARE or not groups["class"] else groups["class"]
+        pairs = [rng.choice(group) for group in (about, groups["easy"]) if group]
         return question_turns([Video(clip.frames, clip.times_s)], [shuffled(pair, rng) for pair in pairs])
 
     def load(self, index: int) -> ModelInput:
