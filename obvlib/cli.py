@@ -145,6 +145,70 @@ def probe(location: Annotated[str, typer.Argument(help="A video file, s3:// or h
         _fail(error)
 
 
+@app.command()
+def train(seed: Annotated[int, typer.Option(help="Of weights, generated clips and their order.")] = 0) -> None:
+    """Fine-tune the profile's model on its dataset's clips, which `obv slice` has cut; a stopped run goes on."""
+    from obvlib import recipes
+    from obvlib.benchmarks import load_examples
+    from obvlib.hub import HubUnavailable
+    from obvlib.manifests import load_rows
+
+    recipe = recipes.recipe()
+    try:
+        clips, _ = load_rows(recipe.dataset)
+        training = [clip for clip in clips if clip.split != "test"][: recipe.limit]
+        tested = [example for name in recipe.benchmarks for example in load_examples(name)]
+        bundle = recipes.load_model(recipe, seed=seed)
+        result = recipes.finetune(
+            recipe,
+            bundle,
+            training,
+            tested=tested,
+            seed=seed,
+            on_log=lambda step, loss: print(f"step {step}: loss {loss:.4f}"),
+        )
+    except (HubUnavailable, OSError, RuntimeError, ValueError) as error:
+        _fail(error)
+    print(f"{result.num_steps} steps in {result.seconds:.0f} s: {recipe.run_dir / 'model'}")
+
+
+@app.command()
+def evaluate(
+    benchmark: Annotated[
+        str, typer.Option(help="mini, real_small, SurgeryVideoQA, MIMICEchoQA …; default: the profile's first.")
+    ] = "",
+    model: Annotated[
+        str, typer.Option(help="A checkpoint directory or a card's model; default: the profile's fine-tuned one.")
+    ] = "",
+    output_dir: Annotated[str, typer.Option(help="Where predictions go; default: in the profile's run.")] = "",
+) -> None:
+    """Answer a benchmark's questions and print the scores by question family."""
+    from obvlib import evaluate as evaluation
+    from obvlib import models, recipes, report, scoring
+    from obvlib.benchmarks import load_examples
+    from obvlib.hub import HubUnavailable
+
+    recipe = recipes.recipe()
+    name = benchmark or recipe.benchmarks[0]
+    if not model and not (recipe.run_dir / "model").is_dir():
+        _fail(f"no fine-tuned model in {recipe.run_dir}: run `obv train` first, or name one with --model")
+    out = Path(output_dir or recipe.run_dir / "evaluate" / name.lower()) / "predictions.jsonl"
+    try:
+        examples = load_examples(name)
+        bundle = models.load(model or str(recipe.run_dir / "model"))
+        predictions = evaluation.predict(bundle, examples, out, recipe.evaluation, on_progress=_progress)
+    except (HubUnavailable, OSError, RuntimeError, ValueError) as error:
+        _fail(error)
+    verdicts = scoring.score_all(examples, predictions)
+    for family, asked in scoring.by_family(verdicts).items():
+        print(f"{family or 'all':<20} {report.percent(scoring.accuracy(asked))}  ({len(asked)} questions)")
+    print(out)
+
+
+def _progress(done: int, total: int) -> None:
+    print(f"\r{done}/{total} questions", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
 def _rows(load_rows, dataset: str, split: str):
     try:
         return load_rows(dataset, split=split)
@@ -172,7 +236,7 @@ def _show(value: dict) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
-def _fail(error: Exception) -> None:
+def _fail(error: Exception | str) -> None:
     print(f"error: {error}", file=sys.stderr)
     raise typer.Exit(1)
 
