@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 # Clips drawn in memory; with fewer the smallest findings are learned by heart instead of by sight.
 NUM_GENERATED = 3_000
 NUM_VIEWS = 7  # conversations about each clip
-FINDING_SHARE = 0.3  # of the conversations ask for the finding in words, the others for its class or presence
+# How a conversation asks about the finding, and how often: in words, for its class in words, for the letter of its class, or both in turn.
+# A letter has to be found by what it stands for, and that is learned from the class in words; where the finding is described first, the
+# letter can be copied from the text and teaches the copying, but not the seeing: so that stays rare.
+ASKED = {"finding": 0.25, "class in words": 0.2, "class": 0.4, "finding, class": 0.15}
 EASY = ("modality", "region")
 # Questions that the frames cannot answer teach guessing, and a tiny model forgets its other lessons over it. At eight frames in five to
 # nine seconds a beat falls between the frames. Evaluation asks all the same, and shows it as not learned.
@@ -79,19 +82,14 @@ class Views:
         self.tokenizer, self.spec = bundle.tokenizer, bundle.spec
 
     def turns(self, index: int) -> list[Turn]:
-        """One question about the finding, then one about modality or region; closed ones with shuffled options.
-
-        Never two about the finding: the answer to the first would give away the second, and nothing would be learned from the frames.
-        """
+        """What `ASKED` draws about the finding, then one question about modality or region; options in a new order each time."""
         view, place = divmod(index, len(self.clips))
         clip = self.clips[place]
         rng = random.Random(f"{self.seed}/{view}/{clip.name}")
-        groups: dict[str, list[QAPair]] = {"easy": [], "words": [], "class": []}
-        for pair in clip.qa_pairs:
-            if pair.family not in NOT_OBSERVABLE:
-                groups["easy" if pair.family in EASY else "words" if pair.family == "finding" else "class"].append(pair)
-        about = groups["words"] if rng.random() < FINDING_SHARE or not groups["class"] else groups["class"]
-        pairs = [rng.choice(group) for group in (about, groups["easy"]) if group]
+        fit = [pair for pair in clip.qa_pairs if pair.family not in NOT_OBSERVABLE]
+        pairs = _about_finding([pair for pair in fit if pair.family not in EASY], rng)
+        easy = [pair for pair in fit if pair.family in EASY]
+        pairs += [rng.choice(easy)] if easy else []
         return question_turns([Video(clip.frames, clip.times_s)], [shuffled(pair, rng) for pair in pairs])
 
     def load(self, index: int) -> ModelInput:
@@ -138,6 +136,18 @@ class Built:
 
     def qa_pairs(self) -> Iterator[QAPair]:
         return (pair for clip in self.clips for pair in clip.qa_pairs)
+
+
+def _about_finding(pairs: Sequence[QAPair], rng: random.Random) -> list[QAPair]:
+    """One drawn way of asking about the finding; yes/no questions have no class in words and are asked as they are."""
+    words = [pair for pair in pairs if pair.family == "finding"]
+    classes = [pair for pair in pairs if pair.family != "finding"]
+    way = rng.choices(list(ASKED), list(ASKED.values()))[0]
+    if not classes or (way == "finding" and words):
+        return words
+    if way == "class in words":
+        return [replace(pair, options=None, answer=pair.answer_text) for pair in classes]
+    return (words if way == "finding, class" else []) + classes
 
 
 def shuffled(pair: QAPair, rng: random.Random) -> QAPair:
