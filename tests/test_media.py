@@ -24,6 +24,12 @@ def test_probe_says_what_was_written(video):
     assert (info.codec, info.num_audio_streams, info.audio_codec, info.sample_rate) == ("h264", 1, "aac", 16_000)
 
 
+def test_packets_name_the_key_frames(video):
+    stored = media.packets(video)
+    assert [p.time_s for p in stored if p.is_key] == [0.0, 2.0, 4.0, 6.0, 8.0]
+    assert sorted(round(p.time_s * 25) for p in stored) == list(range(250))
+
+
 def test_frames_at_gives_the_frame_on_screen(video):
     times = np.random.default_rng(1).uniform(0, 9.99, 60)
     frames, pts_s = media.frames_at(video, times)

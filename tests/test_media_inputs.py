@@ -159,3 +159,17 @@ def test_a_truncated_file_gives_what_it_holds_and_no_more(tmp_path):
         with pytest.raises(media.MediaError, match="past the end|truncated"):
             media.slice_clip(tmp_path / "b.mkv", tmp_path / "late.mp4", 6.0, 9.0, mode=mode)
     assert not (tmp_path / "late.mp4").exists()
+
+
+def test_a_recording_that_begins_in_the_middle(tmp_path):
+    """The first frames refer to a key frame that is not there: the first that decodes is shown for them."""
+    samples.encode(
+        tmp_path / "whole.ts", "libx264", num_frames=150, options={"g": "50", "bf": "0", "sc_threshold": "0"}
+    )
+    packets = (tmp_path / "whole.ts").read_bytes()
+    (tmp_path / "cut.ts").write_bytes(packets[len(packets) // 5 // 188 * 188 :])
+    frames, _ = media.frames_at(tmp_path / "cut.ts", [0.0, 2.0])
+    first, later = samples.numbers(frames)
+    assert 20 < first <= 50 < later
+    made = media.slice_clip(tmp_path / "cut.ts", tmp_path / "clip.mp4", 1.5, 3.0)
+    assert media.probe(made.path).duration_s == 1.5

@@ -5,7 +5,7 @@ first presented video frame.
 """
 
 from obvlib.media.prepare import Prepared, clip_frames, prepare_clip, prepare_clips
-from obvlib.media.read import VideoInfo, audio, frames_at, probe
+from obvlib.media.read import PacketInfo, VideoInfo, audio, frames_at, packets, probe
 from obvlib.media.slices import MODES, Slice, slice_clip
 from obvlib.media.source import MediaError, Source, open_source
 from obvlib.media.write import write_video
@@ -13,6 +13,7 @@ from obvlib.media.write import write_video
 __all__ = [
     "MODES",
     "MediaError",
+    "PacketInfo",
     "Prepared",
     "Slice",
     "Source",
@@ -21,6 +22,7 @@ __all__ = [
     "clip_frames",
     "frames_at",
     "open_source",
+    "packets",
     "prepare_clip",
     "prepare_clips",
     "probe",

@@ -20,7 +20,7 @@ from obvlib.media.source import SNAP_S, MediaError, Source
 from obvlib.media.write import TIME_BASE
 
 MP4_CODECS = {"h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav1d", "mpeg4", "mpeg2video"}
-HEAD_ENCODING = {"preset": "ultrafast", "crf": "16", "bf": "0"}
+HEAD_ENCODING = {"preset": "ultrafast", "crf": "20", "bf": "0"}
 TAGS = {"hevc": "hvc1"}  # Apple's players show no HEVC under another name
 
 
@@ -201,7 +201,7 @@ class _Head:
         encoder.time_base = TIME_BASE
         encoder.framerate = self.source.video.average_rate or Fraction(30)
         encoder.options = HEAD_ENCODING | {"x264-params": f"sps-id={free}", "flags": "+global_header"}
-        encoder.thread_count = original.thread_count
+        encoder.thread_count, encoder.thread_type = original.thread_count, "FRAME"
         copy_look(encoder, original)
         encoder.open()
         return encoder

@@ -46,6 +46,10 @@ def _run_on_screen(source: Source, times_s: list[float], start: int, stop: int) 
             yield start + index, shown
             index += 1
         shown = frame
+    if (
+        shown is None
+    ):  # a recording that begins in the middle of a group: its first frame that decodes stands for those before
+        shown = next(decode(source, wanted[0], wanted[-1] + round(10 / source.video.time_base), lambda *_: True), None)
     if shown is None:
         raise MediaError(f"{source.name}: no frame can be decoded at {times_s[start]:.3f} s; the file is damaged there")
     for rest in range(index, len(wanted)):
@@ -58,7 +62,7 @@ def _run_on_screen(source: Source, times_s: list[float], start: int, stop: int) 
 
 
 def _any_between(wanted: list[int], first: int, after: float) -> bool:
-    """Is one of the sorted `wanted` in [first, after)? Everything before the first wanted counts with it."""
+    """Is one of the sorted `wanted` in [first, after)?"""
     index = bisect.bisect_left(wanted, first)
     return index < len(wanted) and wanted[index] < after
 

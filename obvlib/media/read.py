@@ -61,6 +61,25 @@ def probe(path: str | os.PathLike) -> VideoInfo:
         )
 
 
+@dataclass(frozen=True)
+class PacketInfo:
+    """One stored frame: when it is shown, its size, and whether it is a key frame, from which decoding can start."""
+
+    time_s: float
+    size_bytes: int
+    is_key: bool
+
+
+def packets(path: str | os.PathLike) -> list[PacketInfo]:
+    """The frames as they are stored, in the order of decoding. Nothing is decoded."""
+    with open_source(path) as source:
+        return [
+            PacketInfo(source.seconds(packet.pts), packet.size, packet.is_keyframe)
+            for packet in packets_from(source, source.ticks(0.0))
+            if packet.pts is not None and not packet.is_discard
+        ]
+
+
 def first_frame(source: Source):
     """The first frame that decodes, with its size, format and rotation."""
     for _, frame in frames_on_screen(source, [0.0]):

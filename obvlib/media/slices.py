@@ -28,8 +28,8 @@ from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, replacing, vi
 MODES = ("exact", "smart", "copy")
 ENCODING = {
     "preset": "ultrafast",
-    "crf": "20",
-}  # clips are read a few times and resized: fast to write and to read beats small
+    "crf": "23",
+}  # fast to write and to decode again; files are larger than a slower preset makes them
 FRAME_RATE_MAX = 240
 
 
