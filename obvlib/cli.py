@@ -93,11 +93,19 @@ def slice_clips(
     from obvlib import slicing
     from obvlib.manifests import load_rows
 
-    clips, problems = _rows(load_rows, dataset, split)
+    clips, problems, whole = _rows(load_rows, dataset, split)
     if plan:
         return _show(slicing.summarize(clips) | {"bad_rows": len(problems)})
     _finish(
-        slicing.slice_dataset, clips, problems, input_dir, output_dir, mode=mode, num_workers=num_workers, engine=engine
+        slicing.slice_dataset,
+        clips,
+        problems,
+        input_dir,
+        output_dir,
+        mode=mode,
+        num_workers=num_workers,
+        engine=engine,
+        whole_videos=whole,
     )
 
 
@@ -116,7 +124,7 @@ def prepare(
     from obvlib.frame_policy import FramePolicy
     from obvlib.manifests import load_rows
 
-    clips, problems = _rows(load_rows, dataset, split)
+    clips, problems, whole = _rows(load_rows, dataset, split)
     policy = FramePolicy(max_visual_tokens=max_visual_tokens) if max_visual_tokens else FramePolicy()
     if settings.profile() == "mini" and not max_visual_tokens:
         policy = FramePolicy.mini()
@@ -127,6 +135,7 @@ def prepare(
         input_dir,
         output_dir,
         policy=policy,
+        whole_videos=whole,
         num_workers=num_workers,
         engine=engine,
     )
@@ -210,8 +219,15 @@ def _progress(done: int, total: int) -> None:
 
 
 def _rows(load_rows, dataset: str, split: str):
+    """Clips, rows that are none, and videos that are clips as they are: MIMICEchoQA's rows name whole loops."""
+    from obvlib.benchmarks import load_examples
+
     try:
-        return load_rows(dataset, split=split)
+        if dataset.lower() == "mimicechoqa":
+            problems = []
+            examples = load_examples("MIMICEchoQA", media="", problems=problems)
+            return [], problems, [path for example in examples for path in example.media]
+        return *load_rows(dataset, split=split), []
     except (OSError, ValueError) as error:
         _fail(error)
 

@@ -138,6 +138,28 @@ def test_prepare_reads_each_source_once(videos, rows, tmp_path, monkeypatch):
     assert clip_files(out) == MADE
 
 
+def test_whole_videos_keep_their_place(videos, tmp_path):
+    """MIMICEchoQA's rows name loops by their path: there is nothing to cut, and the same name stands in many folders."""
+    for folder in ("p10/s1", "p10/s2"):
+        (tmp_path / "loops" / folder).mkdir(parents=True)
+        (tmp_path / "loops" / folder / "loop.mp4").symlink_to(videos / "one.mp4")
+    loops = ["p10/s1/loop.mp4", "p10/s2/loop.mp4", "p10/s2/loop.mp4", "p10/s3/loop.mp4"]
+    out = tmp_path / "out"
+    for expected in ({"done": 2, "skipped": 0}, {"done": 0, "skipped": 2}):
+        report = slicing.prepare_dataset(
+            [], [], tmp_path / "loops", out, policy=FramePolicy.mini(), whole_videos=loops, show_progress=False
+        )
+        assert {k: report["clips"][k] for k in expected} == expected and report["clips"]["missing"] == 1
+    assert media.clip_frames(out / "p10" / "s2" / "loop.mp4", FramePolicy.mini())[1][1] == 1.25
+    assert (
+        slicing.slice_dataset([], [], tmp_path / "loops", out, whole_videos=loops, show_progress=False)["clips"]["done"]
+        == 2
+    )
+    assert media.probe(out / "p10" / "s1" / "loop.mp4").duration_s == 10.0
+    with pytest.raises(ValueError, match="cannot be used in a file name"):
+        slicing.slice_dataset([], [], tmp_path / "loops", out, whole_videos=["../loop.mp4"], show_progress=False)
+
+
 def test_an_input_directory_that_is_not_there_says_so(rows, tmp_path):
     with pytest.raises(ValueError, match="does not exist"):
         slicing.slice_dataset(*rows, tmp_path / "nowhere", tmp_path / "out")

@@ -42,7 +42,7 @@ class Prepared:
 
 
 def prepare_clip(
-    source: str | os.PathLike | Source, out: str | os.PathLike, start_s: float, end_s: float, policy: Any
+    source: str | os.PathLike | Source, out: str | os.PathLike, start_s: float, end_s: float | None, policy: Any
 ) -> Prepared:
     """Write the frames of [start_s, end_s) that `policy` picks to the MP4 file `out`. MediaError says what is wrong."""
     for _, result in prepare_clips(source, [(out, start_s, end_s)], policy):
@@ -54,7 +54,7 @@ def prepare_clip(
 
 def prepare_clips(
     source: str | os.PathLike | Source,
-    clips: Sequence[tuple[str | os.PathLike, float, float]],
+    clips: Sequence[tuple[str | os.PathLike, float, float | None]],
     policy: Any,
     num_threads: int = 0,
 ) -> Iterator[tuple[int, Prepared | MediaError]]:
@@ -92,7 +92,9 @@ def _one_pass(
 class _Job:
     """One clip on its way: knows its frames' times, opens its file at the first and finishes it at the last."""
 
-    def __init__(self, video: Source, picture: Any, out: Path, start_s: float, end_s: float, policy: Any) -> None:
+    def __init__(
+        self, video: Source, picture: Any, out: Path, start_s: float, end_s: float | None, policy: Any
+    ) -> None:
         self.start_s, self.out, self.video, self.policy = start_s, out, video, policy
         self.end_s, self.note = check_range(video, start_s, end_s)
         length_s = round(self.end_s - start_s, 3)

@@ -65,14 +65,14 @@ def slice_clip(
     source: str | os.PathLike | Source,
     out: str | os.PathLike,
     start_s: float,
-    end_s: float,
+    end_s: float | None,
     mode: str = "exact",
     num_threads: int = 0,
 ) -> Slice:
     """Write [start_s, end_s) of a video to the MP4 file `out` and check it; `source` may be one that is open already.
 
     `exact` re-encodes, `smart` re-encodes up to the first key frame and copies the rest, `copy` copies from the key frame before. MediaError
-    says what is wrong with the source or the times; an `end_s` up to a second past the end is moved to it and noted.
+    says what is wrong with the source or the times; an `end_s` up to a second past the end is moved to it and noted; None is the end.
     """
     if mode not in MODES:
         raise MediaError(f"mode is {mode!r}: use {', '.join(MODES)}", "settings")
@@ -100,8 +100,10 @@ def as_source(source: str | os.PathLike | Source, num_threads: int = 0) -> Itera
             yield opened
 
 
-def check_range(source: Source, start_s: float, end_s: float) -> tuple[float, str]:
+def check_range(source: Source, start_s: float, end_s: float | None) -> tuple[float, str]:
     """The end to use and a note if it was moved; MediaError where the times are no part of the video."""
+    if end_s is None:
+        end_s = max(duration_s(source), start_s + SNAP_S)
     if not 0 <= start_s < end_s < float("inf"):
         raise MediaError(f"clip [{start_s}, {end_s}] of {source.name}: needs 0 <= start < end, in seconds", "settings")
     available_s = duration_s(source)

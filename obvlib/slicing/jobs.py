@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from obvlib.records import Clip
+from obvlib.records import Clip, check_id
 from obvlib.slicing import storage
 
 EXTENSIONS = (
@@ -24,20 +24,23 @@ EXTENSIONS = (
 )  # in order of preference
 
 
+UNKNOWN_S = 0.0  # how long a clip counts as in sums and estimates whose length only its file knows
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClipJob:
-    """One clip to make. `source` is the location of its video, empty where none was found."""
+    """One clip to make. `source` is the location of its video, empty where none was found; without `end_s` the clip is all of it."""
 
     clip_id: str
     video_id: str
     start_s: float
-    end_s: float
+    end_s: float | None
     file_name: str
     source: str = ""
 
     @property
     def duration_s(self) -> float:
-        return self.end_s - self.start_s
+        return UNKNOWN_S if self.end_s is None else self.end_s - self.start_s
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,18 @@ def make_jobs(clips: Iterable[Clip], input_dir: str) -> tuple[list[ClipJob], lis
             )
         )
     return jobs, refused
+
+
+def whole_jobs(paths: Iterable[str], input_dir: str) -> list[ClipJob]:
+    """A job for each whole video, named by its path below `input_dir`, which it keeps (MIMICEchoQA's loops). RecordError for a path that leaves it."""
+    jobs = []
+    for path in dict.fromkeys(paths):
+        for part in path.split("/"):
+            check_id(part, f"a part of video {path!r}")
+        source = storage.join(input_dir, path)
+        found = source if storage.size_bytes(source) >= 0 else ""
+        jobs.append(ClipJob(clip_id=path, video_id=path, start_s=0.0, end_s=None, file_name=path, source=found))
+    return jobs
 
 
 def find_sources(input_dir: str, video_ids: Iterable[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from obvlib.ledger import Ledger
 from obvlib.settings import data_root
 from obvlib.slicing import storage
 from obvlib.slicing.coverage import coverage
-from obvlib.slicing.jobs import make_jobs
+from obvlib.slicing.jobs import make_jobs, whole_jobs
 from obvlib.slicing.stages import ClipFile, PrepareStage, SliceStage
 
 DEFAULT_MODE = "smart"  # accurate to the frame like exact, and nearly as fast as copy
@@ -60,6 +60,7 @@ def _run(
     input_dir: str,
     output_dir: str,
     *,
+    whole_videos: Iterable[str] = (),
     num_workers: int = 1,
     engine: str = "local",
     ledger_path: str | os.PathLike | None = None,
@@ -68,11 +69,12 @@ def _run(
     num_threads: int | None = None,
     show_progress: bool = True,
 ) -> dict[str, Any]:
-    """Run one stage. `num_threads` is for each worker's decoder and encoder; the default shares the cores among the workers."""
+    """Run one stage. `whole_videos` are paths below `input_dir` that are clips as they are. `num_threads` is for each worker's decoder and encoder; the default shares the cores among the workers."""
     input_dir, output_dir = os.fspath(input_dir), os.fspath(output_dir)
     cache_dir = os.fspath(cache_dir or data_root() / "cache" / "videos")
     _make_ready(output_dir, cache_dir)
     jobs, refused = make_jobs(clips, input_dir)
+    jobs += whole_jobs(whole_videos, input_dir)
     stage = stage_type(
         output_dir=output_dir,
         cache_dir=cache_dir,
@@ -96,7 +98,7 @@ def _run(
             num_workers=num_workers,
             group=lambda job: job.video_id,
             weight=lambda job: job.duration_s,
-            is_current=lambda row: sizes.get(os.path.basename(row["output"]["path"])) == row["output"]["size_bytes"],
+            is_current=lambda row: _is_there(row["output"], output_dir, sizes),
             result_type=ClipFile,
             show_progress=show_progress,
         )
@@ -109,6 +111,12 @@ def _run(
         storage.join(output_dir, f"coverage_{name}.json"), json.dumps(report, indent=1, ensure_ascii=False) + "\n"
     )
     return report
+
+
+def _is_there(made: dict[str, Any], output_dir: str, sizes: dict[str, int]) -> bool:
+    """Is the file of a done clip still there, as long as it was? `sizes` are those directly in the output directory."""
+    name = made["path"].removeprefix(storage.join(output_dir, ""))
+    return (storage.size_bytes(made["path"]) if "/" in name else sizes.get(name)) == made["size_bytes"]
 
 
 def _make_ready(output_dir: str, cache_dir: str) -> None:

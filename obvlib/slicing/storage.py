@@ -121,7 +121,7 @@ def write_text(location: str, text: str) -> None:
 
 def remove_leftovers(directory: str | os.PathLike) -> None:
     """Remove what runs that no longer live were writing."""
-    for file in Path(directory).glob(f"{PARTIAL_PREFIX}*"):
+    for file in Path(directory).rglob(f"{PARTIAL_PREFIX}*"):
         if not _is_in_use(file):
             file.unlink(missing_ok=True) if file.is_file() else shutil.rmtree(file, ignore_errors=True)
 

@@ -122,7 +122,8 @@ def run(command: list) -> tuple[float, list[float]]:
     """Seconds of the whole process, and the numbers that it printed."""
     started = time.perf_counter()
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=environment)
+    with tempfile.TemporaryDirectory() as litter:  # MoviePy leaves files where it runs
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=environment, cwd=litter)
     if done.returncode:
         sys.exit(f"{command[:3]} failed:\n{done.stderr[-2000:]}")
     return time.perf_counter() - started, [float(line) for line in done.stdout.split()]
@@ -233,7 +234,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work-dir", type=Path, help="kept, with its sources, for the next run")
     arguments = parser.parse_args()
-    work = arguments.work_dir or Path(tempfile.mkdtemp())
+    work = (arguments.work_dir or Path(tempfile.mkdtemp())).absolute()
     work.mkdir(parents=True, exist_ok=True)
     source, large, long, out = (work / name for name in ("720p.mp4", "1080p.mp4", "two_hours.mp4", "out.mp4"))
     if not source.exists():
