@@ -171,5 +171,33 @@ def test_a_recording_that_begins_in_the_middle(tmp_path):
     frames, _ = media.frames_at(tmp_path / "cut.ts", [0.0, 2.0])
     first, later = samples.numbers(frames)
     assert 20 < first <= 50 < later
-    made = media.slice_clip(tmp_path / "cut.ts", tmp_path / "clip.mp4", 1.5, 3.0)
-    assert media.probe(made.path).duration_s == 1.5
+    for mode in media.MODES:
+        made = media.slice_clip(tmp_path / "cut.ts", tmp_path / "clip.mp4", 0.0, 3.0, mode=mode)
+        assert media.probe(made.path).duration_s == 3.0
+        assert samples.numbers(media.frames_at(made.path, [0.0, 2.0])[0]) == [first, later]
+
+
+@pytest.mark.parametrize("rate", [6000, 96_000])
+def test_sound_that_mp4_cannot_hold_is_encoded_anew(tmp_path, rate):
+    samples.encode(tmp_path / "a.mkv", "libx264", options={"g": "25", "bf": "0"})
+    with av.open(str(tmp_path / "b.mkv"), "w") as out, av.open(str(tmp_path / "a.mkv")) as silent:
+        video = out.add_stream_from_template(silent.streams.video[0])
+        sound = out.add_stream("pcm_s16le", rate=rate, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, rate * 8), np.int16), format="s16", layout="stereo")
+        frame.sample_rate, frame.pts = rate, 0
+        out.mux(sound.encode(frame))
+        for packet in silent.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = video
+                out.mux(packet)
+    for mode in media.MODES:
+        info = media.probe(media.slice_clip(tmp_path / "b.mkv", tmp_path / "clip.mp4", 0.5, 2.5, mode=mode).path)
+        assert (info.duration_s, info.audio_codec) == (2.0, "aac")
+
+
+def test_a_playlist_in_disguise_does_not_reach_out(tmp_path):
+    (tmp_path / "a.mp4").write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nhttp://127.0.0.1:9/never.ts\n#EXT-X-ENDLIST\n"
+    )
+    with pytest.raises(media.MediaError):
+        media.frames_at(tmp_path / "a.mp4", [0.0])

@@ -7,6 +7,7 @@ copied where MP4 can hold it. Every clip is checked before it gets its name.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ ENCODING = {
     "crf": "23",
 }  # fast to write and to decode again; files are larger than a slower preset makes them
 FRAME_RATE_MAX = 240
+DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,12 @@ def slice_clip(
     with as_source(source, num_threads) as video:
         end_s, note = check_range(video, start_s, end_s)
         with replacing(out) as partial:
-            cut = _write_clip(video, partial, start_s, end_s, mode, num_threads)
+            try:
+                cut = _write_clip(video, partial, start_s, end_s, mode, num_threads)
+            except (av.FFmpegError, ValueError) as error:
+                if isinstance(error, MediaError) or getattr(error, "errno", 0) in DISK_ERRNOS or video.audio is None:
+                    raise
+                cut = _write_clip(video, partial, start_s, end_s, mode, num_threads, may_copy_sound=False)
             verify_clip(
                 partial, cut.times, round((end_s - start_s) / TIME_BASE), cut.probe_times, video.audio is not None
             )
@@ -116,8 +123,10 @@ def check_range(source: Source, start_s: float, end_s: float | None) -> tuple[fl
     return min(end_s, available_s), ""
 
 
-def _write_clip(source: Source, path: Path, start_s: float, end_s: float, mode: str, num_threads: int) -> Cut:
-    audio = sound.clip_sound(source, start_s, end_s)
+def _write_clip(
+    source: Source, path: Path, start_s: float, end_s: float, mode: str, num_threads: int, may_copy_sound: bool = True
+) -> Cut:
+    audio = sound.clip_sound(source, start_s, end_s, may_copy_sound)
     with av.open(str(path), "w", format="mp4", options=MUX_OPTIONS) as out:
         plan = copying.plan(source, start_s, end_s, mode) if mode != "exact" else None
         if plan is None or plan.reason:
@@ -141,6 +150,10 @@ def _encode(source: Source, out: Any, audio: sound.Sound, start_s: float, end_s:
         audio.mux_until(out, pts * TIME_BASE)
         track.add(frame, pts)
         cut.times.append(pts)
+    if track is None:
+        raise MediaError(
+            f"{source.name}: no frame can be decoded between {start_s} and {end_s} s; the file is damaged there"
+        )
     track.finish(round((end_s - start_s) / TIME_BASE))
     audio.mux_until(out, None)
     cut.probe_times.append(cut.times[-1])
@@ -150,7 +163,7 @@ def _encode(source: Source, out: Any, audio: sound.Sound, start_s: float, end_s:
 def clip_frames_between(source: Source, start_s: float, end_s: float) -> Iterator[tuple[int, Any]]:
     """Yield (ticks from start_s, frame) for what is on screen in [start_s, end_s); the frame on screen at the start comes at 0."""
     first, last = source.ticks(start_s + SNAP_S), source.ticks(end_s - SNAP_S)
-    opening, end, lasts_s = None, 0.0, 0.0
+    opening, begun, end, lasts_s = None, False, 0.0, 0.0
     for frame in decode(source, first, last, lambda pts, after: after > first and pts <= last):
         if frame.pts > last:
             break
@@ -158,9 +171,18 @@ def clip_frames_between(source: Source, start_s: float, end_s: float) -> Iterato
         if frame.pts <= first:
             opening = frame
             continue
-        if opening is not None:
+        if opening is None and not begun:  # nothing before it decodes: it stands for that, if it is not much
+            if end > start_s + PAST_END_S:
+                raise MediaError(
+                    f"{source.name}: no frame decodes between {start_s} and {end:.3f} s; the file is damaged there"
+                )
+            opening = frame
+        elif opening is not None:
             yield 0, opening
             opening = None
+        begun = True
+        if opening is frame:
+            continue
         yield round((end - start_s) / TIME_BASE), frame
     if opening is not None:
         yield 0, opening

@@ -15,6 +15,7 @@ from obvlib.media.read import _read_audio
 from obvlib.media.source import Source
 
 COPIED_CODECS = {"aac", "mp3", "mp3float", "opus", "libopus", "ac3", "eac3", "alac"}
+AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz; what AAC can hold and players play
 PREROLL_S = 0.1  # decoders need a little of what came before to start cleanly; the edit list hides it
 
 
@@ -63,12 +64,13 @@ class Sound:
         yield from self.stream.encode(None)
 
 
-def clip_sound(source: Source, start_s: float, end_s: float) -> Sound:
+def clip_sound(source: Source, start_s: float, end_s: float, may_copy: bool = True) -> Sound:
     """Read the sound of [start_s, end_s); empty for a video without."""
     if source.audio is None:
         return Sound()
-    if source.audio.codec_context.name not in COPIED_CODECS:
-        sample_rate = min(source.audio.codec_context.sample_rate, 48_000)
+    if not may_copy or source.audio.codec_context.name not in COPIED_CODECS:
+        original_rate = source.audio.codec_context.sample_rate
+        sample_rate = next((rate for rate in AAC_RATES if rate >= original_rate), AAC_RATES[-1])
         samples = _read_audio(source, sample_rate, start_s, end_s)
         return Sound(samples=samples, sample_rate=sample_rate, end_s=end_s - start_s)
     return _copied(source, start_s, end_s)

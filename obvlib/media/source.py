@@ -108,8 +108,9 @@ def _open_remote(name: str) -> Any:
 
 
 def _options(name: str) -> dict[str, str]:
-    """AVI and raw streams store no presentation times: have them worked out."""
-    return {"fflags": "+genpts"} if name.lower().endswith((".avi", ".h264", ".264", ".hevc", ".265", ".m4v")) else {}
+    """AVI and raw streams store no presentation times: have them worked out. A file that is really a playlist may not reach out."""
+    timeless = name.lower().endswith((".avi", ".h264", ".264", ".hevc", ".265", ".m4v"))
+    return {"protocol_whitelist": "file"} | ({"fflags": "+genpts"} if timeless else {})
 
 
 def _pick_streams(container: Any, num_threads: int) -> tuple[Any, Any]:

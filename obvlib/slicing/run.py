@@ -123,4 +123,8 @@ def _make_ready(output_dir: str, cache_dir: str) -> None:
     storage.remove_leftovers(cache_dir)
     if not storage.is_remote(output_dir):
         Path(output_dir).mkdir(parents=True, exist_ok=True)
+        if not os.access(output_dir, os.W_OK):
+            raise ValueError(
+                f"output directory {output_dir} cannot be written to: choose another, or change its permissions"
+            )
         storage.remove_leftovers(output_dir)

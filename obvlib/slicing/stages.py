@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import av
 
 from obvlib import media
 from obvlib.engine.outcomes import stops_everything
 from obvlib.media.write import partial_name
 from obvlib.slicing import storage
 from obvlib.slicing.jobs import ClipJob
+
+RETRY_WAITS_S = (0.5, 2.0)  # before a clip whose file could not be written or sent is tried again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,13 +96,11 @@ class SliceStage(_Stage):
     ) -> Iterator[tuple[int, ClipFile | Exception]]:
         for index in sorted(range(len(jobs)), key=lambda i: jobs[i].start_s):
             job = jobs[index]
-            try:
-                made = media.slice_clip(
-                    source, directory / job.file_name, job.start_s, job.end_s, self.mode, self.num_threads
-                )
-                yield index, self._finish(job, made, made.mode, made.lead_in_s)
-            except (ValueError, av.FFmpegError) as error:
-                yield index, _as_failure(error)
+            yield index, _tried(lambda job=job: self._one(source, job, directory))
+
+    def _one(self, source: media.Source, job: ClipJob, directory: Path) -> ClipFile:
+        made = media.slice_clip(source, directory / job.file_name, job.start_s, job.end_s, self.mode, self.num_threads)
+        return self._finish(job, made, made.mode, made.lead_in_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,11 +114,22 @@ class PrepareStage(_Stage):
     ) -> Iterator[tuple[int, ClipFile | Exception]]:
         clips = [(directory / job.file_name, job.start_s, job.end_s) for job in jobs]
         for index, made in media.prepare_clips(source, clips, self.policy, self.num_threads):
-            yield index, made if isinstance(made, Exception) else self._finish(jobs[index], made, "prepared", 0.0)
+            if not isinstance(made, Exception):
+                made = _tried(lambda index=index, made=made: self._finish(jobs[index], made, "prepared", 0.0))
+            yield index, made
 
 
-def _as_failure(error: Exception) -> Exception:
-    """What is wrong with one clip; a full disk is not, and stops the run."""
-    if stops_everything(error) or isinstance(error, media.MediaError):
-        return error
-    return media.MediaError(f"{type(error).__name__}: {error}")
+def _tried(make: Callable[[], ClipFile]) -> ClipFile | Exception:
+    """One clip, or what is wrong with it; what may pass (a connection) is tried again, and a full disk stops the run."""
+    for wait_s in (*RETRY_WAITS_S, None):
+        try:
+            return make()
+        except Exception as error:
+            if stops_everything(error):
+                raise
+            if isinstance(error, media.MediaError):
+                return error
+            if wait_s is None or not isinstance(error, OSError):
+                return media.MediaError(f"{type(error).__name__}: {error}")
+            time.sleep(wait_s)
+    raise AssertionError("unreachable")
