@@ -16,7 +16,7 @@ import av
 
 from obvlib.media import nal
 from obvlib.media.decode import PAST_END_S, all_seen_before, decode, packets_from
-from obvlib.media.source import SNAP_S, MediaError, Source
+from obvlib.media.source import SNAP_S, MediaError, Source, clip_clock, exact
 from obvlib.media.write import TIME_BASE
 
 MP4_CODECS = {"h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav1d", "mpeg4", "mpeg2video"}
@@ -30,7 +30,7 @@ class Plan:
 
     mode: str = "copy"
     reason: str = ""  # why copying will not do
-    start: Fraction = Fraction(0)  # of the clip, in the container's own time
+    clock: Any = None  # source timestamp → ticks from the clip's start
     duration: int = 0  # ticks
     frame_ticks: int = 1  # usual length of a frame
     first: int = 0  # timestamp of the first packet to copy: a key frame
@@ -48,7 +48,8 @@ class Plan:
 def plan(source: Source, start_s: float, end_s: float, mode: str) -> Plan:
     """Read the packets' times from the key frame before the start to the end and decide what to copy."""
     video = source.video
-    made = Plan(mode=mode, start=source.origin_s + Fraction(start_s), duration=round((end_s - start_s) / TIME_BASE))
+    made = Plan(mode=mode, duration=round((end_s - start_s) / TIME_BASE))
+    made.clock = clip_clock(video.time_base, source.origin_s + exact(start_s), TIME_BASE)
     made.frame_ticks = max(1, round(1 / ((video.average_rate or video.guessed_rate or 25) * TIME_BASE)))
     if video.codec_context.name not in MP4_CODECS:
         made.reason = f"{video.codec_context.name} cannot be copied into MP4: encoded anew"
@@ -65,12 +66,12 @@ def plan(source: Source, start_s: float, end_s: float, mode: str) -> Plan:
         return made
     made.first = packets[0].pts
     made.last = next(p.pts for p in reversed(packets) if p.pts <= end)
-    made.times = [_clip_ticks(made, pts, video) for pts in made.shown]
+    made.times = [_clip_ticks(made, pts) for pts in made.shown]
     made.probe_times = [0] if mode == "smart" or made.first == made.opening else []
     made.lead_in_s = max(0.0, float((made.opening - made.first) * video.time_base))
     if mode == "smart" and made.opening != made.first:
         _plan_head(made, source, packets)
-    made.decode_times, made.delay = _decode_times([p.pts for p in packets], made, video)
+    made.decode_times, made.delay = _decode_times([p.pts for p in packets], made)
     return made
 
 
@@ -105,14 +106,14 @@ def _packet_times(source: Source, start: int, end: int) -> list[_Times]:
     return times
 
 
-def _decode_times(stored: list[int], made: Plan, stream: Any) -> tuple[dict[int, int], int]:
+def _decode_times(stored: list[int], made: Plan) -> tuple[dict[int, int], int]:
     """A decoding time for each packet to copy, from the clip's start, and how far decoding runs ahead of showing.
 
     The i-th packet is decoded at the i-th time anything is shown, moved ahead so that none is shown before it is decoded.
     """
     first, last = stored.index(made.first), stored.index(made.last)
     copied = [pts for pts in stored[first : last + 1] if not made.head or pts >= made.first]
-    at = {pts: _clip_ticks(made, pts, stream) for pts in copied}
+    at = {pts: _clip_ticks(made, pts) for pts in copied}
     ordered = sorted(at.values())
     delay = max(early - at[pts] for early, pts in zip(ordered, copied, strict=True))
     return {pts: early - delay for early, pts in zip(ordered, copied, strict=True)}, delay
@@ -124,8 +125,8 @@ def _check_reaches_end(source: Source, packets: list[_Times], end_s: float) -> N
         raise MediaError(f"{source.name} stops at {last_s:.3f} s, before {end_s} s: truncated; download it again")
 
 
-def _clip_ticks(made: Plan, pts: int, stream: Any) -> int:
-    return 0 if pts == made.opening else round((pts * stream.time_base - made.start) / TIME_BASE)
+def _clip_ticks(made: Plan, pts: int) -> int:
+    return 0 if pts == made.opening else made.clock(pts)
 
 
 def _plan_head(made: Plan, source: Source, packets: list[_Times]) -> None:
@@ -141,7 +142,7 @@ def _plan_head(made: Plan, source: Source, packets: list[_Times]) -> None:
     else:
         made.first, made.lead_in_s = joint.pts, 0.0
         made.head = [pts for pts in made.shown if pts < joint.pts]
-        made.probe_times = [0, _clip_ticks(made, joint.pts, source.video)]
+        made.probe_times = [0, _clip_ticks(made, joint.pts)]
 
 
 def write(source: Source, out: Any, audio: Any, made: Plan) -> None:
@@ -157,22 +158,22 @@ def write(source: Source, out: Any, audio: Any, made: Plan) -> None:
         stream.codec_context.extradata = head.joined_extradata()
     audio.add_to(out)
     for packet in itertools.chain(new, _copied(source, made)):
-        audio.mux_until(out, packet.pts * packet.time_base)
+        audio.mux_until(out, packet.pts)
         packet.stream = stream
         out.mux(packet)
     audio.mux_until(out, None)
 
 
 def _copied(source: Source, made: Plan):
-    started = False
+    started, length = False, clip_clock(source.video.time_base, Fraction(0), TIME_BASE)
     for packet in packets_from(source, made.first):
         started = started or packet.pts == made.first
         if not started or (made.head and packet.pts < made.first):
             continue  # before the joint, or leading it on screen and referring to what is not copied
         shown_at, is_last = packet.pts, packet.pts == made.last
         packet.dts = made.decode_times[shown_at]
-        packet.pts = _clip_ticks(made, shown_at, source.video)
-        packet.duration = round((packet.duration or 0) * source.video.time_base / TIME_BASE) or made.frame_ticks
+        packet.pts = _clip_ticks(made, shown_at)
+        packet.duration = length(packet.duration or 0) or made.frame_ticks
         packet.time_base = TIME_BASE
         if is_last:  # reaches the clip's end, whatever the source says of its last packet
             packet.duration = max(packet.duration, made.duration - packet.dts)
@@ -213,7 +214,7 @@ class _Head:
         frames = decode(self.source, made.head[0], made.head[-1], lambda pts, after: pts in wanted)
         for frame in frames:
             if frame.pts in wanted:
-                at = _clip_ticks(made, frame.pts, self.source.video)
+                at = _clip_ticks(made, frame.pts)
                 frame.pts, frame.pict_type, frame.time_base = at, 0, TIME_BASE
                 out += self.encoder.encode(frame)
         out += self.encoder.encode(None)

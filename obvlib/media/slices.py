@@ -147,7 +147,7 @@ def _encode(source: Source, out: Any, audio: sound.Sound, start_s: float, end_s:
         if track is None:
             track = VideoTrack(out, _stream_like(out, source, frame, num_threads))
             audio.add_to(out)
-        audio.mux_until(out, pts * TIME_BASE)
+        audio.mux_until(out, pts)
         track.add(frame, pts)
         cut.times.append(pts)
     if track is None:

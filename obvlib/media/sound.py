@@ -12,7 +12,8 @@ import numpy as np
 
 from obvlib.media.decode import packets_from
 from obvlib.media.read import _read_audio
-from obvlib.media.source import Source
+from obvlib.media.source import Source, clip_clock, exact
+from obvlib.media.write import TIME_BASE
 
 COPIED_CODECS = {"aac", "mp3", "mp3float", "opus", "libopus", "ac3", "eac3", "alac"}
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz; what AAC can hold and players play
@@ -39,11 +40,12 @@ class Sound:
             self.stream = out.add_stream("aac", rate=self.sample_rate, layout="mono")
             self.packets = list(self._encoded())
 
-    def mux_until(self, out: Any, time_s: Fraction | None) -> None:
-        """Mux the packets up to a time; all that are left for None."""
+    def mux_until(self, out: Any, time: int | None) -> None:
+        """Mux the packets up to a time in ticks of the video; all that are left for None."""
+        limit = float("inf") if time is None else time * float(TIME_BASE) * self.sample_rate
         while self.position < len(self.packets):
             packet = self.packets[self.position]
-            if time_s is not None and packet.pts * packet.time_base > time_s:
+            if packet.pts > limit:
                 return
             packet.stream = self.stream
             out.mux(packet)
@@ -79,7 +81,10 @@ def clip_sound(source: Source, start_s: float, end_s: float, may_copy: bool = Tr
 def _copied(source: Source, start_s: float, end_s: float) -> Sound:
     stream = source.audio
     clip = Sound(template=stream)
-    start, tick = source.origin_s + Fraction(start_s), Fraction(1, stream.codec_context.sample_rate)
+    clip.sample_rate = stream.codec_context.sample_rate
+    tick = Fraction(1, clip.sample_rate)
+    clock = clip_clock(stream.time_base, source.origin_s + exact(start_s), tick)
+    length = clip_clock(stream.time_base, Fraction(0), tick)
     previous = None
     for packet in packets_from(source, source.ticks(start_s - PREROLL_S, stream), stream):
         at_s = source.seconds(packet.pts, stream) if packet.pts is not None else None
@@ -87,10 +92,10 @@ def _copied(source: Source, start_s: float, end_s: float) -> Sound:
             continue
         if at_s >= end_s:
             break
-        packet.pts = packet.dts = round((packet.pts * stream.time_base - start) / tick)
-        packet.duration, packet.time_base = round((packet.duration or 0) * stream.time_base / tick), tick
+        packet.pts = packet.dts = clock(packet.pts)
+        packet.duration, packet.time_base = length(packet.duration or 0), tick
         if previous is None or packet.pts > previous:
             previous = packet.pts
             clip.packets.append(packet)
-            clip.end_s = float((packet.pts + packet.duration) * tick)
+            clip.end_s = (packet.pts + packet.duration) / clip.sample_rate
     return clip

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -42,10 +42,21 @@ class Source:
     origin_s: Fraction
     read_until: int = 0  # end of the last video packet read, in its ticks
     num_damaged: int = 0  # packets that would not decode
+    scales: dict[int, tuple[int, int, int]] = field(default_factory=dict)
 
     def seconds(self, ticks: int, stream: Any = None) -> float:
         """Time from the first presented frame for a timestamp of `stream` (the video's by default)."""
-        return float(ticks * (stream or self.video).time_base - self.origin_s)
+        stream = stream or self.video
+        key = stream.index
+        if key not in self.scales:  # whole numbers: this is asked for every packet
+            base, origin = stream.time_base, self.origin_s
+            self.scales[key] = (
+                base.numerator * origin.denominator,
+                origin.numerator * base.denominator,
+                base.denominator * origin.denominator,
+            )
+        scale, origin, divisor = self.scales[key]
+        return (ticks * scale - origin) / divisor
 
     def ticks(self, time_s: float, stream: Any = None) -> int:
         """The timestamp of `stream` at or just below a time from the first presented frame."""
@@ -60,6 +71,19 @@ class Source:
             except (av.FFmpegError, OSError):
                 continue  # AVI refuses what is before its first packet
         raise MediaError(f"{self.name} cannot be sought in: convert it to MP4 or Matroska")
+
+
+def clip_clock(time_base: Fraction, start: Fraction, tick: Fraction) -> Callable[[int], int]:
+    """A function from timestamps in `time_base` to the nearest number of ticks after `start`; in whole numbers, since it is asked often."""
+    scale = time_base.numerator * start.denominator * tick.denominator
+    offset = start.numerator * time_base.denominator * tick.denominator
+    divisor = time_base.denominator * start.denominator * tick.numerator
+    return lambda pts: (2 * (pts * scale - offset) + divisor) // (2 * divisor)
+
+
+def exact(time_s: float) -> Fraction:
+    """A time that was written with at most six decimals, as that number."""
+    return Fraction(time_s).limit_denominator(1_000_000)
 
 
 @contextmanager
