@@ -133,8 +133,11 @@ def _is_in_use(file: Path) -> bool:
         return file.exists() and time.time() - file.stat().st_mtime < FOREIGN_PARTIAL_S
     try:
         os.kill(int(pid), 0)
+        state = Path(f"/proc/{pid}/stat")
+        return (
+            not state.exists() or state.read_text().rpartition(")")[2].split()[0] not in "ZX"
+        )  # killed, not yet buried
     except PermissionError:
         return True
     except (ValueError, OSError):
         return False
-    return True
