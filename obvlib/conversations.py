@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 # Clips drawn in memory; with fewer the smallest findings are learned by heart instead of by sight.
 NUM_GENERATED = 3_000
-NUM_VIEWS = 7  # conversations about each clip
+NUM_VIEWS = 9  # conversations about each clip
 # How a conversation asks about the finding, and how often: in words, for its class in words, for the letter of its class, or both in turn.
-# A letter has to be found by what it stands for, and that is learned from the class in words; where the finding is described first, the
-# letter can be copied from the text and teaches the copying, but not the seeing: so that stays rare.
-ASKED = {"finding": 0.25, "class in words": 0.2, "class": 0.4, "finding, class": 0.15}
+# A letter has to be found by what it stands for. The class in words, and the letter after a description that gives the class away, teach
+# this finding; the letter alone teaches to see.
+ASKED = {"finding": 0.1, "class in words": 0.15, "class": 0.5, "finding, class": 0.25}
+EASY_SHARE = 0.75  # of the conversations go on to modality or region, which are learned sooner
 EASY = ("modality", "region")
 # Questions that the frames cannot answer teach guessing, and a tiny model forgets its other lessons over it. At eight frames in five to
 # nine seconds a beat falls between the frames. Evaluation asks all the same, and shows it as not learned.
@@ -82,14 +83,15 @@ class Views:
         self.tokenizer, self.spec = bundle.tokenizer, bundle.spec
 
     def turns(self, index: int) -> list[Turn]:
-        """What `ASKED` draws about the finding, then one question about modality or region; options in a new order each time."""
+        """What `ASKED` draws about the finding, then mostly one question about modality or region; options in a new order each time."""
         view, place = divmod(index, len(self.clips))
         clip = self.clips[place]
         rng = random.Random(f"{self.seed}/{view}/{clip.name}")
         fit = [pair for pair in clip.qa_pairs if pair.family not in NOT_OBSERVABLE]
         pairs = _about_finding([pair for pair in fit if pair.family not in EASY], rng)
         easy = [pair for pair in fit if pair.family in EASY]
-        pairs += [rng.choice(easy)] if easy else []
+        if easy and (not pairs or rng.random() < EASY_SHARE):
+            pairs.append(rng.choice(easy))
         return question_turns([Video(clip.frames, clip.times_s)], [shuffled(pair, rng) for pair in pairs])
 
     def load(self, index: int) -> ModelInput:
