@@ -1,0 +1,80 @@
+"""The profiles' recipes, and fine-tuning as one call on real slices of the mini corpus."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from obvlib import conversations, recipes, slicing
+from obvlib.benchmarks import clip_examples
+from obvlib.hub import HubUnavailable
+from obvlib.manifests import Contamination, load_rows
+from obvlib.records import QAPair, read_jsonl
+
+
+@pytest.fixture
+def chosen(monkeypatch, tmp_path):
+    monkeypatch.setenv("OBV_DATA", str(tmp_path))
+    monkeypatch.delenv("OBV_PROFILE", raising=False)
+    monkeypatch.setattr(conversations, "NUM_GENERATED", 4)
+    return recipes.recipe()
+
+
+@pytest.fixture
+def clips(chosen):
+    rows, _ = load_rows("mini", split="train")
+    few = [clip for clip in rows if clip.video_id in ("mini01", "mini02")]
+    slicing.slice_dataset(few, [], chosen.videos_dir, chosen.clips_dir, show_progress=False)
+    return few
+
+
+def test_a_run_is_kept_reused_and_replaced_when_its_data_change(chosen, clips):
+    bundle = recipes.load_model(chosen)
+    result = recipes.finetune(chosen, bundle, clips)
+    again = recipes.load_model(chosen)
+    assert (
+        recipes.finetune(chosen, again, clips) == result
+    )  # the second call trained nothing, and says what the first one did
+    assert all(torch.equal(a, b) for a, b in zip(bundle.model.parameters(), again.model.parameters(), strict=True))
+    run = json.loads((chosen.run_dir / "run.json").read_text())
+    assert run["provenance"]["profile"] == "mini" and run["provenance"]["data_hash"] == run["key"]
+    assert {pair.family for pair in read_jsonl(chosen.run_dir / "training.jsonl", QAPair)}.isdisjoint({"heart_rate"})
+    recipes.finetune(chosen, again, clips[:1])
+    assert json.loads((chosen.run_dir / "run.json").read_text())["key"] != run["key"]
+
+
+def test_a_tested_source_is_refused(chosen, clips):
+    tested = list(clip_examples(clips[:1], "mini", chosen.clips_dir))
+    with pytest.raises(Contamination, match=clips[0].video_id):
+        recipes.finetune(chosen, recipes.load_model(chosen), clips, tested=tested)
+
+
+def test_clips_that_were_never_cut_are_an_error_with_a_remedy(chosen, clips):
+    missing = [replace(clip, video_id="elsewhere") for clip in clips]
+    with pytest.raises(ValueError, match="obv slice"):
+        recipes.finetune(chosen, recipes.load_model(chosen), missing)
+
+
+@pytest.mark.parametrize("profile", ["gpu", "full"])
+def test_the_larger_profiles_stop_at_once_with_one_sentence(monkeypatch, tmp_path, profile):
+    monkeypatch.setenv("OBV_PROFILE", profile)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    chosen = recipes.recipe()
+    assert chosen.model.startswith("qwen2-vl") and chosen.dataset == "OpenBiomedVid"
+    with pytest.raises(HubUnavailable, match="hf download connectthapa84/OpenBiomedVid.*OBV_PROFILE=mini"):
+        load_rows(chosen.dataset)
+    with pytest.raises(HubUnavailable, match="hf download Qwen/Qwen2-VL"):
+        recipes.load_model(chosen)
+
+
+def test_asking_about_a_finding_covers_every_way_and_never_the_unobservable():
+    clips = conversations.generated_clips(18)
+    views = conversations.Views(clips, recipes.load_model(recipes.recipe("mini")), num_views=12)
+    texts = [" ".join(turn.text for turn in views.turns(i)) for i in range(18 * 12)]
+    assert not any("heart rate" in text or "heart beat" in text for text in texts)
+    echo = [t for t in texts if "jection fraction" in t or "entricle empty" in t]
+    assert any("A. " in t for t in echo) and any("A. " not in t for t in echo)
