@@ -15,6 +15,7 @@ INTERLACED = {"flags": "+ilme+ildct", "x264-params": "tff=1:keyint=25"}
 KINDS = {
     "h264 in mp4": ("a.mp4", "libx264", {"sound": "aac", "options": {"g": "25"}}),
     "h264 with open groups in mkv": ("a.mkv", "libx264", {"sound": "aac", "options": {"g": "25", "x264-params": "open-gop=1:bframes=3"}}),
+    "h264 with short open groups": ("a.mp4", "libx264", {"num_frames": 177, "sound": "aac", "options": {"g": "13", "x264-params": "open-gop=1:bframes=3:scenecut=0:b-pyramid=normal"}}),
     "h264 in transport stream": ("a.ts", "libx264", {"sound": "aac", "options": {"g": "25"}}),
     "hevc in mp4": ("a.mp4", "libx265", {"sound": "aac", "options": {"g": "25", "x265-params": "log-level=none"}}),
     "vp9 and opus in webm": ("a.webm", "libvpx-vp9", {"sound": "libopus", "options": {"g": "25", "deadline": "realtime", "cpu-used": "8"}}),

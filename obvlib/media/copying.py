@@ -88,7 +88,7 @@ def _packet_times(source: Source, start: int, end: int) -> list[_Times]:
     times: list[_Times] = []
     shown: list[int] = []
     context = source.video.codec_context
-    size = nal.prefix_size(context.extradata or b"")
+    extradata = context.extradata or b""
     for packet in packets_from(source, start):
         if packet.pts is None:
             raise MediaError(f"{source.name} has packets without times: use mode exact")
@@ -96,7 +96,7 @@ def _packet_times(source: Source, start: int, end: int) -> list[_Times]:
         horizon = all_seen_before(packet, shown)
         if horizon is not None and horizon > end:
             break
-        alone = packet.is_keyframe and (context.name != "h264" or nal.is_idr(bytes(packet), size))
+        alone = packet.is_keyframe and nal.starts_anew(context.name, extradata, bytes(packet))
         last = packet.pts + (packet.duration or 0)
         times.append(_Times(packet.pts, packet.is_keyframe, alone, not packet.is_discard, last))
     if not times:

@@ -14,6 +14,7 @@ from typing import Any
 import av
 import numpy as np
 
+from obvlib.media import nal
 from obvlib.media.source import SNAP_S, MediaError, Source
 
 PAST_END_S = 1.0  # headers round: the last frame stays on screen so long after its end, and no longer
@@ -85,8 +86,10 @@ def _to_decode(source: Source, first: int, last: int, needed: Callable) -> Itera
     """Packets in decoding order with whether their frame is needed; packets that no needed frame depends on are left out."""
     held: list[Any] = []
     held_bytes, fresh_start = 0, None
+    codec = source.video.codec_context.name
+    extradata = source.video.codec_context.extradata or b""
     for packet, is_needed, leading_needed in _judged(source, packets_from(source, first), last, needed):
-        if packet.is_keyframe and not leading_needed:
+        if packet.is_keyframe and not leading_needed and nal.starts_anew(codec, extradata, bytes(packet)):
             held, held_bytes, fresh_start = [], 0, packet.pts
         elif fresh_start is not None and not is_needed and packet.pts is not None and packet.pts < fresh_start:
             continue  # leads a key frame whose predecessors were left out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 SLICE_IDR, SPS, PPS = 5, 7, 8
+HEVC_ANEW = range(16, 21)  # broken-link and IDR pictures
 
 
 def split_annex_b(data: bytes) -> Iterator[bytes]:
@@ -41,6 +42,19 @@ def units(data: bytes, size: int) -> Iterator[bytes]:
 def is_idr(data: bytes, size: int) -> bool:
     """Does this H.264 packet start anew, so that nothing after it refers to anything before?"""
     return any(unit and unit[0] & 31 == SLICE_IDR for unit in units(data, size))
+
+
+def starts_anew(codec: str, extradata: bytes, packet: bytes) -> bool:
+    """Can a decoder go on with this key frame's packet although what came before it was left out?
+
+    In H.264 and HEVC not every key frame ends the order that frames are counted in; in other codecs it does.
+    """
+    if codec == "h264":
+        return is_idr(packet, prefix_size(extradata))
+    if codec == "hevc":
+        size = (extradata[21] & 3) + 1 if extradata[:1] == b"\1" and len(extradata) > 22 else 0
+        return any(unit and unit[0] >> 1 & 63 in HEVC_ANEW for unit in units(packet, size))
+    return True
 
 
 def parameter_sets(extradata: bytes) -> list[bytes]:

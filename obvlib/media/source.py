@@ -141,7 +141,7 @@ def _pick_streams(container: Any, num_threads: int) -> tuple[Any, Any]:
     """The first real video stream (not a cover picture) and the audio stream marked as default, else the first."""
     pictures = av.stream.Disposition.attached_pic
     videos = [s for s in container.streams.video if not s.disposition & pictures and s.codec_context is not None]
-    audios = [s for s in container.streams.audio if s.codec_context is not None]
+    audios = [s for s in container.streams.audio if s.codec_context is not None and s.codec_context.sample_rate]
     audios.sort(key=lambda s: not s.disposition & av.stream.Disposition.default)
     video = videos[0] if videos else None
     if video is not None:
