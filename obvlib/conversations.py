@@ -32,7 +32,7 @@ NUM_VIEWS = 9  # conversations about each clip
 # A letter has to be found by what it stands for. The class in words, and the letter after a description that gives the class away, teach
 # this finding; the letter alone teaches to see.
 ASKED = {"finding": 0.1, "class in words": 0.15, "class": 0.5, "finding, class": 0.25}
-EASY_SHARE = 0.75  # of the conversations go on to modality or region, which are learned sooner
+EASY_SHARE = 0.5  # of the conversations go on to modality or region, which are learned sooner
 EASY = ("modality", "region")
 # Questions that the frames cannot answer teach guessing, and a tiny model forgets its other lessons over it. At eight frames in five to
 # nine seconds a beat falls between the frames. Evaluation asks all the same, and shows it as not learned.
