@@ -33,14 +33,18 @@ TEN_CLIPS = [(10.0 + 11 * i, 40.0 + 11 * i) for i in range(10)]  # 30 s each, ov
 FPS, SOURCE_S = 30, 180
 
 ORIGINAL = """
-import glob, sys, tempfile, time
+import glob, resource, sys, tempfile, time
 import cv2
 from moviepy.editor import ImageSequenceClip, VideoFileClip
+def used():
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(r.ru_utime + r.ru_stime for r in both)
+before = used()
 source, out, start, end = sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4])
 started = time.perf_counter()
 with VideoFileClip(source) as video:
     video.subclip(start, end).write_videofile(out, codec="libx264", audio_codec="aac", verbose=False, logger=None)
-print(time.perf_counter() - started)
+print(time.perf_counter() - started, used() - before)
 capture = cv2.VideoCapture(out)
 rate, frames = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
 with tempfile.TemporaryDirectory() as directory:
@@ -50,19 +54,19 @@ with tempfile.TemporaryDirectory() as directory:
         cv2.imwrite(f"{directory}/{number:05d}.jpg", cv2.resize(frame, (868, 476)))
     pictures = sorted(glob.glob(f"{directory}/*.jpg"))
     ImageSequenceClip(pictures, fps=1).write_videofile(out + ".1fps.mp4", codec="libx264", audio=False, verbose=False, logger=None)
-print(time.perf_counter() - started)
+print(time.perf_counter() - started, used() - before)
 """
 OURS = """
 import resource, sys, time
 from obvlib import media
 from obvlib.frame_policy import FramePolicy
 mode, source, out, start, end = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), float(sys.argv[5])
-started = time.perf_counter()
+started, before = time.perf_counter(), time.process_time()
 if mode == "prepare":
     media.prepare_clip(source, out, start, end, FramePolicy())
 else:
     media.slice_clip(source, out, start, end, mode=mode)
-print(time.perf_counter() - started)
+print(time.perf_counter() - started, time.process_time() - before)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 TEN = """
@@ -118,45 +122,52 @@ def make_long(source: Path, path: Path, times: int) -> Path:
     return path
 
 
-def run(command: list) -> tuple[float, list[float]]:
-    """Seconds of the whole process, and the numbers that it printed."""
-    started = time.perf_counter()
+Cost = tuple[float, float]  # seconds gone, CPU seconds used
+
+
+def run(command: list) -> tuple[Cost, list[float]]:
+    """What the whole process cost, and the numbers that it printed."""
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryDirectory() as litter:  # MoviePy leaves files where it runs
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=environment, cwd=litter)
     if done.returncode:
         sys.exit(f"{command[:3]} failed:\n{done.stderr[-2000:]}")
-    return time.perf_counter() - started, [float(line) for line in done.stdout.split()]
+    gone, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return (gone, used), [float(number) for number in done.stdout.split()]
 
 
-def ours(mode: str, source: Path, out: Path, start_s: float = START_S, end_s: float = END_S) -> float:
-    return run([sys.executable, "-c", OURS, mode, source, out, start_s, end_s])[1][0]
+def ours(mode: str, source: Path, out: Path, start_s: float = START_S, end_s: float = END_S) -> Cost:
+    numbers = run([sys.executable, "-c", OURS, mode, source, out, start_s, end_s])[1]
+    return numbers[0], numbers[1]
 
 
-def by_hand(source: Path, out: Path, *codec: str) -> float:
+def by_hand(source: Path, out: Path, *codec: str) -> Cost:
     program = shutil.which("ffmpeg")
     return run(
         [program, "-nostdin", "-v", "error", "-y", "-ss", START_S, "-i", source, "-t", END_S - START_S, *codec, out]
     )[0]
 
 
-def compared(mode: str, theirs: str, pairs: list[tuple[float, float]]) -> dict[str, float | str]:
-    """Medians of (ours, theirs), and of theirs / ours over pairs."""
-    return {
-        "ours": mode,
-        "theirs": theirs,
-        "ours_s": round(statistics.median(a for a, _ in pairs), 3),
-        "theirs_s": round(statistics.median(b for _, b in pairs), 3),
-        "ratio": round(statistics.median(b / a for a, b in pairs), 2),
-    }
+def compared(mode: str, theirs: str, pairs: list[tuple[Cost, Cost]]) -> dict[str, float | str]:
+    """Medians over pairs of seconds, of CPU seconds, and of theirs / ours in both."""
+    found: dict[str, float | str] = {"ours": mode, "theirs": theirs}
+    for place, suffix in enumerate(("s", "cpu_s")):
+        found[f"ours_{suffix}"] = round(statistics.median(a[place] for a, _ in pairs), 3)
+        found[f"theirs_{suffix}"] = round(statistics.median(b[place] for _, b in pairs), 3)
+    found["ratio"] = round(statistics.median(b[0] / a[0] for a, b in pairs), 2)
+    found["cpu_ratio"] = round(statistics.median(b[1] / a[1] for a, b in pairs), 2)
+    return found
 
 
 def against_original(python: str, source: Path, out: Path, rounds: int) -> list[dict]:
     pairs: dict[str, list] = {mode: [] for mode in (*media.MODES, "prepare")}
     for _ in range(rounds):
-        sliced_s, prepared_s = run([python, "-c", ORIGINAL, source, out, START_S, END_S])[1]
+        numbers = run([python, "-c", ORIGINAL, source, out, START_S, END_S])[1]
+        sliced, prepared = (numbers[0], numbers[1]), (numbers[2], numbers[3])
         for mode, found in pairs.items():
-            found.append((ours(mode, source, out), prepared_s if mode == "prepare" else sliced_s))
+            found.append((ours(mode, source, out), prepared if mode == "prepare" else sliced))
     return [compared(mode, "original", found) for mode, found in pairs.items()]
 
 
@@ -203,7 +214,7 @@ def by_source_length(short: Path, long: Path, out: Path, rounds: int) -> dict[st
 def memory_mb(source: Path, out: Path) -> dict[str, float]:
     """Peak resident memory of a process that makes one clip of a 1080p source, all threads of the machine in use."""
     commands = {m: [sys.executable, "-c", OURS, m, source, out, 2.3, 32.3] for m in (*media.MODES, "prepare")}
-    return {mode: round(run(command)[1][1], 1) for mode, command in commands.items()}
+    return {mode: round(run(command)[1][2], 1) for mode, command in commands.items()}
 
 
 def provenance(command: str) -> dict:
@@ -244,7 +255,7 @@ def main() -> None:
     if not long.exists():
         make_long(source, long, 7200 // SOURCE_S)
     report = provenance("python tests/benchmarks/slicing.py") | {
-        "what": "one clip of 40 s out of H.264 1280x720 at 30 fps with a key frame every 5 s; ratio: theirs / ours",
+        "what": "one clip of 40 s out of H.264 1280x720 at 30 fps with a key frame every 5 s; ratio: theirs / ours, in seconds and in CPU seconds",
         "clip_s": END_S - START_S,
     }
     report["comparisons"] = []
