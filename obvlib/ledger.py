@@ -44,15 +44,27 @@ class Ledger:
         try:
             self._db = sqlite3.connect(self.path, timeout=BUSY_WAIT_S, isolation_level=None)
             self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute(
-                "PRAGMA synchronous=NORMAL"
-            )  # a stopped process loses nothing, a power cut at most the last rows
-            self._db.executescript(_SCHEMA)
+            self._prepare()
         except sqlite3.DatabaseError as error:
             raise ValueError(
                 f"ledger {self.path} cannot be used ({error}): free the disk, or move the file away"
             ) from None
+
+    def _prepare(self) -> None:
+        """Set the file up; two runs that start at once may find it locked, for which SQLite's own waiting does not serve."""
+        deadline = time.monotonic() + BUSY_WAIT_S
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute(
+                    "PRAGMA synchronous=NORMAL"
+                )  # a stopped process loses nothing, a power cut the last rows
+                self._db.executescript(_SCHEMA)
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def __enter__(self) -> Ledger:
         return self

@@ -72,16 +72,16 @@ def test_rows_survive_sigkill(tmp_path):
         assert len(ledger.done("s")) == 500
 
 
-def test_two_processes_may_write(tmp_path):
+def test_several_processes_may_start_at_once_and_write(tmp_path):
     code = (
         "import sys; from obvlib.ledger import Ledger; l = Ledger(sys.argv[1]);"
         "[l.record(sys.argv[2] + str(i), 's', 'done') for i in range(200)]"
     )
     path = str(tmp_path / "ledger.sqlite")
-    for process in [subprocess.Popen([sys.executable, "-c", code, path, name]) for name in "ab"]:
+    for process in [subprocess.Popen([sys.executable, "-c", code, path, name]) for name in "abcd"]:
         assert process.wait() == 0
     with Ledger(path) as ledger:
-        assert len(ledger.done("s")) == 400
+        assert len(ledger.done("s")) == 800
 
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path):
