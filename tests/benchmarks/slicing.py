@@ -81,7 +81,12 @@ print(time.perf_counter() - started)
 """
 
 
-def make_source(path: Path, height: int, width: int, seconds: int = SOURCE_S) -> Path:
+H264 = {"crf": "26", "preset": "veryfast", "g": "150", "bf": "3"}
+
+
+def make_source(
+    path: Path, height: int, width: int, seconds: int = SOURCE_S, codec: str = "libx264", options: dict = H264
+) -> Path:
     """A camera that wanders over a detailed picture, with a little noise: as hard to encode as a filmed lecture or operation."""
     rng = np.random.default_rng(0)
     detail = rng.integers(0, 256, (height // 2, width // 2, 3), dtype=np.uint8)
@@ -99,9 +104,7 @@ def make_source(path: Path, height: int, width: int, seconds: int = SOURCE_S) ->
 
     t = np.arange(seconds * 48_000) / 48_000
     sound = (0.3 * np.sin(2 * np.pi * 440 * t) * np.sin(2 * np.pi * 0.5 * t)).astype(np.float32)
-    return media.write_video(
-        path, frames(), FPS, sound, 48_000, crf=26, preset="veryfast", options={"g": "150", "bf": "3"}
-    )
+    return media.write_video(path, frames(), FPS, sound, 48_000, codec=codec, options=options)
 
 
 def make_long(source: Path, path: Path, times: int) -> Path:
