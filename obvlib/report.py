@@ -16,7 +16,7 @@ from typing import Any
 
 from obvlib.provenance import Provenance
 from obvlib.records import Example, QAPair, Verdict
-from obvlib.scoring import Score, accuracy, by_family, learned, majority, paired
+from obvlib.scoring import Majority, Score, accuracy, by_family, learnable, learned, majority, paired
 from obvlib.settings import manifests_dir
 
 ALL = "all questions"
@@ -30,19 +30,26 @@ def family_table(
 ) -> list[dict[str, Any]]:
     """One row a question family: majority answer, accuracy before and after with 95 % intervals, and whether it was learned.
 
-    The last row takes all questions together; its majority is the families' together, and it is called neither learned nor not.
+    The verdict is "learned" where the whole interval lies above the majority answer, else "not learned", with ": too few videos" where
+    no score could have shown more. The last row takes all questions together; its majority is the families' together, and it is called neither learned nor not.
     """
     marks = majority(examples, training)
     first, second = by_family(before), by_family(after)
     rows = []
     for family, asked in by_family(examples).items():
         row = _row(family or "no family", marks[family].accuracy, first.get(family, []), second.get(family, []))
-        verdict = "learned" if learned(accuracy(second[family]), marks[family]) else "not learned"
+        verdict = _judge(second[family], marks[family])
         rows.append(
             row | {"majority_answer": marks[family].answer, "verdict": verdict, "num_options": _num_options(asked)}
         )
     together = sum(mark.accuracy * mark.num for mark in marks.values()) / len(examples)
     return [*rows, _row(ALL, together, before, after) | {"majority_answer": "", "verdict": "", "num_options": ""}]
+
+
+def _judge(verdicts: Sequence[Verdict], mark: Majority) -> str:
+    if learned(accuracy(verdicts), mark):
+        return "learned"
+    return "not learned" if learnable(verdicts, mark) else "not learned: too few videos"
 
 
 def _row(name: str, mark: float, before: Sequence[Verdict], after: Sequence[Verdict]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from obvlib.answers import parse_choice
@@ -139,6 +139,11 @@ def learned(score: Score, constant: Majority | float) -> bool:
     """Whether the score is above the majority answer with its whole 95 % interval; otherwise the family is "not learned"."""
     mark = constant.accuracy if isinstance(constant, Majority) else constant
     return score.low > mark
+
+
+def learnable(verdicts: Iterable[Verdict], constant: Majority | float) -> bool:
+    """Whether these questions could show that something was learned: with few videos even all answers right may be luck."""
+    return learned(accuracy(replace(row, correct=True) for row in verdicts), constant)
 
 
 def paired(before: Iterable[Verdict], after: Iterable[Verdict]) -> Paired:
