@@ -5,6 +5,8 @@ All three are `transformers`' own `Qwen2VLForConditionalGeneration`: the mini pr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,14 +42,32 @@ class Bundle:
 
     def save(self, directory: Path) -> Path:
         """Write weights and tokenizer so that `load(str(directory))` gives the same model back."""
-        self.model.save_pretrained(directory)
-        self.tokenizer.save_pretrained(directory)
+        with no_progress_bars():
+            self.model.save_pretrained(directory)
+            self.tokenizer.save_pretrained(directory)
         return directory
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Keep transformers' bars for reading and writing weights out of a notebook's output."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def load_weights(model: PreTrainedModel, directory: Path) -> None:
     """Take the weights saved in `directory` for a model of this shape, under whichever names they were saved; every one must be there."""
-    saved = type(model).from_pretrained(directory, dtype=model.dtype, config=model.config, attn_implementation="sdpa")
+    with no_progress_bars():
+        saved = type(model).from_pretrained(
+            directory, dtype=model.dtype, config=model.config, attn_implementation="sdpa"
+        )
     model.load_state_dict(saved.state_dict())
 
 
@@ -76,7 +96,7 @@ def load(
 
 
 def tiny_bundle(*, seed: int = 0, attention: str = "sdpa", device: str = "cpu") -> Bundle:
-    """A Qwen2-VL of 1.5 M parameters with random weights drawn from `seed`, and the tokenizer cut to 4,096 entries."""
+    """A Qwen2-VL of 2 M parameters with random weights drawn from `seed`, and the tokenizer cut to 8,192 entries."""
     import torch
     from transformers import Qwen2VLForConditionalGeneration
 

@@ -32,7 +32,7 @@ SPECIAL_TOKENS = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
-TINY_RANKS = 4_082  # with the special tokens, 4,096
+TINY_RANKS = 8_178  # with the special tokens, 8,192
 
 # Qwen2-VL's chat format, for our own rendering and for the reference processor in tests: a system turn first, then
 # <|im_start|>role\n … <|im_end|>\n, visuals as vision_start, pad, vision_end.

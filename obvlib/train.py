@@ -32,6 +32,7 @@ class TrainConfig:
     capacity_tokens: int = 16_384  # of one packed row; a longer sample is refused by name
     rows_per_step: int = 8  # packed rows per optimiser step and device (gradient accumulation)
     num_epochs: int = 1
+    optimizer: str = "adamw"  # or "muon", for a small model from scratch, see obvlib.optimizers
     learning_rate: float = 1e-5  # peak, after warm-up; cosine to zero
     warmup_fraction: float = 0.1  # of all steps
     weight_decay: float = 0.0
@@ -52,6 +53,8 @@ class TrainConfig:
         for name in ("capacity_tokens", "rows_per_step", "num_epochs", "pack_window", "save_steps", "log_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.optimizer not in ("adamw", "muon"):
+            raise ValueError(f"optimizer is {self.optimizer!r}; use 'adamw' or 'muon'")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0")
         if not 0 <= self.warmup_fraction < 1:
@@ -64,6 +67,7 @@ class TrainConfig:
             "capacity_tokens": 4_096,
             "rows_per_step": 1,
             "pack_window": 1,
+            "optimizer": "muon",
             "learning_rate": 2e-3,
             "warmup_fraction": 0.05,
             "weight_decay": 0.01,
@@ -161,7 +165,10 @@ def train(
     The loss is the sum over label tokens divided by their number in the whole step, so that neither accumulation nor packing changes
     what a token counts. Trainer shifts nothing here: `labels[i]` is the token at i, and the model predicts it from i − 1.
     """
+    from transformers import PrinterCallback
+
     from obvlib import attention
+    from obvlib.models import no_progress_bars
 
     _refuse_data_parallel()
     attention.use(bundle.model, config.attention)
@@ -173,8 +180,11 @@ def train(
         train_dataset=PackedRows(rows, load),
         data_collator=_only_row if config.liger else _label_positions_only,
         callbacks=[_log_callback(on_log)] if on_log else None,
+        optimizers=(_optimizer(bundle.model, config), None),
     )
-    trainer.train(resume_from_checkpoint=_last_checkpoint(config))
+    trainer.remove_callback(PrinterCallback)  # `on_log` says what there is to say
+    with no_progress_bars():
+        trainer.train(resume_from_checkpoint=_last_checkpoint(config))
     losses = tuple((entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
     result = TrainResult(
         losses=losses, num_steps=trainer.state.global_step, num_rows=len(rows), seconds=time.monotonic() - started
@@ -216,6 +226,15 @@ def _arguments(config: TrainConfig) -> Any:
         seed=config.seed,
         data_seed=config.seed,
     )
+
+
+def _optimizer(model: Any, config: TrainConfig) -> Any:
+    """None leaves the choice to Trainer, which knows how devices share an AdamW."""
+    if config.optimizer == "adamw":
+        return None
+    from obvlib.optimizers import MuonAdamW
+
+    return MuonAdamW(model, lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
 def _trainer_class() -> type:

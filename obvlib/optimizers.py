@@ -1,0 +1,51 @@
+"""Muon for a small model that starts from nothing: its hidden matrices learn in half the steps that AdamW takes.
+
+A pretrained model is fine-tuned with AdamW, as in the paper; Trainer makes that one. Muon is torch's own; it takes matrices only, so
+embeddings, norms and biases stay with AdamW, and Trainer wants to see a single optimiser.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+EMBEDDINGS = ("embed_tokens", "lm_head")  # matrices whose rows are looked up, not multiplied
+
+
+class MuonAdamW(torch.optim.Optimizer):
+    """Muon (Jordan et al. 2024) for the matrices of a model's layers and AdamW for all else, under one learning rate and schedule.
+
+    An update of Muon's is scaled to the size that AdamW's has (Liu et al. 2025), so the learning rate means the same for both.
+    """
+
+    def __init__(self, model: torch.nn.Module, *, lr: float, weight_decay: float = 0.0) -> None:
+        named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+        hidden = [weight for name, weight in named if weight.ndim == 2 and not any(e in name for e in EMBEDDINGS)]
+        chosen = {id(weight) for weight in hidden}
+        others = [weight for _, weight in named if id(weight) not in chosen]
+        options = {"lr": lr, "weight_decay": weight_decay}
+        self.parts = (
+            torch.optim.Muon(hidden, **options, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, **options),
+        )
+        super().__init__([weight for _, weight in named], options)
+        self._share_groups()
+
+    def _share_groups(self) -> None:
+        """The schedule changes `lr` in our groups: they are the parts' own."""
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+    def step(self, closure: Any = None) -> None:
+        if closure is not None:
+            raise ValueError("closure is given: compute the loss and its gradients before step()")
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for part, saved in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(saved)
+        self._share_groups()
