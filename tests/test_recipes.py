@@ -71,10 +71,34 @@ def test_the_larger_profiles_stop_at_once_with_one_sentence(monkeypatch, tmp_pat
         recipes.load_model(chosen)
 
 
-def test_asking_about_a_finding_covers_every_way_and_never_the_unobservable():
-    clips = conversations.generated_clips(18)
-    views = conversations.Views(clips, recipes.load_model(recipes.recipe("mini")), num_views=12)
-    texts = [" ".join(turn.text for turn in views.turns(i)) for i in range(18 * 12)]
-    assert not any("heart rate" in text or "heart beat" in text for text in texts)
-    echo = [t for t in texts if "jection fraction" in t or "entricle empty" in t]
-    assert any("A. " in t for t in echo) and any("A. " not in t for t in echo)
+@pytest.fixture(scope="module")
+def asked():
+    """What is asked in a thousand conversations about generated clips, as lists of (family, question in words or by letter)."""
+    clips = conversations.generated_clips(64)
+    views = conversations.Views(clips, recipes.load_model(recipes.recipe("mini")), num_views=16)
+    families = {pair.question: pair.family for clip in clips for pair in clip.qa_pairs}
+    talks = []
+    for index in range(64 * 16):
+        questions = [turn.text.split("\n") for turn in views.turns(index) if turn.role == "user"]
+        talks.append([(families[lines[0]], "A. " in lines[1]) for lines in questions])
+    return talks
+
+
+def test_every_question_that_frames_can_answer_comes_first_in_some_conversations(asked):
+    first = [talk[0][0] for talk in asked]
+    assert set(first) == {"modality", "region", "finding", "ejection_fraction", "lesion", "division", "polyp"}
+    assert first.count("modality") > 100 and first.count("region") > 100
+
+
+def test_a_letter_is_asked_for_before_words_give_it_away(asked):
+    hearts = [talk for talk in asked if any(family == "ejection_fraction" for family, _ in talk)]
+    assert all(talk[0][0] == "ejection_fraction" for talk in hearts)
+    assert {by_letter for talk in hearts for _, by_letter in talk[:1]} == {True, False}
+    assert all(family != "heart_rate" for talk in asked for family, _ in talk)
+
+
+def test_a_clip_without_the_drawn_question_is_asked_what_it_has():
+    (clip,) = conversations.generated_clips(1)
+    only = replace(clip, qa_pairs=tuple(pair for pair in clip.qa_pairs if pair.family == "region"))
+    views = conversations.Views([only], recipes.load_model(recipes.recipe("mini")), num_views=8)
+    assert all(len(views.turns(index)) == 2 for index in range(8))
