@@ -16,6 +16,13 @@ app = typer.Typer(
 @app.callback()
 def main() -> None:
     """From educational biomedical videos to a fine-tuned vision-language model and scores that can be believed."""
+    from obvlib import settings
+
+    try:
+        settings.profile()
+        settings.data_root()
+    except ValueError as error:
+        _fail(error)
 
 
 @app.command()

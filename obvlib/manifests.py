@@ -216,6 +216,10 @@ def warn_of_differences(card: Card, counts: dict[str, float]) -> None:
 
 def _file_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
     """(where, row, "") for each line, or (where, None, reason) for a line that is not JSON: the lines after it still come."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is no file of rows, and no card has this name: use one of {', '.join(card_names())}"
+        )
     with open(path, "rb") as lines:
         for number, line in enumerate(lines, start=1):
             where = f"{path}, line {number}"

@@ -114,7 +114,7 @@ def test_a_bad_row_is_reported_and_the_others_are_read(tmp_path, row, reason):
 
 
 def test_a_missing_file_is_an_error_at_once(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="none.jsonl is no file of rows.*openbiomedvid"):
         load_rows(tmp_path / "none.jsonl")
 
 

@@ -1,0 +1,29 @@
+"""The command's own words for settings that are wrong: one line, exit status 1, no traceback."""
+
+import pytest
+from typer.testing import CliRunner
+
+from obvlib.cli import app
+
+SLICE = ["slice", "--dataset", "mini", "--input-dir", "videos", "--output-dir", "clips"]
+
+
+@pytest.mark.parametrize("command", [["train"], ["evaluate"], SLICE, ["doctor"]])
+def test_an_unknown_profile_is_one_line(monkeypatch, command):
+    monkeypatch.setenv("OBV_PROFILE", "banana")
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1 and result.stderr.startswith("error: OBV_PROFILE='banana'")
+    assert "\n" not in result.stderr.strip()
+
+
+def test_an_unknown_dataset_names_the_known_ones(monkeypatch, tmp_path):
+    monkeypatch.setenv("OBV_DATA", str(tmp_path))
+    result = CliRunner().invoke(app, [*SLICE[:2], "nothing", *SLICE[3:]])
+    assert result.exit_code == 1 and "nothing is no file of rows" in result.stderr and "mini" in result.stderr
+
+
+def test_no_model_yet_says_how_to_get_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("OBV_DATA", str(tmp_path))
+    monkeypatch.delenv("OBV_PROFILE", raising=False)
+    result = CliRunner().invoke(app, ["evaluate"])
+    assert result.exit_code == 1 and "run `obv train` first" in result.stderr
