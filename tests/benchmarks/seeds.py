@@ -1,0 +1,60 @@
+"""Whether the mini profile's recipe works by luck: the same fine-tuning from other seeds, scored on clips that nothing else is scored on.
+
+    python tests/benchmarks/seeds.py --seeds 1 2 --out data_manifests/results/seeds_DATE.json
+
+A seed changes the first weights, the generated training clips, the conversations and their order. The clips to score on come from a stream
+of their own: not that of chapter 09, and not the held-out lectures. About five minutes a seed on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from obvlib import conversations, manifests, recipes, scoring, slicing
+from obvlib.evaluate import predict
+from obvlib.provenance import Provenance
+
+NUM_CLIPS, STREAM = 400, 99
+
+
+def one_seed(seed: int) -> dict:
+    recipe = recipes.recipe("mini")
+    clips, problems = manifests.load_rows(recipe.dataset)
+    slicing.slice_dataset(clips, problems, recipe.videos_dir, recipe.clips_dir, show_progress=False)
+    bundle = recipes.load_model(recipe, seed=seed)
+    training = [clip for clip in clips if clip.split != "test"]
+    result = recipes.finetune(recipe, bundle, training, seed=seed)
+    heldout = conversations.generated_clips(NUM_CLIPS, split="heldout", seed=STREAM)
+    examples, read = conversations.generated_examples(heldout), conversations.memory_reader(heldout)
+    out = recipe.run_dir / "seeds" / "predictions.jsonl"
+    verdicts = scoring.score_all(examples, predict(bundle, examples, out, recipe.evaluation, read=read, replace=True))
+    return {
+        "seed": seed,
+        "num_steps": result.num_steps,
+        "train_s": round(result.seconds, 1),
+        "accuracy": {name: round(scoring.accuracy(rows).mean, 4) for name, rows in scoring.by_family(verdicts).items()},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    rows = []
+    for seed in arguments.seeds:
+        with tempfile.TemporaryDirectory() as directory:
+            os.environ["OBV_DATA"] = directory
+            rows.append(one_seed(seed))
+            print(json.dumps(rows[-1]), flush=True)
+    made = Provenance.collect(seed=arguments.seeds[0]).to_dict()
+    made |= {"command": "python tests/benchmarks/seeds.py", "num_clips": NUM_CLIPS, "seeds": rows}
+    arguments.out.write_text(json.dumps(made, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
