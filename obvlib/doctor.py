@@ -134,7 +134,7 @@ def video() -> list[Finding]:
         part="ffmpeg program",
         ok=program is not None,
         found=program or "not on PATH",
-        remedy="only `obv download` uses it (yt-dlp joins audio and video with it): apt or conda install ffmpeg",
+        remedy="only yt-dlp uses it, to join audio and video: apt or conda install ffmpeg",
     )
     if not installed("av"):
         return [
@@ -172,7 +172,7 @@ def packages() -> list[Finding]:
     optional = (
         ("liger-kernel", "pip install -e .[gpu] halves fine-tuning's memory on a GPU"),
         ("flash-attn", "torch's own varlen attention serves without it"),
-        ("yt-dlp", "pip install -e .[gpu] for `obv download`"),
+        ("yt-dlp", "pip install -e .[gpu] to download source videos"),
         ("ray", "pip install -e .[ray] for data stages on several machines"),
         ("s3fs", "pip install -e .[s3] for media on S3"),
         ("xllamacpp", "pip install xllamacpp for a language model endpoint on this machine"),

@@ -126,7 +126,7 @@ def test_missing_ffmpeg_program_blocks_no_profile(monkeypatch):
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     program = next(finding for finding in doctor.video() if finding.part == "ffmpeg program")
     assert not program.ok and program.needed_by == ()
-    assert "obv download" in program.remedy
+    assert "yt-dlp" in program.remedy
 
 
 def test_pyav_brings_the_codecs_that_the_book_needs():

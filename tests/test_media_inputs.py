@@ -151,6 +151,13 @@ def test_a_file_with_sound_only_says_so(tmp_path):
     assert len(media.audio(tmp_path / "a.m4a")) >= 16_000
 
 
+def test_what_is_no_video_is_said_in_one_sentence(tmp_path):
+    (tmp_path / "page.mp4").write_text("<html>Video unavailable</html>")
+    sentence = "does not open as a video: truncated or not a video; download it again"
+    with pytest.raises(media.MediaError, match=f"page.mp4 {sentence}$"):
+        media.probe(tmp_path / "page.mp4")
+
+
 def test_a_truncated_file_gives_what_it_holds_and_no_more(tmp_path):
     samples.encode(tmp_path / "a.mkv", "libx264", num_frames=250, options={"g": "25"})
     whole = (tmp_path / "a.mkv").read_bytes()

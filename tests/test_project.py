@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -183,6 +184,20 @@ def test_notebooks_take_parameters_in_short_cells(path):
     assert sum("parameters" in cell.metadata.get("tags", []) for cell in cells) == 1
     longest = max(cells, key=lambda cell: len(cell.source.splitlines()))
     assert len(longest.source.splitlines()) <= 16, longest.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_code_of_notebooks_fits_the_page(path):
+    """At a window of 1280 px a cell shows 77 characters, a solution, which is indented, about 70."""
+    import jupytext
+
+    cells = jupytext.read(path).cells
+    lines = [(line, 77) for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()]
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            for block in re.findall(r"^ *```python\n(.*?)^ *```$", cell.source, re.MULTILINE | re.DOTALL):
+                lines += [(line, 70) for line in textwrap.dedent(block).splitlines()]
+    assert [line for line, width in lines if len(line) > width] == []
 
 
 def test_derived_notebooks_have_a_source():

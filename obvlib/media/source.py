@@ -110,9 +110,9 @@ def _open_container(name: str) -> Iterator[Any]:
     except (av.FFmpegError, OSError, ValueError) as error:
         if file:
             file.close()
-        raise MediaError(
-            f"{name} does not open as a video ({error}): truncated or not a video; download it again"
-        ) from None
+        # the library's "invalid data" says no more than this sentence; other reasons, such as a lack of rights, do
+        why = "" if isinstance(error, av.InvalidDataError) else f" ({getattr(error, 'strerror', None) or error})"
+        raise MediaError(f"{name} does not open as a video{why}: truncated or not a video; download it again") from None
     try:
         yield container
     finally:
