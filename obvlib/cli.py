@@ -44,6 +44,22 @@ def doctor(
 
 
 @app.command()
+def pin(
+    cards: Annotated[list[str] | None, typer.Argument(help="Names of cards; default: every one from the hub.")] = None,
+) -> None:
+    """Record the newest hub revision of datasets and models in their cards, so that results can name what they were made from."""
+    from obvlib import manifests, pinning
+    from obvlib.hub import HubUnavailable
+
+    for name in cards or [name for name in manifests.card_names() if manifests.load_card(name).hub_id]:
+        try:
+            before, now = pinning.pin(name)
+        except (HubUnavailable, OSError, ValueError) as error:
+            _fail(error)
+        print(f"{name}: {now}" + (" as before" if before == now else f" instead of {before}" if before else ""))
+
+
+@app.command()
 def build(
     clips: Annotated[Path, typer.Option(help="Directory of the prepared clips or slices, named as the rows say.")],
     out: Annotated[Path, typer.Option(help="Where the training set goes.")],

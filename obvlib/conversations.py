@@ -37,8 +37,8 @@ ASKED = {
     ("modality", "region"): 0.175,
     ("region", "modality"): 0.175,
 }
-# Questions that the frames cannot answer teach guessing, and a tiny model forgets its other lessons over it. At eight frames in five to
-# nine seconds a beat falls between the frames. Evaluation asks all the same, and shows it as not learned.
+# Questions that the frames cannot answer teach guessing, and a tiny model forgets its other lessons over it. Eight frames in five to nine
+# seconds are fewer than two a beat, and nothing tells the model how far apart they are. Evaluation asks all the same.
 NOT_OBSERVABLE = ("heart_rate",)
 NOT_A_CLASS = ("modality", "region", "finding")  # every other family asks for the class of the clip's finding
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from obvlib.frame_policy import FramePolicy
 from obvlib.jsonl import write_rows
+from obvlib.provenance import hash_files
 from obvlib.records import Example, Prediction, from_json, to_json
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from obvlib.models import Bundle
 
 ReadVisuals = Callable[[Example], Sequence["Visual"]]
+# What turns an example into model input, as patterns below obvlib: a change there asks every question again.
+INPUT_CODE = (
+    "chat.py frame_policy.py generate.py inputs.py positions.py tokenizer.py vision.py media/*.py mini/*.py".split()
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +120,10 @@ def _pixels(path: str) -> np.ndarray:
 
 
 def fingerprint(bundle: Bundle, config: EvalConfig) -> str:
-    """A short hash of the weights and of every setting that can change an answer."""
-    digest = hashlib.sha256()
+    """A short hash of the weights, of every setting that can change an answer, and of the code that makes the model's input."""
+    here = Path(__file__).parent
+    code = [path for name in INPUT_CODE for path in here.glob(name)]
+    digest = hashlib.sha256(hash_files(code).encode())
     for name, tensor in sorted(bundle.model.state_dict().items()):
         digest.update(name.encode())
         digest.update(
@@ -191,7 +198,7 @@ def _still_valid(path: Path, digests: dict[str, str]) -> list[Prediction]:
     if not path.exists():
         return []
     text = path.read_text(encoding="utf-8")
-    lines = text[: text.rfind("\n") + 1].splitlines()
+    lines = text[: text.rfind("\n") + 1].split("\n")[:-1]  # splitlines() would also split inside a response
     found = [from_json(Prediction, json.loads(line), f"{path}, line {n}") for n, line in enumerate(lines, start=1)]
     valid = [p for p in found if digests.get(p.example_id, p.example_hash) == p.example_hash]
     if len(valid) < len(found) or not text.endswith("\n"):

@@ -16,8 +16,8 @@ def fetch(
 
     Looks into the local cache first, then asks the hub once with a 5 s limit, so that a machine without a network hears so at once.
     """
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     wanted = dict(repo_id=repo_id, revision=revision, repo_type=repo_type, allow_patterns=patterns)
     try:
@@ -25,7 +25,21 @@ def fetch(
     except (LocalEntryNotFoundError, FileNotFoundError):
         pass
     try:
-        HfApi().repo_info(repo_id, revision=revision, repo_type=repo_type, timeout=5)
+        ask(repo_id, revision=revision, repo_type=repo_type)
+    except HubUnavailable as error:
+        if error.__cause__ is None:
+            raise
+        raise HubUnavailable(unreachable(repo_id, revision, repo_type, error.__cause__)) from None
+    return Path(snapshot_download(**wanted))
+
+
+def ask(repo_id: str, *, revision: str | None = None, repo_type: str = "model") -> str:
+    """The commit hash that `revision` (None: the newest) stands for on the hub now. HubUnavailable, in one sentence, if it does not say."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    try:
+        return HfApi().repo_info(repo_id, revision=revision, repo_type=repo_type, timeout=5).sha
     except GatedRepoError:
         raise HubUnavailable(
             f"{repo_id} asks for consent: accept its terms on its hub page, then `hf auth login`"
@@ -35,8 +49,7 @@ def fetch(
             f"{repo_id} is not on the hub, or is private: check the name, or `hf auth login`"
         ) from None
     except Exception as error:  # the HTTP client's own errors share no base class across hub versions
-        raise HubUnavailable(unreachable(repo_id, revision, repo_type, error)) from None
-    return Path(snapshot_download(**wanted))
+        raise HubUnavailable(f"the hub cannot be reached to ask for {repo_id}: connect, and try again") from error
 
 
 def unreachable(repo_id: str, revision: str | None, repo_type: str, error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Muon for a small model that starts from nothing: its hidden matrices learn in half the steps that AdamW takes.
+"""Muon for the hidden matrices of a small model that starts from nothing; book/negative_results.md says what came before it.
 
 A pretrained model is fine-tuned with AdamW, as in the paper; Trainer makes that one. Muon is torch's own; it takes matrices only, so
 embeddings, norms and biases stay with AdamW, and Trainer wants to see a single optimiser.

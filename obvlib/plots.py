@@ -150,9 +150,18 @@ def show_frames(
 
 
 def loss_curve(
-    steps: Sequence[int], losses: Sequence[float], ax: Axes | None = None, *, label: str = "training", window: int = 20
+    steps: Sequence[int],
+    losses: Sequence[float],
+    ax: Axes | None = None,
+    *,
+    label: str = "training",
+    window: int = 3,
+    log: bool = False,
 ) -> Axes:
-    """Loss over steps: each step faint, the mean of the `window` steps around it strong."""
+    """Loss over steps: each entry faint, the mean of the `window` entries around it strong.
+
+    `steps` (N,) and `losses` (N,), one entry a logging step, in nats a label token; `log` draws the loss on a logarithmic scale.
+    """
     _check(losses, "losses")
     ax = _axes(ax)
     line = ax.plot(steps, losses, alpha=0.25, linewidth=1)[0]
@@ -164,9 +173,9 @@ def loss_curve(
         (sums[ends] - sums[starts]) / (ends - starts),
         color=line.get_color(),
         linewidth=2,
-        label=f"{label}, mean of {window} steps",
+        label=f"{label}, mean of {window} entries",
     )
-    ax.set(xlabel="step", ylabel="loss (nats per token)", ylim=(0, None))
+    ax.set(xlabel="step", ylabel="loss (nats per token)", **({"yscale": "log"} if log else {"ylim": (0, None)}))
     ax.legend()
     return ax
 

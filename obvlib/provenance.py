@@ -73,14 +73,11 @@ class Provenance:
 
 def hash_files(paths: Iterable[str | os.PathLike]) -> str:
     """SHA-256 (first 16 hex digits) over names and contents, whatever the order or the directory they lie in."""
-    digest = hashlib.sha256()
-    for path in sorted((Path(path) for path in paths), key=lambda path: path.name):
-        content = hashlib.sha256()
+    lines = []
+    for path in map(Path, paths):
         with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                content.update(block)
-        digest.update(f"{path.name}\0{content.hexdigest()}\n".encode())
-    return digest.hexdigest()[:16]
+            lines.append(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n")
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()[:16]
 
 
 def device_name() -> str:

@@ -149,6 +149,8 @@ def _key(chosen: Recipe, config: TrainConfig, cut: Sequence[Clip]) -> str:
         "model": chosen.model,
         "policy": chosen.policy.to_dict(),
         "train": config.to_dict() | {"output_dir": ""},
+        "asked": [[*parts, share] for parts, share in conversations.ASKED.items()],
+        "generated": [conversations.NUM_GENERATED, conversations.NUM_VIEWS],
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(hash_files(Path(__file__).parent.rglob("*.py")).encode())

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How to fine-tune. The defaults are the paper's (section 4 and its training script); `mini` and `gpu` change what they must."""
+    """How to fine-tune. The defaults are the paper's (section 4 and its training script); `mini` changes what it must."""
 
     output_dir: Path
     capacity_tokens: int = 16_384  # of one packed row; a longer sample is refused by name

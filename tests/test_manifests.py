@@ -1,11 +1,14 @@
 """Cards, rows and splits: what a bad row becomes, and what a machine without the hub is told."""
 
 import json
+import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from obvlib import manifests
+from obvlib import manifests, pinning
 from obvlib.hub import HubUnavailable
 from obvlib.jsonl import RecordError
 from obvlib.manifests import RowProblem, load_card, load_rows
@@ -149,6 +152,45 @@ def test_hub_rows_are_read_at_the_pinned_revision(monkeypatch, tmp_path):
     assert clips[0].qa_pairs == (QAPair(question="What is removed?", answer="Fat."),)
     assert (clips[0].dataset, clips[0].split) == ("surgeryvideoqa", "test")
     assert problems[0].where == "connectthapa84/SurgeryVideoQA, test, row 2"
+
+
+def test_pinning_writes_the_hubs_answer_into_the_card_and_nothing_else(monkeypatch, tmp_path):
+    """The client is the real one; a server on this machine says what the hub would: {"sha": ...} for a repository."""
+    paths, sha = [], "0123456789abcdef0123456789abcdef01234567"
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self):
+            paths.append(self.path.partition("?")[0])
+            body = json.dumps({"id": "Qwen/Qwen2-VL-2B-Instruct", "sha": sha, "siblings": []}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    card = tmp_path / "data_manifests/cards/qwen2-vl-2b-instruct.yaml"
+    shutil.copytree(manifests.manifests_dir() / "cards", card.parent)
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    before = card.read_text()
+    assert pinning.pin("Qwen2-VL-2B-Instruct") == ("", sha)
+    assert manifests.load_card("qwen2-vl-2b-instruct").revision == sha
+    changed = [new for old, new in zip(before.splitlines(), card.read_text().splitlines(), strict=True) if old != new]
+    assert changed == [f'revision: "{sha}"'] and paths[0].startswith("/api/models/Qwen/Qwen2-VL-2B-Instruct")
+    assert pinning.pin("qwen2-vl-2b-instruct") == (sha, sha)
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(HubUnavailable, match="cannot be reached to ask for Qwen/Qwen2-VL-2B-Instruct"):
+        pinning.pin("qwen2-vl-2b-instruct")
+    assert manifests.load_card("qwen2-vl-2b-instruct").revision == sha
+    with pytest.raises(RecordError, match="no hub_id"):
+        pinning.pin("mini")
 
 
 def test_a_split_by_source_never_parts_a_video():

@@ -29,7 +29,7 @@ MODULES = sorted((ROOT / "obvlib").rglob("*.py"))
 PURE = "settings provenance jsonl records frame_policy positions packing wording yes_no answers open_answers intervals scoring".split()
 ORDER = (
     PURE
-    + """hub gpus manifests ledger engine media slicing mini tokenizer vision chat inputs attention models generate clip_store build_card build shapes planner optimizers train conversations
+    + """hub gpus manifests pinning ledger engine media slicing mini tokenizer vision chat inputs attention models generate clip_store build_card build shapes planner optimizers train conversations
     benchmarks evaluate recipes judge paper report plots token_plots planner_panel widgets doctor cli""".split()
 )
 # Everything else reads and writes video through PyAV, whose wheels carry ffmpeg's libraries.

@@ -15,7 +15,7 @@ from obvlib.mini.questions import EF_CLASSES, caption, questions
 from obvlib.mini.render import Scene, Truth, draw_scene, render
 from obvlib.records import QAPair
 
-DURATION_RANGE_S = (4.6, 9.7)  # as long as the imaging segments of the lecture videos
+DURATION_RANGE_S = (4.6, 9.7)  # up to the longest of the imaging segments of the lecture videos
 # One round of clips, dealt in a random order, again and again: every finding comes up equally often within its kind.
 _DECK = (
     *(("echo", ef_class, "") for ef_class in EF_CLASSES * 2),
