@@ -200,6 +200,7 @@ def _arguments(config: TrainConfig) -> Any:
     import torch
     from transformers import TrainingArguments
 
+    renamed = hasattr(TrainingArguments, "activation_checkpointing")  # in later releases of transformers
     return TrainingArguments(
         output_dir=str(config.output_dir / "checkpoints"),
         per_device_train_batch_size=1,  # one packed row
@@ -211,7 +212,7 @@ def _arguments(config: TrainConfig) -> Any:
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         bf16=config.bf16,
-        gradient_checkpointing=config.gradient_checkpointing,
+        **{"activation_checkpointing" if renamed else "gradient_checkpointing": config.gradient_checkpointing},
         use_liger_kernel=config.liger,
         use_cpu=not torch.cuda.is_available(),
         dataloader_num_workers=config.num_workers,

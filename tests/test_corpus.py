@@ -14,7 +14,8 @@ from obvlib.frame_policy import FramePolicy
 from obvlib.media import audio, probe
 from obvlib.mini.build import build_video, differences, frames_of, speak_source
 from obvlib.mini.clips import spread_times
-from obvlib.mini.lectures import clips_of, plan_sources
+from obvlib.mini.echo import contraction
+from obvlib.mini.lectures import clips_of, part_scene, plan_sources, shown_times
 
 SOURCES = mini.sources()
 
@@ -42,6 +43,17 @@ def test_card_states_the_counts_of_the_rows():
     size = sum(path.stat().st_size for path in mini.videos_dir().iterdir())
     assert card.counts["megabytes"] == pytest.approx(size / 1e6, abs=0.05)
     assert card.counts["seconds_of_video"] == pytest.approx(sum(s.duration_s for s in SOURCES), abs=0.5)
+
+
+def test_every_beat_can_be_seen_in_the_frames_that_a_file_has():
+    """At 10 or 12.5 frames a second the frame on screen is up to a tenth of a second old, which is most of a fast heart's ejection."""
+    for source in SOURCES:
+        for part in source.parts:
+            if part.scene == "echo":
+                heart = part_scene(part, source.fps)[0].picture
+                beats = shown_times(part, source.fps) * heart.heart_rate_bpm / 60 + heart.phase
+                seen = contraction(beats)
+                assert seen.max() > 0.93 and seen.min() < 0.08 and (seen > 0.75).sum() >= 2, (source.video_id, seen)
 
 
 def test_splits_are_by_source_and_balanced():

@@ -42,7 +42,7 @@ def frames_of(source: Source, *, only: np.ndarray | None = None) -> Iterator[np.
         if not len(times_s):
             continue
         if part.kind == "imaging":
-            yield from render(part_scene(part)[0], times_s - part.start_s, HEIGHT, WIDTH)
+            yield from render(part_scene(part, source.fps)[0], times_s - part.start_s, HEIGHT, WIDTH)
         else:
             yield from (title_frames if part.kind == "title" else speaker_frames)(source, part, times_s)
 

@@ -115,13 +115,23 @@ def with_times(source: Source, spoken: list[tuple[float, list[Word]]]) -> Source
     return replace(source, parts=tuple(parts), words=tuple(words))
 
 
-def part_scene(part: Part) -> tuple[Scene, np.random.Generator]:
-    """The scene of an imaging part, and the stream that its caption and questions continue from."""
+def shown_times(part: Part, fps: float) -> np.ndarray:
+    """The times of the frames that a policy sees of a part: a file of `fps` shows at each time the frame that came on before it."""
+    times_s = FramePolicy.mini().sample_times(part.end_s - part.start_s)
+    return np.floor(times_s * fps + 1e-6) / fps
+
+
+def part_scene(part: Part, fps: float) -> tuple[Scene, np.random.Generator]:
+    """The scene of an imaging part of a lecture at `fps`, and the stream that its caption and questions continue from."""
     rng = np.random.default_rng([SEED, 2, part.seed])
-    duration_s = part.end_s - part.start_s
-    times_s = FramePolicy.mini().sample_times(duration_s)
     scene = draw_scene(
-        rng, part.scene, part.finding, duration_s=duration_s, policy_times_s=times_s, region=part.region, rate=part.rate
+        rng,
+        part.scene,
+        part.finding,
+        duration_s=part.end_s - part.start_s,
+        policy_times_s=shown_times(part, fps),
+        region=part.region,
+        rate=part.rate,
     )
     return scene, rng
 
@@ -132,7 +142,7 @@ def clips_of(source: Source) -> list[Clip]:
     for part in source.parts:
         if part.kind != "imaging" or not part.observable:
             continue
-        scene, rng = part_scene(part)
+        scene, rng = part_scene(part, source.fps)
         inside = [w.text for w in source.words if part.start_s <= w.start_s < part.end_s]
         clips.append(
             Clip(
