@@ -1,4 +1,4 @@
-# Two commands matter: `make book` and `make test`. Both set up .venv first, skip what is done, and need only Python 3.11.
+# Two commands matter: `make book` and `make test`. Both set up .venv first, skip what is done, and need Python 3.11 and, the first time, a network.
 PYTHON ?= python3.11
 RUN := .venv/bin/python
 STAMP := .venv/.installed

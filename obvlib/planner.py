@@ -1,9 +1,10 @@
 """Before a GPU is rented: how many rows a data set packs into, whether they fit in memory, and how long an epoch takes.
 
 Work is counted from shapes: products with weights, attention inside each sample and each temporal patch, bytes moved between kernels.
-What a GPU makes of it is four numbers, fitted to steps measured on one H100 (`data_manifests/results`, `calibrate`); for another GPU they
-are scaled by its peak and bandwidth, which is an estimate, as is the time on several GPUs: what they wait for each other beyond the slowest
-row is not counted. Reading and decoding clips is not included either: workers do it meanwhile.
+What a GPU makes of it is five numbers (bytes moved differ between plain and compiled layers), fitted to steps measured on one H100
+(`data_manifests/results`, `calibrate`); for another GPU they are scaled by its peak and bandwidth, which is an estimate, as is the time on
+several GPUs: what they wait for each other beyond the slowest row is not counted. Reading and decoding clips is not included either: workers
+do it meanwhile.
 """
 
 from __future__ import annotations
