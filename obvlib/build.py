@@ -20,7 +20,7 @@ from obvlib.engine import Drop, StageRun, run_stage
 from obvlib.frame_policy import FramePolicy
 from obvlib.inputs import InputError, ModelInput, Turn, Video, VisionSpec, clip_turns, count_tokens, encode
 from obvlib.ledger import Ledger
-from obvlib.manifests import check_contamination, load_card, load_rows
+from obvlib.manifests import check_contamination, check_file_names, load_card, load_rows
 from obvlib.media import MediaError, clip_frames, probe
 from obvlib.records import Clip, to_json
 
@@ -121,6 +121,7 @@ def build(
         raise ValueError("clips is empty: a training set needs at least one; check the rows and the split")
     if tested := [clip.clip_id for clip in clips if clip.split == "test"]:
         raise ValueError(f"{len(tested)} clips are of the test split, the first is {tested[0]}: leave them out")
+    check_file_names(clips)
     for name in sorted(benchmarks):
         try:
             check_contamination(clips, benchmarks[name])

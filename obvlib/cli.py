@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+import typer.core
+
+from obvlib.hub import HubUnavailable
+
+
+class OneLineErrors(typer.core.TyperGroup):
+    """What a user can mend is one line and exit status 1; `OBV_DEBUG=1` shows the traceback."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (HubUnavailable, OSError, ValueError, sqlite3.DatabaseError) as error:
+            if os.environ.get("OBV_DEBUG"):
+                raise
+            _fail(error)
+
 
 app = typer.Typer(
-    help="From educational biomedical videos to a fine-tuned vision-language model.", no_args_is_help=True
+    help="From educational biomedical videos to a fine-tuned vision-language model.",
+    no_args_is_help=True,
+    cls=OneLineErrors,
 )
 
 
@@ -18,11 +38,8 @@ def main() -> None:
     """From educational biomedical videos to a fine-tuned vision-language model and scores that can be believed."""
     from obvlib import settings
 
-    try:
-        settings.profile()
-        settings.data_root()
-    except ValueError as error:
-        _fail(error)
+    settings.profile()
+    settings.data_root()
 
 
 @app.command()
@@ -49,13 +66,9 @@ def pin(
 ) -> None:
     """Record the newest hub revision of datasets and models in their cards, so that results can name what they were made from."""
     from obvlib import manifests, pinning
-    from obvlib.hub import HubUnavailable
 
     for name in cards or [name for name in manifests.card_names() if manifests.load_card(name).hub_id]:
-        try:
-            before, now = pinning.pin(name)
-        except (HubUnavailable, OSError, ValueError) as error:
-            _fail(error)
+        before, now = pinning.pin(name)
         print(f"{name}: {now}" + (" as before" if before == now else f" instead of {before}" if before else ""))
 
 
@@ -171,10 +184,7 @@ def probe(location: Annotated[str, typer.Argument(help="A video file, s3:// or h
 
     from obvlib import media
 
-    try:
-        _show(dataclasses.asdict(media.probe(location)))
-    except ValueError as error:
-        _fail(error)
+    _show(dataclasses.asdict(media.probe(location)))
 
 
 @app.command()
@@ -182,7 +192,6 @@ def train(seed: Annotated[int, typer.Option(help="Of weights, generated clips an
     """Fine-tune the profile's model on its dataset's clips, which `obv slice` has cut; a stopped run goes on."""
     from obvlib import recipes
     from obvlib.benchmarks import load_examples
-    from obvlib.hub import HubUnavailable
     from obvlib.manifests import load_rows
 
     recipe = recipes.recipe()
@@ -199,7 +208,7 @@ def train(seed: Annotated[int, typer.Option(help="Of weights, generated clips an
             seed=seed,
             on_log=lambda step, loss: print(f"step {step}: loss {loss:.4f}"),
         )
-    except (HubUnavailable, OSError, RuntimeError, ValueError) as error:
+    except RuntimeError as error:  # no GPU, or several without accelerate
         _fail(error)
     print(f"{result.num_steps} steps in {result.seconds:.0f} s: {recipe.run_dir / 'model'}")
 
@@ -218,7 +227,6 @@ def evaluate(
     from obvlib import evaluate as evaluation
     from obvlib import models, recipes, report, scoring
     from obvlib.benchmarks import load_examples
-    from obvlib.hub import HubUnavailable
 
     recipe = recipes.recipe()
     name = benchmark or recipe.benchmarks[0]
@@ -229,7 +237,7 @@ def evaluate(
         examples = load_examples(name)
         bundle = models.load(model or str(recipe.run_dir / "model"))
         predictions = evaluation.predict(bundle, examples, out, recipe.evaluation, on_progress=_progress)
-    except (HubUnavailable, OSError, RuntimeError, ValueError) as error:
+    except RuntimeError as error:  # no GPU, or several without accelerate
         _fail(error)
     verdicts = scoring.score_all(examples, predictions)
     for family, asked in scoring.by_family(verdicts).items():
@@ -245,14 +253,14 @@ def _rows(load_rows, dataset: str, split: str):
     """Clips, rows that are none, and videos that are clips as they are: MIMICEchoQA's rows name whole loops."""
     from obvlib.benchmarks import load_examples
 
-    try:
-        if dataset.lower() == "mimicechoqa":
-            problems = []
-            examples = load_examples("MIMICEchoQA", media="", problems=problems)
-            return [], problems, [path for example in examples for path in example.media]
-        return *load_rows(dataset, split=split), []
-    except (OSError, ValueError) as error:
-        _fail(error)
+    if dataset.lower() == "mimicechoqa":
+        problems = []
+        examples = load_examples("MIMICEchoQA", media="", problems=problems)
+        return [], problems, [path for example in examples for path in example.media]
+    clips, problems = load_rows(dataset, split=split)
+    if split and not clips and not problems:
+        _fail(f"{dataset} has no rows of split {split!r}")
+    return clips, problems, []
 
 
 def _finish(run, *args, **options) -> None:
@@ -262,7 +270,7 @@ def _finish(run, *args, **options) -> None:
 
     try:
         report = run(*args, **options)
-    except (StageStopped, ValueError) as error:
+    except StageStopped as error:
         _fail(error)
     print(slicing.render(report))
     made = report["clips"]["done"] + report["clips"]["skipped"]

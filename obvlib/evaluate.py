@@ -197,11 +197,19 @@ def _still_valid(path: Path, digests: dict[str, str]) -> list[Prediction]:
     """The predictions already written whose example is unchanged. Others, and a line cut short by a killed run, leave the file."""
     if not path.exists():
         return []
-    text = path.read_text(encoding="utf-8")
-    lines = text[: text.rfind("\n") + 1].split("\n")[:-1]  # splitlines() would also split inside a response
-    found = [from_json(Prediction, json.loads(line), f"{path}, line {n}") for n, line in enumerate(lines, start=1)]
+    written = path.read_bytes()
+    whole = written[: written.rfind(b"\n") + 1]
+    found = []
+    for number, line in enumerate(whole.split(b"\n")[:-1], start=1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(
+                f"{path}, line {number}: not JSON ({error}); remove the line, and its question is asked again"
+            ) from None
+        found.append(from_json(Prediction, row, f"{path}, line {number}"))
     valid = [p for p in found if digests.get(p.example_id, p.example_hash) == p.example_hash]
-    if len(valid) < len(found) or not text.endswith("\n"):
+    if len(valid) < len(found) or whole != written:
         write_rows(path, [to_json(p) for p in valid])
     return valid
 

@@ -181,6 +181,16 @@ def split_by_source(clips: Iterable[Clip], *, test_share: float, seed: int = 0) 
     return train, test
 
 
+def check_file_names(clips: Iterable[Clip]) -> None:
+    """Raise ValueError where two clips name one file: one of them would be read with the other's pictures."""
+    named: dict[str, str] = {}
+    for clip in clips:
+        if named.setdefault(clip.file_name, clip.clip_id) != clip.clip_id:
+            raise ValueError(
+                f"file {clip.file_name!r} is named by clip {named[clip.file_name]} and by {clip.clip_id}: rename one"
+            )
+
+
 def check_contamination(train: Iterable[Any], test: Iterable[Any]) -> None:
     """Raise Contamination naming every source video (by `video_id`) that both splits hold."""
     shared = sorted({item.video_id for item in train} & {item.video_id for item in test})
@@ -238,6 +248,10 @@ def _timestamp(row: dict[str, Any], where: str) -> tuple[float, float]:
     numbers = isinstance(value, (list, tuple)) and len(value) == 2
     if not numbers or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in value):
         raise RecordError(f"{where}: field 'timestamp' is {value!r}; give [start, end], two numbers of seconds")
+    if any(isinstance(v, int) and abs(v) >= 2**53 for v in value):
+        raise RecordError(
+            f"{where}: field 'timestamp' has a number of {max(len(str(v)) for v in value)} digits; give seconds"
+        )
     return float(value[0]), float(value[1])
 
 
@@ -265,6 +279,8 @@ def _pair_fields(pair: Any, where: str) -> dict[str, Any]:
     }
     if isinstance(options, (list, tuple)):
         options = dict(zip("ABCDEFGH", options, strict=False))
+    if not isinstance(options, dict):
+        raise RecordError(f"{where}: options {options!r}; give an object of letters and texts, or a list of texts")
     answer = pair.get("correct_option") or pair.get("answer") or pair.get("correct_answer") or ""
     if str(answer).strip().lower() in ("yes", "no"):  # asked as such, whatever empty or echoing options the row carries
         options, answer = {}, str(answer).strip().lower()

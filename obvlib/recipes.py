@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +22,7 @@ from obvlib.benchmarks import media_dir
 from obvlib.evaluate import EvalConfig
 from obvlib.frame_policy import FramePolicy
 from obvlib.jsonl import write_rows
-from obvlib.manifests import check_contamination
+from obvlib.manifests import check_contamination, check_file_names
 from obvlib.models import load_weights
 from obvlib.provenance import Provenance, hash_files
 from obvlib.records import Clip, Example, to_json
@@ -127,11 +130,17 @@ def finetune(
     video of `tested` is among `clips`.
     """
     check_contamination(clips, tested)
+    check_file_names(clips)
     config = chosen.train_config(seed)
     cut = [clip for clip in clips if (chosen.clips_dir / clip.file_name).is_file()]
     if not cut:
         raise ValueError(
             f"none of the {len(clips)} clips is in {chosen.clips_dir}: download the source videos, then `obv slice`"
+        )
+    if len(cut) < len(clips):
+        warnings.warn(
+            f"{len(clips) - len(cut)} of {len(clips)} clips are not in {chosen.clips_dir}: training on the other {len(cut)}",
+            stacklevel=2,
         )
     key = _key(chosen, config, cut)
     if done := _finished(chosen.run_dir, key):
@@ -162,8 +171,9 @@ def _key(chosen: Recipe, config: TrainConfig, cut: Sequence[Clip]) -> str:
 def _finished(run_dir: Path, key: str) -> TrainResult | None:
     """The result of a run with this key that ended, else None. What a run with another key left gives way."""
     note, claim = run_dir / "run.json", run_dir / "started.txt"
-    if note.is_file() and json.loads(note.read_text())["key"] == key:
-        return TrainResult.from_json(run_dir / "train.json")
+    with suppress(OSError, ValueError, KeyError, TypeError):  # not finished, or torn by a kill
+        if json.loads(note.read_text())["key"] == key and (run_dir / "model").is_dir():
+            return TrainResult.from_json(run_dir / "train.json")
     if not claim.is_file() or claim.read_text() != key:
         for made in ("checkpoints", "model", "after"):
             shutil.rmtree(run_dir / made, ignore_errors=True)
@@ -175,4 +185,6 @@ def _finished(run_dir: Path, key: str) -> TrainResult | None:
 
 def _note(run_dir: Path, key: str, seed: int) -> None:
     run: dict[str, Any] = {"key": key, "provenance": Provenance.collect(seed=seed, data_hash=key).to_dict()}
-    (run_dir / "run.json").write_text(json.dumps(run, indent=1) + "\n")
+    partial = run_dir / ".run.json.partial"
+    partial.write_text(json.dumps(run, indent=1) + "\n")
+    os.replace(partial, run_dir / "run.json")

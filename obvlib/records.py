@@ -29,6 +29,9 @@ def check_id(value: str, field_name: str = "video_id") -> str:
     return value
 
 
+MAX_TIME_S = 1e9  # about 30 years: what is later is no time in a video
+
+
 @dataclass(frozen=True, kw_only=True)
 class Word:
     """One spoken word and when it was said, in seconds from the start of its video."""
@@ -100,7 +103,7 @@ class Clip:
 
     def __post_init__(self) -> None:
         check_id(self.video_id)
-        if not 0 <= self.start_s < self.end_s < float("inf"):
+        if not 0 <= self.start_s < self.end_s < MAX_TIME_S:
             raise RecordError(
                 f"timestamp [{self.start_s}, {self.end_s}] of video_id {self.video_id!r}: needs 0 <= start < end, in seconds"
             )

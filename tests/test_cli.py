@@ -27,3 +27,19 @@ def test_no_model_yet_says_how_to_get_one(monkeypatch, tmp_path):
     monkeypatch.delenv("OBV_PROFILE", raising=False)
     result = CliRunner().invoke(app, ["evaluate"])
     assert result.exit_code == 1 and "run `obv train` first" in result.stderr
+
+
+def test_a_split_that_no_row_has_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.setenv("OBV_DATA", str(tmp_path))
+    result = CliRunner().invoke(app, [*SLICE, "--split", "tset"])
+    assert result.exit_code == 1 and "mini has no rows of split 'tset'" in result.stderr
+
+
+def test_bad_settings_are_one_line_and_debug_shows_the_traceback(monkeypatch, tmp_path):
+    monkeypatch.setenv("OBV_DATA", str(tmp_path))
+    monkeypatch.delenv("OBV_DEBUG", raising=False)
+    for extra in (["--num-workers", "0"], ["--output-dir", "videos"]):
+        result = CliRunner().invoke(app, [*SLICE, *extra])
+        assert result.exit_code == 1 and result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    monkeypatch.setenv("OBV_DEBUG", "1")
+    assert isinstance(CliRunner().invoke(app, [*SLICE, "--num-workers", "0"]).exception, ValueError)

@@ -54,6 +54,20 @@ def test_a_second_run_answers_only_what_is_missing(tmp_path, bundle, clips):
     assert len(read_jsonl(tmp_path / "p.jsonl", Prediction)) == len(examples)
 
 
+def test_what_a_killed_run_or_a_strange_response_left_is_read_back(tmp_path, bundle, clips):
+    examples, out = generated_examples(clips), tmp_path / "p.jsonl"
+    predictions = predict(bundle, examples, out, CONFIG, read=memory_reader(clips))
+    lines = out.read_bytes().splitlines(keepends=True)
+    odd = json.loads(lines[0]) | {"response": "two\u2028lines"}
+    lines[0] = json.dumps(odd, ensure_ascii=False).encode() + b"\n"
+    out.write_bytes(b"".join(lines[:-1]) + '{"example_id": "ü'.encode()[:-1])  # cut inside a character
+    again = predict(bundle, examples, out, CONFIG, read=memory_reader(clips))
+    assert again[0].response == "two\u2028lines" and again[1:] == predictions[1:]
+    out.write_bytes(b"oops\n" + out.read_bytes())
+    with pytest.raises(ValueError, match="p.jsonl, line 1: not JSON .*remove the line"):
+        predict(bundle, examples, out, CONFIG, read=memory_reader(clips))
+
+
 def test_another_model_or_setting_is_not_mixed_in(tmp_path, bundle, clips):
     examples = generated_examples(clips)[:2]
     read = memory_reader(clips)

@@ -102,6 +102,10 @@ def test_options_may_come_as_a_list_or_inside_json_text(tmp_path):
             "not one of the option letters",
         ),
         ({**GOOD, "qa_pairs": "[broken"}, "field 'qa_pairs' is not JSON"),
+        ({**GOOD, "timestamp": [0, 1e306]}, "needs 0 <= start < end"),
+        ({**GOOD, "timestamp": [0, 10**400]}, "line 2: field 'timestamp' has a number of 401 digits"),
+        ({**GOOD, "question": "Q?", "options": "yes or no", "answer": "maybe"}, "options 'yes or no'; give an object"),
+        ({**GOOD, "qa_pairs": [{"question": "Q?", "options": 5, "answer": "x"}]}, "options 5; give an object"),
         ("null", "line 2: expected a JSON object, got NoneType"),
         ("{not json", "line 2: not JSON"),
     ],
@@ -202,6 +206,13 @@ def test_a_split_by_source_never_parts_a_video():
     assert manifests.split_by_source(clips, test_share=0.3, seed=2) != (train, test)
     with pytest.raises(ValueError, match="test_share is 1.5"):
         manifests.split_by_source(clips, test_share=1.5)
+
+
+def test_two_clips_of_one_file_are_refused():
+    clips = [Clip(video_id=name, start_s=0, end_s=2, video="c.mp4") for name in ("a", "b")]
+    with pytest.raises(ValueError, match="'c.mp4' is named by clip a_0_2000 and by b_0_2000"):
+        manifests.check_file_names(clips)
+    manifests.check_file_names([clips[0], clips[0]])
 
 
 def test_contamination_names_the_videos():

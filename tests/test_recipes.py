@@ -40,6 +40,12 @@ def test_a_run_is_kept_reused_and_replaced_when_its_data_change(chosen, clips):
     run = json.loads((chosen.run_dir / "run.json").read_text())
     assert run["provenance"]["profile"] == "mini" and run["provenance"]["data_hash"] == run["key"]
     assert {pair.family for pair in read_jsonl(chosen.run_dir / "training.jsonl", QAPair)}.isdisjoint({"heart_rate"})
+    (chosen.run_dir / "run.json").write_text('{"key": "a')  # torn by a kill: not finished
+    torn = recipes.finetune(chosen, again, clips)
+    assert (
+        torn.num_steps == result.num_steps
+        and json.loads((chosen.run_dir / "run.json").read_text())["key"] == run["key"]
+    )
     recipes.finetune(chosen, again, clips[:1])
     assert json.loads((chosen.run_dir / "run.json").read_text())["key"] != run["key"]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import av
 import pytest
 import video_samples as samples
 
@@ -151,13 +153,63 @@ def test_whole_videos_keep_their_place(videos, tmp_path):
         )
         assert {k: report["clips"][k] for k in expected} == expected and report["clips"]["missing"] == 1
     assert media.clip_frames(out / "p10" / "s2" / "loop.mp4", FramePolicy.mini())[1][1] == 1.25
-    assert (
-        slicing.slice_dataset([], [], tmp_path / "loops", out, whole_videos=loops, show_progress=False)["clips"]["done"]
-        == 2
-    )
-    assert media.probe(out / "p10" / "s1" / "loop.mp4").duration_s == 10.0
+    with pytest.raises(ValueError, match="holds what `obv prepare` made"):
+        slicing.slice_dataset([], [], tmp_path / "loops", out, whole_videos=loops, show_progress=False)
+    cut = tmp_path / "cut"
+    report = slicing.slice_dataset([], [], tmp_path / "loops", cut, whole_videos=loops, show_progress=False)
+    assert report["clips"]["done"] == 2
+    assert media.probe(cut / "p10" / "s1" / "loop.mp4").duration_s == 10.0
     with pytest.raises(ValueError, match="cannot be used in a file name"):
-        slicing.slice_dataset([], [], tmp_path / "loops", out, whole_videos=["../loop.mp4"], show_progress=False)
+        slicing.slice_dataset([], [], tmp_path / "loops", cut, whole_videos=["../loop.mp4"], show_progress=False)
+
+
+def test_no_clip_overwrites_a_source_or_the_report(videos, tmp_path):
+    clips = [
+        Clip(video_id="one", start_s=0, end_s=2, video="coverage_slice.json"),
+        Clip(video_id="one", start_s=3, end_s=4),
+    ]
+    with pytest.raises(ValueError, match="is the input directory"):
+        slicing.slice_dataset(clips, [], videos, videos, show_progress=False)
+    report = slicing.slice_dataset(clips, [], videos, tmp_path / "out", show_progress=False)
+    assert report["clips"]["done"] == 1 and report["clips"]["conflicts"] == 1
+    assert json.loads((tmp_path / "out/coverage_slice.json").read_text())["clips"] == report["clips"]
+
+
+def test_what_is_done_is_done_again_when_its_name_its_source_or_its_file_has_changed(videos, tmp_path):
+    sources, out = tmp_path / "sources", tmp_path / "out"
+    sources.mkdir()
+    shutil.copy(videos / "one.mp4", sources / "one.mp4")
+
+    def run(name):
+        clip = Clip(video_id="one", start_s=1, end_s=3, video=name)
+        return slicing.slice_dataset([clip], [], sources, out, show_progress=False)["clips"]
+
+    assert run("x.mp4")["done"] == 1 and run("x.mp4")["skipped"] == 1
+    assert run("y.mp4")["done"] == 1 and (out / "y.mp4").is_file()
+    (out / "y.mp4").write_bytes(bytes((out / "y.mp4").stat().st_size))
+    assert run("y.mp4")["done"] == 1 and media.probe(out / "y.mp4").duration_s == 2.0
+    samples.make(sources / "one.mp4", options={"g": "10"})
+    assert run("y.mp4")["done"] == 1
+    (sources / "one.mp4").unlink()
+    assert run("y.mp4")["skipped"] == 1  # a source that is gone leaves its clips alone
+
+
+def test_a_picture_that_stands_still_over_damage_is_no_clip(videos, tmp_path):
+    """Packets in the middle of the file are blank: what is asked there fails, what is asked before and after does not."""
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    data = bytearray((videos / "one.mp4").read_bytes())
+    with av.open(str(videos / "one.mp4")) as file:
+        hurt = [p for p in file.demux(video=0) if p.size and 4 <= p.pts * p.time_base < 6]
+        for packet in hurt:
+            data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    (sources / "one.mp4").write_bytes(data)
+    clips = [Clip(video_id="one", start_s=start, end_s=start + 1) for start in (1, 4.5, 8)]
+    report = slicing.prepare_dataset(
+        clips, [], sources, tmp_path / "out", policy=FramePolicy.mini(), show_progress=False
+    )
+    assert report["clips"]["done"] == 2 and report["clips"]["broken"] == 1, report
+    assert not (tmp_path / "out/one_4500_5500.mp4").exists()
 
 
 def test_an_input_directory_that_is_not_there_says_so(rows, tmp_path):

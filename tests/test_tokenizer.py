@@ -44,8 +44,8 @@ def test_tiny_spells_everything_and_keeps_special_tokens_whole():
     rng = random.Random(1)
     for text in [random_text(rng) for _ in range(100)]:
         ids = tokenizer.encode(text)
-        assert tokenizer.decode(ids) == text and max(ids) < len(tokenizer) == 4096
-    assert tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS)) == list(range(4082, 4096))
+        assert tokenizer.decode(ids) == text and max(ids) < len(tokenizer) == 8192
+    assert tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS)) == list(range(8178, 8192))
 
 
 def test_too_few_ranks_are_refused():

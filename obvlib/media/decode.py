@@ -41,9 +41,10 @@ def frames_on_screen(source: Source, times_s: list[float]) -> Iterator[tuple[int
 
 def _run_on_screen(source: Source, times_s: list[float], start: int, stop: int) -> Iterator[tuple[int, Any]]:
     wanted = [source.ticks(max(0.0, t) + SNAP_S) for t in times_s[start:stop]]
-    index, shown = 0, None
+    index, shown, damaged = 0, None, source.num_damaged
     for frame in decode(source, wanted[0], wanted[-1], lambda pts, after: _any_between(wanted, pts, after)):
         while index < len(wanted) and frame.pts > wanted[index] and shown is not None:
+            _check_stale(source, shown, wanted[index], damaged)
             yield start + index, shown
             index += 1
         shown = frame
@@ -59,7 +60,17 @@ def _run_on_screen(source: Source, times_s: list[float], start: int, stop: int) 
             raise MediaError(
                 f"{source.name} stops at {end_s:.3f} s, before {asked_s:.3f} s: truncated; download it again"
             )
+        _check_stale(source, shown, wanted[rest], damaged)
         yield start + rest, shown
+
+
+def _check_stale(source: Source, shown: Any, wanted: int, damaged: int) -> None:
+    """Where packets did not decode, an old frame may not stand for what they would have shown."""
+    away_s = abs(wanted - shown.pts) * float(source.video.time_base)
+    if source.num_damaged > damaged and away_s > PAST_END_S:
+        raise MediaError(
+            f"{source.name}: no frame can be decoded at {source.seconds(wanted):.3f} s; the file is damaged there"
+        )
 
 
 def _any_between(wanted: list[int], first: int, after: float) -> bool:

@@ -76,17 +76,21 @@ def prepare_clips(
 def _one_pass(
     video: Source, jobs: dict[int, _Job], open_files: ExitStack
 ) -> Iterator[tuple[int, Prepared | MediaError]]:
-    wanted = list(heapq.merge(*([(t, index) for t in job.source_times_s] for index, job in jobs.items())))
-    try:
-        for at, frame in frames_on_screen(video, [t for t, _ in wanted]):
-            index = wanted[at][1]
-            if result := jobs[index].add(frame, open_files):
-                del jobs[index]
-                yield index, result
-    except MediaError as error:
-        for index, job in jobs.items():
-            job.abandon(error)
-            yield index, error
+    while jobs:
+        left = ([(t, index) for t in job.source_times_s[job.num_added :]] for index, job in jobs.items())
+        wanted = list(heapq.merge(*left))
+        at_fault = wanted[0][1]
+        try:
+            for at, frame in frames_on_screen(video, [t for t, _ in wanted]):
+                at_fault = index = wanted[at][1]
+                if result := jobs[index].add(frame, open_files):
+                    del jobs[index]
+                    yield index, result
+                at_fault = wanted[min(at + 1, len(wanted) - 1)][1]
+            return
+        except MediaError as error:  # fails one clip; the others go on from where they are
+            jobs.pop(at_fault).abandon(error)
+            yield at_fault, error
 
 
 class _Job:

@@ -37,6 +37,7 @@ class ClipJob:
     end_s: float | None
     file_name: str
     source: str = ""
+    source_bytes: int = -1  # a source of another length makes the clip anew
 
     @property
     def duration_s(self) -> float:
@@ -58,6 +59,10 @@ def make_jobs(clips: Iterable[Clip], input_dir: str) -> tuple[list[ClipJob], lis
     by_name: dict[str, Clip] = {}
     refused = []
     for clip in clips:
+        if clip.file_name.startswith("coverage_") and clip.file_name.endswith(".json"):
+            reason = f"conflict: file {clip.file_name!r} is the name of the coverage report; rename the clip"
+            refused.append(Refused(clip.clip_id, clip.video_id, reason, clip.duration_s))
+            continue
         first = by_name.setdefault(clip.file_name, clip)
         if first.clip_id != clip.clip_id:
             reason = f"conflict: file {clip.file_name!r} is already the name of clip {first.clip_id}; rename one"
@@ -74,7 +79,8 @@ def make_jobs(clips: Iterable[Clip], input_dir: str) -> tuple[list[ClipJob], lis
                 start_s=clip.start_s,
                 end_s=clip.end_s,
                 file_name=name,
-                source=sources.get(clip.video_id, ""),
+                source=(found := sources.get(clip.video_id, "")),
+                source_bytes=storage.size_bytes(found) if found and not storage.is_remote(found) else -1,
             )
         )
     return jobs, refused

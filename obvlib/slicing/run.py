@@ -72,6 +72,7 @@ def _run(
     """Run one stage. `whole_videos` are paths below `input_dir` that are clips as they are. `num_threads` is for each worker's decoder and encoder; the default shares the cores among the workers."""
     input_dir, output_dir = os.fspath(input_dir), os.fspath(output_dir)
     cache_dir = os.fspath(cache_dir or data_root() / "cache" / "videos")
+    _check_places(name, input_dir, output_dir, num_workers)
     _make_ready(output_dir, cache_dir)
     jobs, refused = make_jobs(clips, input_dir)
     jobs += whole_jobs(whole_videos, input_dir)
@@ -86,6 +87,7 @@ def _run(
         "output_dir": output_dir if storage.is_remote(output_dir) else os.path.abspath(output_dir),
         "version": VERSION,
     }
+    wanted = {job.clip_id: job for job in jobs}
     sizes = storage.file_names(output_dir) or {}
     with Ledger(ledger_path or data_root() / "ledger.sqlite") as ledger:
         result = run_stage(
@@ -98,7 +100,7 @@ def _run(
             num_workers=num_workers,
             group=lambda job: job.video_id,
             weight=lambda job: job.duration_s,
-            is_current=lambda row: _is_there(row["output"], output_dir, sizes),
+            is_current=lambda row: _is_current(row["output"], wanted[row["item_id"]], output_dir, sizes),
             result_type=ClipFile,
             show_progress=show_progress,
         )
@@ -111,6 +113,33 @@ def _run(
         storage.join(output_dir, f"coverage_{name}.json"), json.dumps(report, indent=1, ensure_ascii=False) + "\n"
     )
     return report
+
+
+def _check_places(name: str, input_dir: str, output_dir: str, num_workers: int) -> None:
+    if num_workers < 1:
+        raise ValueError(f"num_workers is {num_workers}: give at least 1")
+    if os.path.realpath(input_dir) == os.path.realpath(output_dir):
+        raise ValueError(
+            f"output directory {output_dir} is the input directory, and a clip could overwrite a source: choose another"
+        )
+    other = {"slice": "prepare", "prepare": "slice"}.get(name, "")
+    if other and storage.size_bytes(storage.join(output_dir, f"coverage_{other}.json")) >= 0:
+        raise ValueError(
+            f"output directory {output_dir} holds what `obv {other}` made, under the same names: choose another"
+        )
+
+
+def _is_current(made: dict[str, Any], job: Any, output_dir: str, sizes: dict[str, int]) -> bool:
+    """Is the file of a done clip the one asked for, of the same source, and as it was left?"""
+    path = storage.join(output_dir, job.file_name)  # not the recorded path: that may be relative to another directory
+    if os.path.basename(made["path"]) != os.path.basename(job.file_name):
+        return False
+    known = min(made.get("source_bytes", -1), job.source_bytes) >= 0  # a source that is gone leaves its clips alone
+    if known and made["source_bytes"] != job.source_bytes:
+        return False
+    if not _is_there(made | {"path": path}, output_dir, sizes):
+        return False
+    return not made.get("mtime_ns") or os.stat(path).st_mtime_ns == made["mtime_ns"]
 
 
 def _is_there(made: dict[str, Any], output_dir: str, sizes: dict[str, int]) -> bool:

@@ -34,6 +34,8 @@ class ClipFile:
     size_bytes: int
     lead_in_s: float = 0.0
     note: str = ""
+    mtime_ns: int = 0  # of the file as it was left; 0 where it is remote
+    source_bytes: int = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,7 @@ class _Stage:
         return Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.cache_dir, prefix=partial_name(""))))
 
     def _finish(self, job: ClipJob, made: Any, mode: str, lead_in_s: float) -> ClipFile:
-        size = os.path.getsize(made.path)
+        size, mtime_ns = os.path.getsize(made.path), os.stat(made.path).st_mtime_ns
         location = storage.join(self.output_dir, job.file_name)
         if storage.is_remote(self.output_dir):
             storage.publish(made.path, location)
@@ -82,6 +84,8 @@ class _Stage:
             size_bytes=size,
             lead_in_s=lead_in_s,
             note=made.note,
+            mtime_ns=0 if storage.is_remote(self.output_dir) else mtime_ns,
+            source_bytes=job.source_bytes,
         )
 
 

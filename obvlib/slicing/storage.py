@@ -39,7 +39,7 @@ def file_names(directory: str) -> dict[str, int] | None:
     if not is_remote(directory):
         if not os.path.isdir(directory):
             raise ValueError(f"input directory {directory} does not exist: download the videos first, or name another")
-        return {entry.name: entry.stat().st_size for entry in os.scandir(directory) if entry.is_file()}
+        return {entry.name: size for entry in os.scandir(directory) if (size := _size_of(entry)) >= 0}
     if directory.startswith("http"):
         return None  # some web servers list their files, none reliably
     fs, path = filesystem(directory)
@@ -49,6 +49,13 @@ def file_names(directory: str) -> dict[str, int] | None:
     except FileNotFoundError:
         return {}
     return {row["name"].rstrip("/").rpartition("/")[2]: row.get("size") or 0 for row in rows if row["type"] == "file"}
+
+
+def _size_of(entry: os.DirEntry) -> int:
+    try:
+        return entry.stat().st_size if entry.is_file() else -1
+    except OSError:  # a link that leads in a circle
+        return -1
 
 
 def exists(location: str) -> bool:
