@@ -33,9 +33,9 @@ def one_seed(seed: int) -> dict:
     examples, read = conversations.generated_examples(heldout), conversations.memory_reader(heldout)
     out = recipe.run_dir / "seeds" / "predictions.jsonl"
     verdicts = scoring.score_all(examples, predict(bundle, examples, out, recipe.evaluation, read=read, replace=True))
-    row = {"seed": seed, "steps": result.num_steps, "training (s)": round(result.seconds)}
+    row = {"seed": seed, "train s": round(result.seconds)}
     for family, answered in scoring.by_family(verdicts).items():
-        row[f"{family.replace('_', ' ')} %"] = round(100 * scoring.accuracy(answered).mean, 1)
+        row[family.replace("_", " ")] = round(100 * scoring.accuracy(answered).mean, 1)
     return row
 
 
@@ -50,7 +50,7 @@ def main() -> None:
             os.environ["OBV_DATA"] = directory
             rows.append(one_seed(seed))
             print(json.dumps(rows[-1]), flush=True)
-    title = f"Accuracy of the mini recipe from other seeds, on {NUM_CLIPS} generated clips"
+    title = f"Accuracy in % of the mini recipe from other seeds, on {NUM_CLIPS} generated clips"
     report.save_result(arguments.out, title=title, rows=rows, provenance=made)
 
 
