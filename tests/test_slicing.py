@@ -325,11 +325,12 @@ def test_the_command(videos, tmp_path):
     arguments = ["--dataset", rows_path, "--input-dir", videos, "--output-dir", tmp_path / "out"]
     done = subprocess.run([*command, "slice", *arguments], capture_output=True, text=True)
     assert done.returncode == 0 and "3 done" in done.stdout
-    done = subprocess.run([*command, "prepare", *arguments], capture_output=True, text=True)
+    done = subprocess.run([*command, "prepare", *arguments[:-1], tmp_path / "prepared"], capture_output=True, text=True)
     assert done.returncode == 0 and "3 done" in done.stdout
     plan = json.loads(subprocess.check_output([*command, "slice", "--plan", *arguments], text=True))
     assert plan["num_clips"] == 3
-    info = json.loads(subprocess.check_output([*command, "probe", tmp_path / "out" / "one_0_3000.mp4"], text=True))
-    assert info["num_audio_streams"] == 0  # prepared last, over the slice: frames only
+    made = [tmp_path / name / "one_0_3000.mp4" for name in ("out", "prepared")]
+    heard = [json.loads(subprocess.check_output([*command, "probe", path], text=True)) for path in made]
+    assert [info["num_audio_streams"] > 0 for info in heard] == [True, False]  # a prepared clip holds frames only
     failed = subprocess.run([*command, "probe", tmp_path / "nothing.mp4"], capture_output=True, text=True)
     assert failed.returncode == 1 and "no file" in failed.stderr
