@@ -1,10 +1,7 @@
 """The OpenBiomedVid Book's toolkit: from educational biomedical videos to a fine-tuned vision-language model and its scores.
 
-Nothing happens at import: every module loads its heavy libraries itself, so that `import obvlib` stays instant.
+The rooms, in the order in which data flows: core, scoring, engine, media, llm, mini, manifests, encoders, curation, slicing, inputs, models,
+training, evaluation, report, widgets; then the recipes of each profile and the command. Nothing happens at import.
 """
 
 __version__ = "0.1.0"
-
-from obvlib.settings import data_root, manifests_dir, profile, project_root
-
-__all__ = ["data_root", "manifests_dir", "profile", "project_root"]

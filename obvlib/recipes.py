@@ -17,17 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from obvlib import conversations
-from obvlib.benchmarks import media_dir
-from obvlib.evaluate import EvalConfig
-from obvlib.frame_policy import FramePolicy
-from obvlib.jsonl import write_rows
-from obvlib.manifests import check_contamination, check_file_names
+from obvlib import inputs, media, mini, models
+from obvlib.core import Clip, Example, FramePolicy, Provenance, data_root, frame_policy, manifests_dir, profile
+from obvlib.core.jsonl import write_rows
+from obvlib.core.provenance import hash_code, hash_files
+from obvlib.core.records import to_json
+from obvlib.evaluation import EvalConfig
+from obvlib.manifests import check_contamination, check_file_names, media_dir
 from obvlib.models import load_weights
-from obvlib.provenance import Provenance, hash_files
-from obvlib.records import Clip, Example, to_json
-from obvlib.settings import data_root, manifests_dir, profile
-from obvlib.train import TrainConfig, TrainResult, train
+from obvlib.training import TrainConfig, TrainResult, dataset, run, samples, train
 
 if TYPE_CHECKING:
     from obvlib.models import Bundle
@@ -146,23 +144,26 @@ def finetune(
     if done := _finished(chosen.run_dir, key):
         load_weights(bundle.model, chosen.run_dir / "model")
         return done
-    samples = conversations.samples(chosen.model, bundle, cut, chosen.clips_dir, chosen.policy, config, seed)
-    result = train(config, bundle, samples.load, samples.lengths(), on_log=on_log)
-    write_rows(chosen.run_dir / "training.jsonl", [to_json(pair) for pair in samples.qa_pairs()])
+    data = samples.training_samples(chosen.model, bundle, cut, chosen.clips_dir, chosen.policy, config, seed)
+    result = train(config, bundle, data.load, data.lengths(), on_log=on_log)
+    write_rows(chosen.run_dir / "training.jsonl", [to_json(pair) for pair in data.qa_pairs()])
     _note(chosen.run_dir, key, seed)
     return result
 
 
 def _key(chosen: Recipe, config: TrainConfig, cut: Sequence[Clip]) -> str:
+    from obvlib.training import optimizers
+
     settings = {
         "model": chosen.model,
         "policy": chosen.policy.to_dict(),
         "train": config.to_dict() | {"output_dir": ""},
-        "asked": [[*parts, share] for parts, share in conversations.ASKED.items()],
-        "generated": [conversations.NUM_GENERATED, conversations.NUM_VIEWS],
+        "asked": [[*parts, share] for parts, share in samples.ASKED.items()],
+        "generated": [samples.NUM_GENERATED, samples.NUM_VIEWS],
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    digest.update(hash_files(Path(__file__).parent.rglob("*.py")).encode())
+    code = hash_code(frame_policy, inputs, media, mini, models, dataset, optimizers, run, samples)  # not the plots
+    digest.update(code.encode())
     digest.update(hash_files(chosen.clips_dir / clip.file_name for clip in cut).encode())
     digest.update(json.dumps([to_json(clip) for clip in cut]).encode())
     return digest.hexdigest()[:16]

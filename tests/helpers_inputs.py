@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
-from obvlib.inputs import Image, Turn, Video, encode
-from obvlib.records import QAPair
+from obvlib.core.records import QAPair
+from obvlib.inputs.encoding import Image, Turn, Video, encode
 
 LETTERS = QAPair(question="What is the modality?", answer="B", options={"A": "MRI", "B": "Ultrasound"})
 OPEN = QAPair(question="Which chamber is enlarged?", answer="The left atrium.")
@@ -14,7 +14,7 @@ OPEN = QAPair(question="Which chamber is enlarged?", answer="The left atrium.")
 @functools.cache
 def tiny():
     """The mini profile's model in float32, with its tokenizer and spec."""
-    from obvlib.models import load
+    from obvlib.models.bundle import load
 
     bundle = load("tiny")
     bundle.model.eval()

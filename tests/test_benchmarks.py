@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from obvlib import benchmarks, manifests
-from obvlib.benchmarks import load_examples
-from obvlib.hub import HubUnavailable
-from obvlib.jsonl import RecordError
+from obvlib import manifests
+from obvlib.core.jsonl import RecordError
+from obvlib.manifests import benchmarks
+from obvlib.manifests.benchmarks import load_examples
+from obvlib.manifests.hub import HubUnavailable
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*the rows differ from the card"

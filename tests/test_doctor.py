@@ -9,10 +9,11 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from obvlib import doctor, gpus
-from obvlib.cli import app
-from obvlib.doctor import Finding, Report
-from obvlib.gpus import Gpu
+from obvlib.cli import doctor
+from obvlib.cli.app import app
+from obvlib.cli.doctor import Finding, Report
+from obvlib.core import gpus
+from obvlib.core.gpus import Gpu
 
 FINE = Finding(part="Python", ok=True, found="3.11")
 NO_GPU = Finding(part="GPU", ok=False, found="no driver", remedy="get one", needed_by=("gpu", "full"))

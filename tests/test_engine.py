@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from obvlib.core.records import Clip
 from obvlib.engine import Drop, StageStopped, run_stage
-from obvlib.ledger import Ledger
-from obvlib.records import Clip
+from obvlib.engine.ledger import Ledger
 
 
 def clips(num: int, per_source: int = 1) -> list[Clip]:

@@ -13,8 +13,9 @@ import pytest
 import video_samples as samples
 
 from obvlib import media, slicing
+from obvlib.core.files import remove_leftovers
 from obvlib.engine import run_stage
-from obvlib.ledger import Ledger
+from obvlib.engine.ledger import Ledger
 
 pytest.importorskip("ray", reason="ray is an extra: pip install -e .[ray]")
 pytestmark = pytest.mark.slow
@@ -84,7 +85,7 @@ def test_a_worker_dies_in_the_middle(cluster, tmp_path):
         assert (result.num_done, result.num_failed) == (30, 0)
         assert [row["attempts"] for row in ledger.rows("slice")] == [1] * 30
         assert run(jobs, stage, ledger).num_skipped == 30
-    slicing.storage.remove_leftovers(out)
+    remove_leftovers(out)
     assert {path.name for path in out.iterdir()} == {job.file_name for job in jobs}
     assert all(media.probe(path).duration_s == 1.0 for path in out.iterdir())
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 from obvlib import mini
-from obvlib.conversations import SeenClip, generated_examples, memory_reader
-from obvlib.evaluate import EvalConfig, predict, prompt_input
-from obvlib.frame_policy import FramePolicy
-from obvlib.inputs import Video, encode, question_turns
+from obvlib.core.frame_policy import FramePolicy
+from obvlib.core.records import Example, Prediction, read_jsonl
+from obvlib.evaluation.predictions import EvalConfig, memory_reader, predict, prompt_input
+from obvlib.inputs.encoding import Video, encode, question_turns
 from obvlib.media import write_video
-from obvlib.models import tiny_bundle
-from obvlib.records import Example, Prediction, read_jsonl
+from obvlib.mini.clips import SeenClip, generated_examples
+from obvlib.models.bundle import tiny_bundle
 
 CONFIG = EvalConfig(policy=FramePolicy.mini(), max_new_tokens=3, batch_size=4)
 

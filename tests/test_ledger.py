@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from obvlib.ledger import Ledger, hash_params
+from obvlib.engine.ledger import Ledger, hash_params
 
 
 @pytest.fixture

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from obvlib import manifests, pinning
-from obvlib.hub import HubUnavailable
-from obvlib.jsonl import RecordError
-from obvlib.manifests import RowProblem, load_card, load_rows
-from obvlib.records import Clip, QAPair
+from obvlib import manifests
+from obvlib.core import manifests_dir
+from obvlib.core.jsonl import RecordError
+from obvlib.core.records import Clip, QAPair
+from obvlib.manifests import cards
+from obvlib.manifests.cards import counts_of, load_card
+from obvlib.manifests.hub import HubUnavailable
+from obvlib.manifests.rows import RowProblem, load_rows
 
 GOOD = {"video_id": "abc", "video": "abc_1_3.mp4", "timestamp": [1, 3.5], "caption": "A heart beats."}
 PUBLISHED_ROWS = Path(__file__).parents[2] / "shared" / "data" / "surgeryvideoqa_processed.jsonl"
@@ -179,22 +182,22 @@ def test_pinning_writes_the_hubs_answer_into_the_card_and_nothing_else(monkeypat
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     card = tmp_path / "data_manifests/cards/qwen2-vl-2b-instruct.yaml"
-    shutil.copytree(manifests.manifests_dir() / "cards", card.parent)
+    shutil.copytree(manifests_dir() / "cards", card.parent)
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path)
     before = card.read_text()
-    assert pinning.pin("Qwen2-VL-2B-Instruct") == ("", sha)
+    assert cards.pin("Qwen2-VL-2B-Instruct") == ("", sha)
     assert manifests.load_card("qwen2-vl-2b-instruct").revision == sha
     changed = [new for old, new in zip(before.splitlines(), card.read_text().splitlines(), strict=True) if old != new]
     assert changed == [f'revision: "{sha}"'] and paths[0].startswith("/api/models/Qwen/Qwen2-VL-2B-Instruct")
-    assert pinning.pin("qwen2-vl-2b-instruct") == (sha, sha)
+    assert cards.pin("qwen2-vl-2b-instruct") == (sha, sha)
     server.shutdown()
     server.server_close()
     with pytest.raises(HubUnavailable, match="cannot be reached to ask for Qwen/Qwen2-VL-2B-Instruct"):
-        pinning.pin("qwen2-vl-2b-instruct")
+        cards.pin("qwen2-vl-2b-instruct")
     assert manifests.load_card("qwen2-vl-2b-instruct").revision == sha
     with pytest.raises(RecordError, match="no hub_id"):
-        pinning.pin("mini")
+        cards.pin("mini")
 
 
 def test_a_split_by_source_never_parts_a_video():
@@ -226,4 +229,4 @@ def test_all_published_surgery_rows_are_clips():
     clips, problems = load_rows(PUBLISHED_ROWS)
     assert problems == []
     expected = load_card("SurgeryVideoQA").counts
-    assert {**manifests.counts_of(clips), "hours": round(manifests.counts_of(clips)["hours"], 1)} == expected
+    assert {**counts_of(clips), "hours": round(counts_of(clips)["hours"], 1)} == expected

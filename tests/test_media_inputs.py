@@ -8,7 +8,7 @@ import pytest
 import video_samples as samples
 
 from obvlib import media
-from obvlib.frame_policy import FramePolicy
+from obvlib.core.frame_policy import FramePolicy
 
 VARIABLE = list(np.cumsum([0.0] + [0.04, 0.02, 0.11, 0.04, 0.3] * 20))  # 10.2 s, frames of 20 to 300 ms
 INTERLACED = {"flags": "+ilme+ildct", "x264-params": "tff=1:keyint=25"}

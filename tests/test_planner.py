@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from obvlib.planner import (
+from obvlib.models.shapes import GPUS, MODELS, ModelShape
+from obvlib.training.planner import (
     EFFICIENCY,
     Sample,
     Settings,
@@ -17,7 +18,6 @@ from obvlib.planner import (
     samples_of,
     step_seconds,
 )
-from obvlib.shapes import GPUS, MODELS, ModelShape
 
 RESULTS = Path(__file__).parents[1] / "data_manifests" / "results" / "gpu_packing_h100.json"
 ONE_GPU = Settings(num_gpus=1, shards_optimizer=False)
@@ -113,7 +113,7 @@ def test_settings_that_cannot_work_are_refused():
 
 def test_panel_follows_its_controls():
     widgets = pytest.importorskip("ipywidgets")
-    from obvlib.planner_panel import panel
+    from obvlib.widgets.planner_panel import panel
 
     box = panel([Sample(num_tokens=4000)] * 5)
     grid, output = box.children

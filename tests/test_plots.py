@@ -10,7 +10,7 @@ import pytest
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-from obvlib import paper, plots  # noqa: E402
+from obvlib.report import paper, plots  # noqa: E402
 
 ROW = {"num": 10, "num_videos": 5, "majority": 0.5, "verdict": "learned"}
 ROWS = [

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from obvlib.positions import mrope_positions
+from obvlib.inputs.positions import mrope_positions
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "data" / "mrope_transformers_4_57_6.json"
 START, END, IMAGE, VIDEO = 151_652, 151_653, 151_655, 151_656

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from obvlib import mini
-from obvlib.manifests import load_card
+from obvlib.manifests.cards import load_card
 from obvlib.media import frames_at, probe
 
 pytest.importorskip("pydicom", reason="the real pictures need the extra mini")

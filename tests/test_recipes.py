@@ -6,18 +6,20 @@ from dataclasses import replace
 import pytest
 import torch
 
-from obvlib import conversations, recipes, slicing
-from obvlib.benchmarks import clip_examples
-from obvlib.hub import HubUnavailable
-from obvlib.manifests import Contamination, load_rows
-from obvlib.records import QAPair, read_jsonl
+from obvlib import mini, recipes, slicing
+from obvlib.core.records import QAPair, read_jsonl
+from obvlib.manifests.benchmarks import clip_examples
+from obvlib.manifests.hub import HubUnavailable
+from obvlib.manifests.rows import load_rows
+from obvlib.manifests.splits import Contamination
+from obvlib.training import samples
 
 
 @pytest.fixture
 def chosen(monkeypatch, tmp_path):
     monkeypatch.setenv("OBV_DATA", str(tmp_path))
     monkeypatch.delenv("OBV_PROFILE", raising=False)
-    monkeypatch.setattr(conversations, "NUM_GENERATED", 4)
+    monkeypatch.setattr(samples, "NUM_GENERATED", 4)
     return recipes.recipe()
 
 
@@ -80,8 +82,8 @@ def test_the_larger_profiles_stop_at_once_with_one_sentence(monkeypatch, tmp_pat
 @pytest.fixture(scope="module")
 def asked():
     """What is asked in a thousand conversations about generated clips, as lists of (family, question in words or by letter)."""
-    clips = conversations.generated_clips(64)
-    views = conversations.Views(clips, recipes.load_model(recipes.recipe("mini")), num_views=16)
+    clips = mini.generated_clips(64)
+    views = samples.Views(clips, recipes.load_model(recipes.recipe("mini")), num_views=16)
     families = {pair.question: pair.family for clip in clips for pair in clip.qa_pairs}
     talks = []
     for index in range(64 * 16):
@@ -104,7 +106,7 @@ def test_a_letter_is_asked_for_before_words_give_it_away(asked):
 
 
 def test_a_clip_without_the_drawn_question_is_asked_what_it_has():
-    (clip,) = conversations.generated_clips(1)
+    (clip,) = mini.generated_clips(1)
     only = replace(clip, qa_pairs=tuple(pair for pair in clip.qa_pairs if pair.family == "region"))
-    views = conversations.Views([only], recipes.load_model(recipes.recipe("mini")), num_views=8)
+    views = samples.Views([only], recipes.load_model(recipes.recipe("mini")), num_views=8)
     assert all(len(views.turns(index)) == 2 for index in range(8))

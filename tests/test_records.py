@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obvlib.records import (
+from obvlib.core.records import (
     Caption,
     Clip,
     Example,

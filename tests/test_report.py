@@ -2,15 +2,20 @@
 
 import csv
 import json
+import os
 import subprocess
 from dataclasses import replace
 
 import pytest
 
-from obvlib import paper, provenance, report
-from obvlib.provenance import Provenance, hash_files
-from obvlib.records import Example, Prediction
-from obvlib.scoring import Score, accuracy, score_all
+from obvlib import report
+from obvlib.core import provenance
+from obvlib.core.files import replacing
+from obvlib.core.provenance import Provenance, hash_files
+from obvlib.core.records import Example, Prediction
+from obvlib.report import paper
+from obvlib.scoring.scores import Score, accuracy
+from obvlib.scoring.verdicts import score_all
 
 ORIGIN = Provenance(
     profile="mini",
@@ -130,11 +135,11 @@ def test_a_failed_save_leaves_the_old_result_and_no_other_file(tmp_path, monkeyp
     path = report.save_result(tmp_path / "r.json", title="t", rows=[{"x": 1}], provenance=ORIGIN)
     with pytest.raises(ValueError, match="result 't'.*not finite"):
         report.save_result(path, title="t", rows=[{"x": float("nan")}], provenance=ORIGIN)
-    with pytest.raises(OSError, match="disk full"), report._replacing(path) as partial:
+    with pytest.raises(OSError, match="disk full"), replacing(path) as partial:
         partial.write_text("half")
         raise OSError("disk full")
     with monkeypatch.context() as patch, pytest.raises(OSError, match="no rename"):
-        patch.setattr(report.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no rename")))
+        patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no rename")))
         report.save_result(path, title="t", rows=[{"x": 2}], provenance=ORIGIN)
     assert report.load_result(path)["rows"] == [{"x": 1}]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["r.json"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from obvlib.provenance import Provenance
-from obvlib.records import Example, Prediction, QAPair, write_jsonl
+from obvlib.core.provenance import Provenance
+from obvlib.core.records import Example, Prediction, QAPair, write_jsonl
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

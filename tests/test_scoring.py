@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obvlib.intervals import clustered_wilson, design_effect, t_quantile, wilson
-from obvlib.records import Example, Prediction, QAPair, Verdict
-from obvlib.scoring import accuracy, by_family, learned, majority, paired, score_all, sign_flip_p, verdict
+from obvlib.core.records import Example, Prediction, QAPair, Verdict
+from obvlib.scoring.intervals import clustered_wilson, design_effect, t_quantile, wilson
+from obvlib.scoring.scores import accuracy, by_family, learned, majority, paired, sign_flip_p
+from obvlib.scoring.verdicts import score_all, verdict
 
 stats = pytest.importorskip("scipy.stats")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import obvlib
-from obvlib import settings
+from obvlib.core import settings
 
 CHECKOUT = Path(obvlib.__file__).resolve().parent.parent
 
@@ -25,68 +25,68 @@ def project(tmp_path, monkeypatch):
 
 
 def test_profile_defaults_to_mini(project):
-    assert obvlib.profile() == "mini"
+    assert settings.profile() == "mini"
 
 
 @pytest.mark.parametrize("name", ["mini", "gpu", "full"])
 def test_profile_is_read_when_asked(project, monkeypatch, name):
     monkeypatch.setenv("OBV_PROFILE", name)
-    assert obvlib.profile() == name
+    assert settings.profile() == name
 
 
 def test_an_empty_profile_is_unset(project, monkeypatch):
     monkeypatch.setenv("OBV_PROFILE", " ")
-    assert obvlib.profile() == "mini"
+    assert settings.profile() == "mini"
 
 
 @pytest.mark.parametrize("name", ["GPU", "tiny", "mini,gpu"])
 def test_an_unknown_profile_names_the_choices(project, monkeypatch, name):
     monkeypatch.setenv("OBV_PROFILE", name)
     with pytest.raises(ValueError, match=f"OBV_PROFILE='{name}'.*mini, gpu, full"):
-        obvlib.profile()
+        settings.profile()
 
 
 def test_data_is_beside_the_manifests_and_is_not_created(project):
-    assert obvlib.data_root() == project / "data"
+    assert settings.data_root() == project / "data"
     assert not (project / "data").exists()
-    assert obvlib.project_root() == project
-    assert obvlib.manifests_dir() == project / "data_manifests"
+    assert settings.project_root() == project
+    assert settings.manifests_dir() == project / "data_manifests"
 
 
 def test_obv_data_wins(project, monkeypatch, tmp_path):
     monkeypatch.setenv("OBV_DATA", str(tmp_path / "big disk"))
-    assert obvlib.data_root() == tmp_path / "big disk"
-    assert obvlib.project_root() == project
+    assert settings.data_root() == tmp_path / "big disk"
+    assert settings.project_root() == project
 
 
 def test_a_relative_obv_data_becomes_absolute_and_home_is_known(project, monkeypatch):
     monkeypatch.setenv("OBV_DATA", "runs")
-    assert obvlib.data_root() == project / "notebooks" / "runs"
+    assert settings.data_root() == project / "notebooks" / "runs"
     monkeypatch.setenv("HOME", "/home/somebody")
     monkeypatch.setenv("OBV_DATA", "~/runs")
-    assert obvlib.data_root() == Path("/home/somebody/runs")
+    assert settings.data_root() == Path("/home/somebody/runs")
 
 
 def test_a_file_cannot_be_the_data_root(project, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("OBV_DATA", str(tmp_path / "file"))
     with pytest.raises(ValueError, match="is a file"):
-        obvlib.data_root()
+        settings.data_root()
 
 
 def test_outside_a_project_the_checkout_of_obvlib_serves(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert obvlib.project_root() == CHECKOUT
-    assert obvlib.manifests_dir().name == "data_manifests"
+    assert settings.project_root() == CHECKOUT
+    assert settings.manifests_dir().name == "data_manifests"
 
 
 def test_without_any_checkout_the_error_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.delenv("OBV_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(settings, "__file__", str(tmp_path / "site-packages" / "obvlib" / "settings.py"))
+    monkeypatch.setattr(settings, "__file__", str(tmp_path / "site-packages" / "obvlib" / "core" / "settings.py"))
     with pytest.raises(ValueError, match="pip install -e"):
-        obvlib.project_root()
-    assert obvlib.data_root() == tmp_path / "data"
+        settings.project_root()
+    assert settings.data_root() == tmp_path / "data"
 
 
 def test_importing_obvlib_loads_nothing_heavy():

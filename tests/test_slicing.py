@@ -17,11 +17,12 @@ import pytest
 import video_samples as samples
 
 from obvlib import media, slicing
+from obvlib.core.frame_policy import FramePolicy
+from obvlib.core.records import Clip
 from obvlib.engine import StageStopped
-from obvlib.frame_policy import FramePolicy
-from obvlib.ledger import Ledger
-from obvlib.manifests import load_rows
-from obvlib.records import Clip
+from obvlib.engine.ledger import Ledger
+from obvlib.manifests import coverage
+from obvlib.manifests.rows import load_rows
 
 ROWS = [
     {"video_id": "one", "video": "one_1_4.mp4", "timestamp": [1, 4]},
@@ -314,7 +315,7 @@ def test_what_a_dataset_asks_for():
         Clip(video_id="a", start_s=5, end_s=15),
         Clip(video_id="b", start_s=0, end_s=5),
     ]
-    plan = slicing.summarize([*clips, clips[0]])
+    plan = coverage.summarize([*clips, clips[0]])
     assert (plan["num_clips"], plan["num_sources"], plan["max_clips_per_source"]) == (3, 2, 2)
     assert plan["hours"] == pytest.approx(25 / 3600) and plan["overlap"] == pytest.approx(0.2)
 

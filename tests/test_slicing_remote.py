@@ -14,8 +14,9 @@ import pytest
 import video_samples as samples
 
 from obvlib import media, slicing
-from obvlib.frame_policy import FramePolicy
-from obvlib.records import Clip
+from obvlib.core.files import local_copy
+from obvlib.core.frame_policy import FramePolicy
+from obvlib.core.records import Clip
 
 CLIPS = [
     Clip(video_id="one", start_s=1, end_s=4),
@@ -88,7 +89,7 @@ def test_a_changed_source_is_fetched_anew_and_the_cache_stays_small(bucket, vide
     size = video.stat().st_size
     for name in "abc":
         bucket.put_file(str(video), f"videos/raw/{name}.mp4")
-    fetch = functools.partial(slicing.local_copy, cache_dir=tmp_path / "cache", max_bytes=size * 2 + 100)
+    fetch = functools.partial(local_copy, cache_dir=tmp_path / "cache", max_bytes=size * 2 + 100)
     first = fetch("s3://videos/raw/a.mp4")
     assert fetch("s3://videos/raw/a.mp4") == first
     for name in "bc":
@@ -161,7 +162,7 @@ MEMORY = """
 import resource, sys
 from obvlib import media, slicing
 base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-path = slicing.local_copy(sys.argv[1], sys.argv[2])
+path = local_copy(sys.argv[1], sys.argv[2])
 media.frames_at(sys.argv[1], [0.5, 50.0])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base)
 """

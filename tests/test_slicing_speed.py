@@ -10,7 +10,7 @@ import pytest
 import video_samples as samples
 
 from obvlib import media
-from obvlib.frame_policy import FramePolicy
+from obvlib.core.frame_policy import FramePolicy
 from obvlib.media import decode
 
 

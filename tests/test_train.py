@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from obvlib import attention, conversations, mini
-from obvlib.conversations import SeenClip, Views
-from obvlib.models import load_weights, tiny_bundle
-from obvlib.packing import collate
-from obvlib.records import QAPair
-from obvlib.train import TrainConfig, TrainResult, _label_positions_only, plan_rows, train
+from obvlib import mini
+from obvlib.core.records import QAPair
+from obvlib.inputs.packing import collate
+from obvlib.mini.clips import SeenClip
+from obvlib.models import attention
+from obvlib.models.bundle import load_weights, tiny_bundle
+from obvlib.training import samples
+from obvlib.training.run import TrainConfig, TrainResult, _label_positions_only, plan_rows, train
+from obvlib.training.samples import Views
 
 
 @pytest.fixture(scope="module")
@@ -77,15 +80,15 @@ def test_shuffling_options_keeps_the_answer():
     import random
 
     pair = QAPair(question="Which?", answer="B", options={"A": "one", "B": "two", "C": "three"})
-    orders = {tuple(conversations.shuffled(pair, random.Random(i)).options.values()) for i in range(40)}
+    orders = {tuple(samples.shuffled(pair, random.Random(i)).options.values()) for i in range(40)}
     assert len(orders) == 6
-    assert all(conversations.shuffled(pair, random.Random(i)).answer_text == "two" for i in range(40))
+    assert all(samples.shuffled(pair, random.Random(i)).answer_text == "two" for i in range(40))
 
 
 def test_generated_clips_do_not_depend_on_the_number_of_processes():
-    one, two = (conversations.generated_clips(3, num_workers=n) for n in (1, 2))
+    one, two = (mini.generated_clips(3, num_workers=n) for n in (1, 2))
     assert all((a.frames == b.frames).all() and a.qa_pairs == b.qa_pairs for a, b in zip(one, two, strict=True))
-    assert not {c.name for c in one} & {c.name for c in conversations.generated_clips(3, split="heldout")}
+    assert not {c.name for c in one} & {c.name for c in mini.generated_clips(3, split="heldout")}
 
 
 class Stopped(Exception):

@@ -192,7 +192,7 @@ class _Head:
         self.encoder = self._open()
 
     def _open(self) -> Any:
-        from obvlib.media.slices import copy_look
+        from obvlib.media.write import copy_look
 
         original = self.source.video.codec_context
         used = {nal.set_id(unit) for unit in nal.parameter_sets(self.extradata)}

@@ -18,11 +18,11 @@ from typing import Any
 import av
 import numpy as np
 
+from obvlib.core.files import replacing
 from obvlib.media.decode import frames_on_screen, to_rgb, upright
-from obvlib.media.read import duration_s, first_frame
-from obvlib.media.slices import as_source, check_range, copy_look
-from obvlib.media.source import MediaError, Source, open_source
-from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, replacing, video_stream
+from obvlib.media.read import check_range, duration_s, first_frame
+from obvlib.media.source import MediaError, Source, as_source, open_source
+from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, copy_look, video_stream
 
 METADATA_KEY = "obv"  # holds the policy, the clip's place in its source and the frames' times, as JSON
 ENCODING = {"preset": "ultrafast", "crf": "17"}  # few small frames: hardly a loss to see, for little room

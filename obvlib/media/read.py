@@ -10,7 +10,8 @@ import av
 import numpy as np
 
 from obvlib.media.decode import PAST_END_S, frames_on_screen, packets_from, to_rgb
-from obvlib.media.source import MediaError, Source, open_source
+from obvlib.media.sound import _read_audio
+from obvlib.media.source import SNAP_S, MediaError, Source, open_source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,54 +157,17 @@ def audio(
         return _read_audio(source, sample_rate, start_s, end_s)
 
 
-def _read_audio(source: Source, sample_rate: int, start_s: float, end_s: float | None) -> np.ndarray:
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate)
-    num_samples = None if end_s is None else round((end_s - start_s) * sample_rate)
-    chunks: list[tuple[int, np.ndarray]] = []
-    stream, offset = source.audio, None
-
-    def keep(frames: list) -> None:
-        nonlocal offset
-        for frame in frames:
-            samples = frame.to_ndarray().reshape(-1)
-            chunks.append((offset, samples))
-            offset += len(samples)
-
-    context, time_base = stream.codec_context, stream.time_base
-    for packet in [*_until(packets_from(source, source.ticks(start_s - 0.2, stream), stream), source, end_s), None]:
-        try:
-            decoded = context.decode(packet)
-        except av.FFmpegError:
-            continue
-        for frame in decoded:
-            if frame.pts is not None:
-                at = round(
-                    (float(frame.pts * (frame.time_base or time_base) - source.origin_s) - start_s) * sample_rate
-                )
-                if offset is None or abs(at - offset) > sample_rate // 20:  # a gap, not rounding
-                    keep(resampler.resample(None) if offset is not None else [])
-                    resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate)
-                    offset = at
-            if offset is not None:
-                frame.pts = None
-                keep(resampler.resample(frame))
-    keep(resampler.resample(None) if offset is not None else [])
-    return _joined(chunks, num_samples)
-
-
-def _until(packets, source: Source, end_s: float | None):
-    for packet in packets:
-        if end_s is not None and packet.pts is not None and source.seconds(packet.pts, source.audio) > end_s + 0.2:
-            return
-        yield packet
-
-
-def _joined(chunks: list[tuple[int, np.ndarray]], num_samples: int | None) -> np.ndarray:
-    if num_samples is None:
-        num_samples = max((at + len(samples) for at, samples in chunks), default=0)
-    sound = np.zeros(max(0, num_samples), np.float32)
-    for at, samples in chunks:
-        low, high = max(0, at), min(len(sound), at + len(samples))
-        if low < high:
-            sound[low:high] = samples[low - at : high - at]
-    return sound
+def check_range(source: Source, start_s: float, end_s: float | None) -> tuple[float, str]:
+    """The end to use and a note if it was moved; MediaError where the times are no part of the video."""
+    if end_s is None:
+        end_s = max(duration_s(source), start_s + SNAP_S)
+    if not 0 <= start_s < end_s < float("inf"):
+        raise MediaError(f"clip [{start_s}, {end_s}] of {source.name}: needs 0 <= start < end, in seconds", "settings")
+    available_s = duration_s(source)
+    if start_s >= available_s or end_s > available_s + PAST_END_S:
+        raise MediaError(
+            f"clip [{start_s}, {end_s}] is past the end: {source.name} is {available_s:.3f} s long", "past_end"
+        )
+    if end_s > available_s + SNAP_S:
+        return available_s, f"end moved from {end_s} to the video's end at {available_s:.3f} s"
+    return min(end_s, available_s), ""

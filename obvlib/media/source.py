@@ -163,3 +163,13 @@ def _first_shown(container: Any, stream: Any) -> int | None:
     first = min((packet.pts for packet in packets if packet.pts is not None), default=None)
     container.seek(stream.start_time, stream=stream)
     return first
+
+
+@contextmanager
+def as_source(source: str | os.PathLike | Source, num_threads: int = 0) -> Iterator[Source]:
+    """An open source stays open, a location is opened and closed."""
+    if isinstance(source, Source):
+        yield source
+    else:
+        with open_source(source, num_threads) as opened:
+            yield opened

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
-import platform
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,43 +12,11 @@ from typing import Any
 import av
 import numpy as np
 
+from obvlib.core.files import replacing
 from obvlib.media.source import MediaError
 
 TIME_BASE = Fraction(1, 90_000)  # of every track written: divides common frame rates and milliseconds
 MUX_OPTIONS = {"movflags": "+faststart+use_metadata_tags", "movie_timescale": "90000", "avoid_negative_ts": "disabled"}
-PARTIAL_PREFIX = ".partial-"  # then process id and machine: what no living process owns is left over and may go
-MIN_FREE_BYTES = 1 << 18
-
-
-@contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; what was written there takes its place on success and is removed on failure."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(partial_name(path.name))
-    try:
-        yield partial
-        os.replace(partial, path)
-    except Exception as error:
-        _name_full_disk(partial, error)
-        raise
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def partial_name(name: str) -> str:
-    """What a file is called while this process writes it."""
-    return f"{PARTIAL_PREFIX}{os.getpid()}@{platform.node()[:30]}-{name}.tmp"  # no *.mp4 finds it
-
-
-def _name_full_disk(partial: Path, error: Exception) -> None:
-    """A writer that ran out of room may only notice that its file is wrong: say what is behind it."""
-    if (
-        not isinstance(error, OSError)
-        and partial.parent.exists()
-        and shutil.disk_usage(partial.parent).free < MIN_FREE_BYTES
-    ):
-        raise OSError(errno.ENOSPC, f"no room left for {partial.name}") from error
 
 
 def write_video(
@@ -166,3 +130,11 @@ def _encode_audio(out: Any, stream: Any, audio: np.ndarray, sample_rate: int) ->
         frame.sample_rate, frame.pts, frame.time_base = sample_rate, start, Fraction(1, sample_rate)
         out.mux(stream.encode(frame))
     out.mux(stream.encode(None))
+
+
+def copy_look(context: Any, original: Any) -> None:
+    """Carry over how pixels are to be shown: colour meaning and pixel shape."""
+    for name in ("color_range", "color_primaries", "color_trc", "colorspace"):
+        setattr(context, name, getattr(original, name))
+    if original.sample_aspect_ratio:
+        context.sample_aspect_ratio = original.sample_aspect_ratio

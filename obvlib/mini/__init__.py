@@ -1,29 +1,24 @@
-"""The mini corpus: small lecture videos with known truth, clips rendered in memory, and a few real medical pictures.
+"""The mini corpus: small lecture videos with known truth, clips drawn in memory, and a few real medical pictures.
 
-`rows`, `sources` and `videos_dir` open the lecture videos, `training_clips` and `heldout_clips` render in memory, `real_examples` reads
-what installed packages ship.
+In: seeds, the shipped videos, what installed packages ship. Out: rows, sources, clips and examples whose answers are known.
 """
 
-from __future__ import annotations
+from obvlib.mini.clips import MiniClip, SeenClip, generated_clips, generated_examples, heldout_clips, training_clips
+from obvlib.mini.corpus import Part, Source, corpus_dir, rows, sources, videos_dir
+from obvlib.mini.real import real_examples
 
-from typing import Any
-
-_HOMES = {
-    "MiniClip": "clips",
-    "training_clips": "clips",
-    "heldout_clips": "clips",
-    "corpus_dir": "corpus",
-    "videos_dir": "corpus",
-    "rows": "corpus",
-    "sources": "corpus",
-    "real_examples": "real",
-}
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__all__ = [
+    "MiniClip",
+    "Part",
+    "SeenClip",
+    "Source",
+    "corpus_dir",
+    "generated_clips",
+    "generated_examples",
+    "heldout_clips",
+    "real_examples",
+    "rows",
+    "sources",
+    "training_clips",
+    "videos_dir",
+]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from obvlib.core import QAPair
 from obvlib.mini.render import Truth
-from obvlib.records import QAPair
 
 FAMILIES = ("modality", "region", "ejection_fraction", "heart_rate", "lesion", "division", "polyp", "finding")
 MODALITIES = {"echo": "Echocardiography", "ct": "CT scan", "microscopy": "Microscopy", "endoscopy": "Endoscopy"}

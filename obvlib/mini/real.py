@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from obvlib.records import Example, QAPair
+from obvlib.core import Example, QAPair
 
 _MAX_SIDE = 1024  # px of a still; two of the films are twice that
 

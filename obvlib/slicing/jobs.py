@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from obvlib.records import Clip, check_id
-from obvlib.slicing import storage
+from obvlib.core import Clip, files
+from obvlib.core.records import check_id
 
 EXTENSIONS = (
     "mp4",
@@ -80,7 +80,7 @@ def make_jobs(clips: Iterable[Clip], input_dir: str) -> tuple[list[ClipJob], lis
                 end_s=clip.end_s,
                 file_name=name,
                 source=(found := sources.get(clip.video_id, "")),
-                source_bytes=storage.size_bytes(found) if found and not storage.is_remote(found) else -1,
+                source_bytes=files.size_bytes(found) if found and not files.is_remote(found) else -1,
             )
         )
     return jobs, refused
@@ -92,19 +92,19 @@ def whole_jobs(paths: Iterable[str], input_dir: str) -> list[ClipJob]:
     for path in dict.fromkeys(paths):
         for part in path.split("/"):
             check_id(part, f"a part of video {path!r}")
-        source = storage.join(input_dir, path)
-        found = source if storage.size_bytes(source) >= 0 else ""
+        source = files.join(input_dir, path)
+        found = source if files.size_bytes(source) >= 0 else ""
         jobs.append(ClipJob(clip_id=path, video_id=path, start_s=0.0, end_s=None, file_name=path, source=found))
     return jobs
 
 
 def find_sources(input_dir: str, video_ids: Iterable[str]) -> dict[str, str]:
     """Where the videos are: `{video_id}.{extension}` directly in `input_dir`, a path or any fsspec location."""
-    names = storage.file_names(input_dir)
+    names = files.file_names(input_dir)
     found = {}
     for video_id in video_ids:
         for name in [f"{video_id}.{extension}" for extension in EXTENSIONS] + [video_id]:
-            if name in names if names is not None else storage.exists(storage.join(input_dir, name)):
-                found[video_id] = storage.join(input_dir, name)
+            if name in names if names is not None else files.exists(files.join(input_dir, name)):
+                found[video_id] = files.join(input_dir, name)
                 break
     return found

@@ -8,11 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from obvlib.engine import run_stage
-from obvlib.ledger import Ledger
-from obvlib.settings import data_root
-from obvlib.slicing import storage
-from obvlib.slicing.coverage import coverage
+from obvlib.core import data_root, files
+from obvlib.engine import Ledger, run_stage
+from obvlib.manifests import coverage
 from obvlib.slicing.jobs import make_jobs, whole_jobs
 from obvlib.slicing.stages import ClipFile, PrepareStage, SliceStage
 
@@ -65,7 +63,7 @@ def _run(
     engine: str = "local",
     ledger_path: str | os.PathLike | None = None,
     cache_dir: str | os.PathLike | None = None,
-    max_cache_bytes: int = storage.MAX_CACHE_BYTES,
+    max_cache_bytes: int = files.MAX_CACHE_BYTES,
     num_threads: int | None = None,
     show_progress: bool = True,
 ) -> dict[str, Any]:
@@ -84,11 +82,11 @@ def _run(
         **fields,
     )
     params = settings | {
-        "output_dir": output_dir if storage.is_remote(output_dir) else os.path.abspath(output_dir),
+        "output_dir": output_dir if files.is_remote(output_dir) else os.path.abspath(output_dir),
         "version": VERSION,
     }
     wanted = {job.clip_id: job for job in jobs}
-    sizes = storage.file_names(output_dir) or {}
+    sizes = files.file_names(output_dir) or {}
     with Ledger(ledger_path or data_root() / "ledger.sqlite") as ledger:
         result = run_stage(
             jobs,
@@ -109,8 +107,8 @@ def _run(
         output_dir, cache_dir
     )  # what a run killed just before this one had in hand may only now be known to be dead
     report |= {"settings": settings, "input_dir": input_dir, "output_dir": output_dir}
-    storage.write_text(
-        storage.join(output_dir, f"coverage_{name}.json"), json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+    files.write_text(
+        files.join(output_dir, f"coverage_{name}.json"), json.dumps(report, indent=1, ensure_ascii=False) + "\n"
     )
     return report
 
@@ -123,7 +121,7 @@ def _check_places(name: str, input_dir: str, output_dir: str, num_workers: int) 
             f"output directory {output_dir} is the input directory, and a clip could overwrite a source: choose another"
         )
     other = {"slice": "prepare", "prepare": "slice"}.get(name, "")
-    if other and storage.size_bytes(storage.join(output_dir, f"coverage_{other}.json")) >= 0:
+    if other and files.size_bytes(files.join(output_dir, f"coverage_{other}.json")) >= 0:
         raise ValueError(
             f"output directory {output_dir} holds what `obv {other}` made, under the same names: choose another"
         )
@@ -131,7 +129,7 @@ def _check_places(name: str, input_dir: str, output_dir: str, num_workers: int) 
 
 def _is_current(made: dict[str, Any], job: Any, output_dir: str, sizes: dict[str, int]) -> bool:
     """Is the file of a done clip the one asked for, of the same source, and as it was left?"""
-    path = storage.join(output_dir, job.file_name)  # not the recorded path: that may be relative to another directory
+    path = files.join(output_dir, job.file_name)  # not the recorded path: that may be relative to another directory
     if os.path.basename(made["path"]) != os.path.basename(job.file_name):
         return False
     known = min(made.get("source_bytes", -1), job.source_bytes) >= 0  # a source that is gone leaves its clips alone
@@ -144,16 +142,16 @@ def _is_current(made: dict[str, Any], job: Any, output_dir: str, sizes: dict[str
 
 def _is_there(made: dict[str, Any], output_dir: str, sizes: dict[str, int]) -> bool:
     """Is the file of a done clip still there, as long as it was? `sizes` are those directly in the output directory."""
-    name = made["path"].removeprefix(storage.join(output_dir, ""))
-    return (storage.size_bytes(made["path"]) if "/" in name else sizes.get(name)) == made["size_bytes"]
+    name = made["path"].removeprefix(files.join(output_dir, ""))
+    return (files.size_bytes(made["path"]) if "/" in name else sizes.get(name)) == made["size_bytes"]
 
 
 def _make_ready(output_dir: str, cache_dir: str) -> None:
-    storage.remove_leftovers(cache_dir)
-    if not storage.is_remote(output_dir):
+    files.remove_leftovers(cache_dir)
+    if not files.is_remote(output_dir):
         Path(output_dir).mkdir(parents=True, exist_ok=True)
         if not os.access(output_dir, os.W_OK):
             raise ValueError(
                 f"output directory {output_dir} cannot be written to: choose another, or change its permissions"
             )
-        storage.remove_leftovers(output_dir)
+        files.remove_leftovers(output_dir)

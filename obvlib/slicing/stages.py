@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from obvlib import media
-from obvlib.engine.outcomes import stops_everything
-from obvlib.media.write import partial_name
-from obvlib.slicing import storage
+from obvlib.core import files
+from obvlib.core.files import partial_name
+from obvlib.engine import stops_everything
 from obvlib.slicing.jobs import ClipJob
 
 RETRY_WAITS_S = (0.5, 2.0)  # before a clip whose file could not be written or sent is tried again
@@ -43,7 +43,7 @@ class _Stage:
     output_dir: str
     cache_dir: str
     num_threads: int = 0
-    max_cache_bytes: int = storage.MAX_CACHE_BYTES
+    max_cache_bytes: int = files.MAX_CACHE_BYTES
 
     def run_group(self, jobs: list[ClipJob]) -> Iterator[tuple[int, ClipFile | Exception]]:
         """Make all clips of one source; yield (index, file or what went wrong) as each ends."""
@@ -52,7 +52,7 @@ class _Stage:
             yield from ((index, reason) for index in range(len(jobs)))
             return
         with ExitStack() as stack:
-            path = storage.local_copy(jobs[0].source, self.cache_dir, self.max_cache_bytes)
+            path = files.local_copy(jobs[0].source, self.cache_dir, self.max_cache_bytes)
             try:
                 source = stack.enter_context(media.open_source(path, self.num_threads))
             except media.MediaError as error:
@@ -62,16 +62,16 @@ class _Stage:
 
     def _directory(self, stack: ExitStack) -> Path:
         """Where clips are written: the output directory, or a local one on the way to a remote."""
-        if not storage.is_remote(self.output_dir):
+        if not files.is_remote(self.output_dir):
             return Path(self.output_dir)
         Path(self.cache_dir).mkdir(parents=True, exist_ok=True)
         return Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.cache_dir, prefix=partial_name(""))))
 
     def _finish(self, job: ClipJob, made: Any, mode: str, lead_in_s: float) -> ClipFile:
         size, mtime_ns = os.path.getsize(made.path), os.stat(made.path).st_mtime_ns
-        location = storage.join(self.output_dir, job.file_name)
-        if storage.is_remote(self.output_dir):
-            storage.publish(made.path, location)
+        location = files.join(self.output_dir, job.file_name)
+        if files.is_remote(self.output_dir):
+            files.publish(made.path, location)
             os.unlink(made.path)
         return ClipFile(
             clip_id=job.clip_id,
@@ -84,7 +84,7 @@ class _Stage:
             size_bytes=size,
             lead_in_s=lead_in_s,
             note=made.note,
-            mtime_ns=0 if storage.is_remote(self.output_dir) else mtime_ns,
+            mtime_ns=0 if files.is_remote(self.output_dir) else mtime_ns,
             source_bytes=job.source_bytes,
         )
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from obvlib.attention import loop_kernel
+from obvlib.models.attention import loop_kernel
 
 HEADS, KEY_HEADS, WIDTH = 4, 2, 32  # the tiny model's
 

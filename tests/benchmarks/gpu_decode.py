@@ -27,7 +27,7 @@ import torch
 from slicing import FPS, H264, make_source
 
 from obvlib import media
-from obvlib.frame_policy import FramePolicy
+from obvlib.core.frame_policy import FramePolicy
 
 POLICY = FramePolicy()
 CLIP_S, SOURCE_S = 40.0, 90

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 import transformers
 
-from obvlib import attention
-from obvlib.generate import generate, pad_left
-from obvlib.inputs import ModelInput
-from obvlib.packing import collate, num_label_tokens
-from obvlib.positions import mrope_positions
+from obvlib.evaluation.generation import generate, pad_left
+from obvlib.inputs.encoding import ModelInput
+from obvlib.inputs.packing import collate, num_label_tokens
+from obvlib.inputs.positions import mrope_positions
+from obvlib.models import attention
 
 DEVICE = "cuda"
 START, END, VIDEO, VOCABULARY = 151_652, 151_653, 151_656, 151_936

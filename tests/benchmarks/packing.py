@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from obvlib.frame_policy import FramePolicy
-from obvlib.packing import lower_bound, pack
+from obvlib.core.frame_policy import FramePolicy
+from obvlib.inputs.packing import lower_bound, pack
 
 CAPACITY = 16_384
 

@@ -15,9 +15,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from obvlib import conversations, manifests, recipes, report, scoring, slicing
-from obvlib.evaluate import predict
-from obvlib.provenance import Provenance
+from obvlib import manifests, mini, recipes, report, scoring, slicing
+from obvlib.core.provenance import Provenance
+from obvlib.evaluation import memory_reader
+from obvlib.evaluation.predictions import predict
 
 NUM_CLIPS, STREAM = 400, 101
 
@@ -29,8 +30,8 @@ def one_seed(seed: int) -> dict:
     bundle = recipes.load_model(recipe, seed=seed)
     training = [clip for clip in clips if clip.split != "test"]
     result = recipes.finetune(recipe, bundle, training, seed=seed)
-    heldout = conversations.generated_clips(NUM_CLIPS, split="heldout", seed=STREAM)
-    examples, read = conversations.generated_examples(heldout), conversations.memory_reader(heldout)
+    heldout = mini.generated_clips(NUM_CLIPS, split="heldout", seed=STREAM)
+    examples, read = mini.generated_examples(heldout), memory_reader(heldout)
     out = recipe.run_dir / "seeds" / "predictions.jsonl"
     verdicts = scoring.score_all(examples, predict(bundle, examples, out, recipe.evaluation, read=read, replace=True))
     row = {"seed": seed, "train s": round(result.seconds)}

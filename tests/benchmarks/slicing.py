@@ -175,7 +175,7 @@ def against_original(python: str, source: Path, out: Path, rounds: int) -> list[
 
 
 def against_ffmpeg(source: Path, out: Path, rounds: int) -> list[dict]:
-    from obvlib.media.slices import ENCODING
+    from obvlib.media.cut import ENCODING
 
     encode = ["-c:v", "libx264", "-preset", ENCODING["preset"], "-crf", ENCODING["crf"], "-c:a", "copy"]
     codecs = {"exact": (encode, rounds), "copy": (["-c", "copy"], 4 * rounds)}  # a tenth of a second needs more of them

@@ -1,0 +1,8 @@
+"""The command `obv`.
+
+In: command lines. Out: one sentence for each outcome, and an exit status.
+"""
+
+from obvlib.cli.app import app
+
+__all__ = ["app"]

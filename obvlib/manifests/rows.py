@@ -1,0 +1,188 @@
+"""Which data and models there are (cards), and their rows as clips: every row becomes a Clip or a problem that says where and why.
+
+>>> load_card("SurgeryVideoQA").hub_id
+'connectthapa84/SurgeryVideoQA'
+>>> clips, problems = load_rows("mini", split="test")
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from obvlib.core import Clip, RecordError, manifests_dir
+from obvlib.core.jsonl import parse
+from obvlib.core.records import from_json
+from obvlib.manifests.cards import Card, card_names, counts_of, load_card, warn_of_differences
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowProblem:
+    """A row that could not be used: `where` names the file and line, `video_id` is empty where the row has none."""
+
+    where: str
+    reason: str
+    video_id: str = ""
+
+
+def load_rows(source: str | Path, *, split: str = "") -> tuple[list[Clip], list[RowProblem]]:
+    """The clips of a card ("mini", "OpenBiomedVid" …) or of a JSON lines file, and the rows that are not clips.
+
+    A bad row never ends the run. HubUnavailable for a hub dataset that is neither cached nor within reach; FileNotFoundError for a path
+    that is not there. `split` keeps one split where the source has several.
+    """
+    clips, problems = [], []
+    for item in iter_rows(source, split=split):
+        (clips if isinstance(item, Clip) else problems).append(item)
+    if isinstance(source, str) and source.lower() in card_names():
+        card = load_card(source)
+        if card.hub_id and split in ("", card.split):
+            warn_of_differences(card, counts_of(clips))
+    return clips, problems
+
+
+def iter_rows(source: str | Path, *, split: str = "") -> Iterator[Clip | RowProblem]:
+    """One Clip or RowProblem for each row of a card or file, in order."""
+    is_card = isinstance(source, str) and source.lower() in card_names()
+    card = load_card(source) if is_card else None
+    if card is None:
+        rows = _file_rows(Path(source))
+    elif card.access == "shipped":
+        rows = _file_rows(manifests_dir() / card.name / "rows.jsonl")
+    else:
+        rows = ((where, row, "") for where, row in hub_rows(card, split))
+    dataset = card.name if card else Path(source).stem
+    for where, row, broken in rows:
+        if broken:
+            yield RowProblem(where=where, reason=broken)
+            continue
+        try:
+            clip = clip_from_row(row, where, dataset=dataset, split="" if card is None else split or card.split)
+        except RecordError as error:
+            video_id = row.get("video_id", "") if isinstance(row, dict) else ""
+            yield RowProblem(where=where, reason=str(error), video_id=str(video_id)[:200])
+            continue
+        if not split or clip.split == split:
+            yield clip
+
+
+def hub_rows(card: Card, split: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """("hub id, split, row N", row) for each row of a hub dataset at the card's revision; HubUnavailable when it cannot be had."""
+    from obvlib.manifests.hub import fetch
+
+    directory = fetch(card.hub_id, revision=card.revision, repo_type="dataset")
+    from datasets import load_dataset
+
+    split = split or card.split
+    rows = load_dataset(str(directory), card.hub_config or None, split=split)
+    for number, row in enumerate(rows, start=1):
+        yield f"{card.hub_id}, {split}, row {number}", row
+
+
+def clip_from_row(row: Any, where: str, *, dataset: str = "", split: str = "") -> Clip:
+    """A row of the published schema (video_id, timestamp [start, end], video, caption, qa_pairs …) or of our own as a Clip.
+
+    Columns that a clip has no place for are ignored. RecordError names `where`, the field, its value and the remedy.
+    """
+    if not isinstance(row, dict):
+        raise RecordError(
+            f"{where}: expected a JSON object, got {type(row).__name__}; a failed step may have written it, drop the line"
+        )
+    if "start_s" in row:
+        clip = from_json(Clip, row, where)
+        return clip
+    if "video_id" not in row:
+        raise RecordError(f"{where}: field 'video_id' is missing; add the id of the source video")
+    start_s, end_s = _timestamp(row, where)
+    cleaned, said = row.get("cleaned_caption"), row.get("caption")
+    fields = {
+        "video_id": row["video_id"],
+        "start_s": start_s,
+        "end_s": end_s,
+        "caption": cleaned or said or "",
+        "transcript": (row.get("transcript") or (said if cleaned else "")) or "",
+        "dataset": dataset,
+        "split": split,
+        **{name: row[name] for name in ("video", "video_url", "modality", "region") if row.get(name)},
+    }
+    pairs = [_pair_fields(pair, f"{where}, field 'qa_pairs[{i}]'") for i, pair in enumerate(_pairs(row, where))]
+    return from_json(Clip, {**fields, "qa_pairs": pairs}, where)
+
+
+def _file_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
+    """(where, row, "") for each line, or (where, None, reason) for a line that is not JSON: the lines after it still come."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is no file of rows, and no card has this name: use one of {', '.join(card_names())}"
+        )
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            where = f"{path}, line {number}"
+            if not line.strip():
+                continue
+            try:
+                yield where, parse(line.decode("utf-8-sig" if number == 1 else "utf-8")), ""
+            except (ValueError, RecursionError) as error:
+                yield where, None, f"{where}: not JSON ({error}); each line must hold one JSON object in UTF-8"
+
+
+def _timestamp(row: dict[str, Any], where: str) -> tuple[float, float]:
+    value = row.get("timestamp")
+    if value is None:
+        raise RecordError(f"{where}: field 'timestamp' is missing; add [start, end] in seconds")
+    numbers = isinstance(value, (list, tuple)) and len(value) == 2
+    if not numbers or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in value):
+        raise RecordError(f"{where}: field 'timestamp' is {value!r}; give [start, end], two numbers of seconds")
+    if any(isinstance(v, int) and abs(v) >= 2**53 for v in value):
+        raise RecordError(
+            f"{where}: field 'timestamp' has a number of {max(len(str(v)) for v in value)} digits; give seconds"
+        )
+    return float(value[0]), float(value[1])
+
+
+def _pairs(row: dict[str, Any], where: str) -> list[Any]:
+    """The row's QA pairs: a list, a list written as a JSON string, or one pair spread over the row itself."""
+    pairs = row.get("qa_pairs")
+    if isinstance(pairs, str):
+        try:
+            pairs = json.loads(pairs) if pairs.strip() else []
+        except ValueError as error:
+            raise RecordError(f"{where}: field 'qa_pairs' is not JSON ({error}); give a list of pairs") from None
+    if pairs is None:
+        pairs = [row] if row.get("question") else []
+    if not isinstance(pairs, (list, tuple)):
+        raise RecordError(f"{where}: field 'qa_pairs' is a {type(pairs).__name__}; give a list of pairs")
+    return list(pairs)
+
+
+def _pair_fields(pair: Any, where: str) -> dict[str, Any]:
+    """A published pair in our fields: options by letter, the answer as a letter where there are options."""
+    if not isinstance(pair, dict) or not pair.get("question"):
+        raise RecordError(f"{where}: {pair!r} has no question; drop the pair or fill it in")
+    options = pair.get("options") or {
+        k[-1]: pair[k] for k in ("option_A", "option_B", "option_C", "option_D") if pair.get(k)
+    }
+    if isinstance(options, (list, tuple)):
+        options = dict(zip("ABCDEFGH", options, strict=False))
+    if not isinstance(options, dict):
+        raise RecordError(f"{where}: options {options!r}; give an object of letters and texts, or a list of texts")
+    answer = pair.get("correct_option") or pair.get("answer") or pair.get("correct_answer") or ""
+    if str(answer).strip().lower() in ("yes", "no"):  # asked as such, whatever empty or echoing options the row carries
+        options, answer = {}, str(answer).strip().lower()
+    return {
+        "question": pair["question"],
+        "answer": as_letter(answer, options) or answer,
+        "options": options or None,
+        "family": pair.get("family") or "",
+    }
+
+
+def as_letter(answer: str, options: dict[str, str]) -> str:
+    """The letter of `answer` among `options`, given as the letter or as the option's text; "" where it is neither."""
+    said = str(answer).strip()
+    if said.upper() in options:
+        return said.upper()
+    return next((letter for letter, text in options.items() if str(text).strip().lower() == said.lower()), "")

@@ -1,0 +1,151 @@
+"""Models by name: the tiny Qwen2-VL of the mini profile, Qwen2-VL from the hub at a pinned revision, or a checkpoint of our own.
+
+All three are `transformers`' own `Qwen2VLForConditionalGeneration`: the mini profile differs in size and vocabulary, not in code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen2VLConfig
+
+    from obvlib.inputs import VisionSpec
+
+TINY = "tiny"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A model with all that is needed to use it, and where it came from (`revision` is "unpinned" where none is recorded)."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    name: str
+    revision: str
+
+    @property
+    def spec(self) -> VisionSpec:
+        """Patch sizes and token ids of this very model, read from its config."""
+        from obvlib.inputs import VisionSpec
+
+        return VisionSpec.from_config(self.model.config)
+
+    @property
+    def num_parameters(self) -> int:
+        return self.model.num_parameters()
+
+    def save(self, directory: Path) -> Path:
+        """Write weights and tokenizer so that `load(str(directory))` gives the same model back."""
+        with no_progress_bars():
+            self.model.save_pretrained(directory)
+            self.tokenizer.save_pretrained(directory)
+        return directory
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Keep transformers' bars for reading and writing weights out of a notebook's output."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def load_weights(model: PreTrainedModel, directory: Path) -> None:
+    """Take the weights saved in `directory` for a model of this shape, under whichever names they were saved; every one must be there."""
+    with no_progress_bars():
+        saved = type(model).from_pretrained(
+            directory, dtype=model.dtype, config=model.config, attn_implementation="sdpa"
+        )
+    model.load_state_dict(saved.state_dict())
+
+
+def load(
+    name: str, *, attention: str = "sdpa", dtype: torch.dtype | str = "auto", device: str = "cpu", seed: int = 0
+) -> Bundle:
+    """Load "tiny", a local checkpoint directory, or a hub model that has a card (its pinned revision is used).
+
+    bf16 is what Qwen2-VL was trained in; in fp16 its activations overflow and it answers "!!!!", so fp16 is refused.
+    Raises ValueError for fp16, HubUnavailable (one sentence with the remedy) where hub files can neither be found nor fetched.
+    """
+    if str(dtype).endswith("float16") and not str(dtype).endswith("bfloat16"):
+        raise ValueError(
+            "dtype float16: Qwen2-VL overflows in fp16 and answers '!!!!'; use bfloat16, or float32 on a CPU"
+        )
+    if name == TINY:
+        return tiny_bundle(seed=seed, attention=attention, device=device)
+    if Path(name).is_dir():
+        return _from_directory(name, name, "local", attention, dtype, device)
+    from obvlib.manifests import fetch, load_card
+
+    card = load_card(name)
+    directory = fetch(card.hub_id, revision=card.revision, repo_type="model")
+    return _from_directory(directory, card.hub_id, card.revision or "unpinned", attention, dtype, device)
+
+
+def tiny_bundle(*, seed: int = 0, attention: str = "sdpa", device: str = "cpu") -> Bundle:
+    """A Qwen2-VL of 2 M parameters with random weights drawn from `seed`, and the tokenizer cut to 8,192 entries."""
+    import torch
+    from transformers import Qwen2VLForConditionalGeneration
+
+    from obvlib.models.tokenizer import tiny_tokenizer
+
+    tokenizer = tiny_tokenizer()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Qwen2VLForConditionalGeneration._from_config(tiny_config(tokenizer), attn_implementation=attention)
+    return Bundle(model=model.to(device), tokenizer=tokenizer, name=TINY, revision=f"seed {seed}")
+
+
+def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLConfig:
+    """Qwen2-VL's architecture, small: 3 text layers of width 128, 2 vision layers of width 96.
+
+    `initializer_range` is 0.08: at this width the usual 0.02 leaves the signal too small to learn from in a thousand steps.
+    """
+    from transformers import Qwen2VLConfig
+
+    special: dict[str, Any] = {
+        f"{role}_token_id": tokenizer.convert_tokens_to_ids(token)
+        for role, token in {
+            "image": "<|image_pad|>",
+            "video": "<|video_pad|>",
+            "vision_start": "<|vision_start|>",
+            "vision_end": "<|vision_end|>",
+        }.items()
+    }
+    text = dict(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=32768,
+        initializer_range=0.08,
+        rms_norm_eps=1e-6,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 6, 6]},
+        bos_token_id=tokenizer.convert_tokens_to_ids("<|endoftext|>"),
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    vision = dict(depth=2, embed_dim=96, hidden_size=128, num_heads=4, mlp_ratio=3, initializer_range=0.08)
+    return Qwen2VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **special)
+
+
+def _from_directory(directory, name: str, revision: str, attention: str, dtype, device: str) -> Bundle:
+    from transformers import AutoModelForImageTextToText, AutoTokenizer
+
+    model = AutoModelForImageTextToText.from_pretrained(directory, dtype=dtype, attn_implementation=attention)
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    return Bundle(model=model.to(device), tokenizer=tokenizer, name=name, revision=revision)

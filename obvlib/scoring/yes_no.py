@@ -1,0 +1,103 @@
+"""Whether a response says yes or no, or neither, and by which named rule.
+
+| rule | what it takes | example |
+|---|---|---|
+| stated | the last "the answer is yes", "Answer: no", `\\boxed{yes}` | `Two clips were seen. Answer: no` |
+| leading | the response begins with yes or no | `Yes, there is no effusion` → yes; `No polyp is seen` → no |
+| last line | a last line or sentence that is yes or no | `The lumen is smooth. No.` |
+| synonym | nothing but true, false, present, absent, seen, not seen … | `Not seen` → no |
+| mentioned | the only one of the words yes and no that stands in it, "no" only without a noun | `I would say yes` |
+| asserted | finding words all of one kind: "there is a …", "is present" (yes); "there is no …", "not seen", "absent" (no) | `There is no polyp` → no |
+
+None: `empty`; `undecided` ("I cannot say", "unclear whether", "no image was given"); `ambiguous` (both words, or findings of both kinds);
+`no answer` (anything else). "Normal" does not begin with no. `asserted` reads the response as an answer to "is there …?": both kinds
+are read alike, so that neither answer is favoured.
+"""
+
+from __future__ import annotations
+
+import re
+
+from obvlib.scoring.words import Parsed, plain, words
+
+_UNDECIDED = re.compile(
+    r"\b(?:no|not enough|insufficient)\s+(?:image|video|picture|frame|clip|information|idea|way to|data|context|answer)"
+    r"|\b(?:can(?:not|'t)|could(?: not|n't)|unable to|impossible to|hard to|difficult to)\s+(?:be\s+)?(?:\w+ly\s+)?"
+    r"(?:say|tell|determine\w*|answer\w*|know|judge|assess|decide|conclude|(?:see|view) (?:the|any|this) (?:image|video|picture|frame|clip))"
+    r"|\b(?:do not|don't) know\b|\bnot (?:sure|certain|clear|applicable|necessarily)\b|\bunsure\b|\bunclear\b|\buncertain\b",
+    re.IGNORECASE,
+)
+_BOTH = re.compile(r"\byes\s*(?:/|or|and)\s*no\b|\bno\s*(?:/|or|and)\s*yes\b", re.IGNORECASE)
+_STATED = re.compile(
+    r"\b(?:answer|conclusion|final)\s*(?:is|would be|must be|=|:|→)\s*(?:(?:that|therefore|thus|probably|likely|clearly|a)\s+)*"
+    r"[\"'(\[{:\s]*(yes|no)\b(?!\s+(?:evidence|sign))",
+    re.IGNORECASE,
+)
+_NO_WITH_NOUN = re.compile(r"\bno\s+(?!,|yes\b|because|since|as\b|it\b|there\b|this\b|the\b)[^\W\d]", re.IGNORECASE)
+_ABSENT = re.compile(
+    r"\bno\s+\w|\bnone\b|\bnothing\b|\babsen(?:t|ce)\b|\bwithout\b|\bnegative for\b"
+    r"|(?:\bnot|n't|\bnever|\bcannot|\bfails? to)\s+(?:\w+\s+){0,2}?"
+    r"(?:seen?|visible|visuali[sz]ed|present|evident|shown?|appear\w*|identif\w+|detect\w*|demonstrat\w+|found|find|observed?|an?\b|any\b|there\b)",
+    re.IGNORECASE,
+)
+_PRESENT = re.compile(
+    r"\bthere (?:is|are|appears? to be|seems? to be)\s+(?!no\b|not\b|n't)\w"
+    r"|\b(?:is|are|was|were)\s+(?:clearly\s+|well\s+|also\s+)?(?:seen|visible|visuali[sz]ed|present|evident|shown|identified|detected|found|observed)\b"
+    r"|\b(?:shows?|demonstrates?|reveals?|contains?)\s+(?!no\b|not\b)\w|\bpositive for\b|\b(?:present|visible)\s*$",
+    re.IGNORECASE,
+)
+_SYNONYMS = {
+    "yes": "true|present|seen|visible|it is|it does|there is|yeah|yep|it is present|is present",
+    "no": "false|absent|not seen|not visible|not present|it is not|it does not|there is not|nope|none|none seen|not really|not at all",
+}
+
+
+def parse_yes_no(response: str) -> Parsed:
+    """Whether the response says "yes" or "no" (`choice`), by the rules of the module's table, in its order; None where it says neither."""
+    return Parsed(*read_yes_no(plain(response)))
+
+
+def read_yes_no(text: str) -> tuple[str | None, str]:
+    """As `parse_yes_no`, of text that is plain already."""
+    if not words(text):
+        return None, "empty"
+    without_both = _BOTH.sub(" ", text)
+    if stated := _STATED.findall(without_both):
+        return stated[-1].lower(), "stated"
+    spoken = words(without_both)
+    if not spoken:
+        return None, "ambiguous"
+    if _standing(without_both) == {"yes", "no"}:
+        return None, "ambiguous"
+    if spoken[0] == "yes" or (spoken[0] == "no" and not _UNDECIDED.match(without_both.lstrip(" \n\"'([{"))):
+        return spoken[0], "leading"
+    last = words(re.split(r"[.!?\n]+\s*(?=\S)", without_both.rstrip(" .!?\n"))[-1])
+    if last in (["yes"], ["no"]):
+        return last[0], "last line"
+    for choice, synonyms in _SYNONYMS.items():
+        if " ".join(spoken) in synonyms.split("|"):
+            return choice, "synonym"
+    if _UNDECIDED.search(without_both):
+        return None, "undecided"
+    return _mentioned(without_both) or _asserted(without_both, had_both=without_both != text)
+
+
+def _standing(text: str) -> set[str]:
+    """Which of the two words stand on their own; "no" before a noun does not."""
+    return set(words(_NO_WITH_NOUN.sub(" ", text))) & {"yes", "no"}
+
+
+def _mentioned(text: str) -> tuple[str | None, str] | None:
+    found = _standing(text)
+    if found and not re.search(r"(?:\bnot|n't)\s+(?:\w+\s+)?(?:yes|no)\b", text, re.IGNORECASE):
+        return found.pop(), "mentioned"
+    return None
+
+
+def _asserted(text: str, had_both: bool) -> tuple[str | None, str]:
+    """Each clause says absent, present or neither; "no evidence that it is present" is one clause and says absent."""
+    clauses = re.split(r"[.;!?\n,]|\b(?:and|but|although|while)\b", text)
+    kinds = {"no" if _ABSENT.search(clause) else "yes" if _PRESENT.search(clause) else "" for clause in clauses} - {""}
+    if len(kinds) == 1:
+        return kinds.pop(), "asserted"
+    return None, "ambiguous" if kinds or had_both else "no answer"

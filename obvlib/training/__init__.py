@@ -1,0 +1,21 @@
+"""From cut clips to a fine-tuned model.
+
+In: clips and a configuration. Out: a training set on disk, packed rows, checkpoints, the fine-tuned weights and the run's losses; and the plan of what a run will cost.
+"""
+
+from obvlib.training import planner, samples
+from obvlib.training.dataset import BuildStage, build, load_sample, training_set
+from obvlib.training.run import TrainConfig, TrainResult, plan_rows, train
+
+__all__ = [
+    "BuildStage",
+    "TrainConfig",
+    "TrainResult",
+    "build",
+    "load_sample",
+    "plan_rows",
+    "planner",
+    "samples",
+    "train",
+    "training_set",
+]

@@ -1,0 +1,283 @@
+"""A training set on disk: each clip's conversation, the frames it will be shown and what it costs in tokens, without one pixel.
+
+`build` runs in parallel, resumes where it stopped, and writes the same bytes for the same clips and settings: `data/train-*.parquet` and a
+README.md that is its data card. `training_set` opens it again, from disk, the hub or S3; `load_sample` turns a row into model input.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from obvlib.core import Clip, FramePolicy
+from obvlib.core.files import local_clip
+from obvlib.core.records import to_json
+from obvlib.engine import Drop, Ledger, StageRun, run_stage
+from obvlib.inputs import InputError, ModelInput, Turn, Video, VisionSpec, clip_turns, count_tokens, encode
+from obvlib.manifests import check_contamination, check_file_names, load_card, load_rows
+from obvlib.media import MediaError, clip_frames, probe
+
+STAGE = "build"
+VIDEO_BENCHMARKS = ("mini", "SurgeryVideoQA", "MIMICEchoQA")  # those that test on videos, which training might contain
+PARQUET = "data/train-00000-of-00001.parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One turn of text; the clip is shown before the first."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRow:
+    """One sample. `clip_id` leads back to the source and on to the run; `policy` is the frame policy's JSON, asserted on reading."""
+
+    clip_id: str
+    video_id: str
+    video: str
+    dataset: str
+    modality: str
+    region: str
+    duration_s: float
+    turns: tuple[Message, ...]
+    policy: str
+    num_frames: int
+    height: int
+    width: int
+    num_tokens: int
+    num_visual_tokens: int
+    num_label_tokens: int
+    clip_bytes: int
+    clip_sha256: str
+    row_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildStage:
+    """Clip → TrainingRow, in any process: it carries names and settings, and loads the tokenizer where it runs."""
+
+    clips_dir: str
+    policy: FramePolicy
+    model: str = "tiny"  # whose tokenizer and patch sizes count
+    max_tokens: int = 16_384  # a row's capacity; longer samples are dropped
+    seed: int = 0  # of the describe prompts
+
+    def params(self) -> dict[str, Any]:
+        """What a row depends on besides the clip: a change makes the ledger run the stage anew."""
+        return {"policy": self.policy.to_dict(), "model": self.model, "max_tokens": self.max_tokens, "seed": self.seed}
+
+    def __call__(self, clip: Clip) -> TrainingRow | Drop:
+        if not clip.caption.strip() and not clip.qa_pairs:
+            return Drop("neither a caption nor questions: nothing to learn from it")
+        path = Path(self.clips_dir) / clip.file_name
+        times_s, height, width, info = clip_layout(path, self.policy)
+        tokenizer, spec = tokenizer_and_spec(self.model)
+        turns = clip_turns(
+            [Video.blank(times_s, height, width)], clip.caption, clip.qa_pairs, f"{self.seed} {clip.clip_id}"
+        )
+        try:
+            counts = count_tokens(turns, tokenizer, spec, name=clip.clip_id)
+        except InputError as error:
+            return Drop(str(error))
+        if counts.total > self.max_tokens:
+            return Drop(f"{counts.total} tokens, a row holds {self.max_tokens}: left out, not cut")
+        return TrainingRow(
+            clip_id=clip.clip_id, video_id=clip.video_id, video=clip.file_name, dataset=clip.dataset, modality=clip.modality,
+            region=clip.region, duration_s=info.duration_s, turns=tuple(Message(role=t.role, text=t.text) for t in turns),
+            policy=json.dumps(self.policy.to_dict()), num_frames=len(times_s), height=height, width=width,
+            num_tokens=counts.total, num_visual_tokens=counts.visual, num_label_tokens=counts.learned,
+            clip_bytes=info.size_bytes, clip_sha256=_sha256(path), row_sha256=row_digest(clip),
+        )  # fmt: skip
+
+
+def build(
+    clips: Iterable[Clip],
+    out_dir: str | os.PathLike,
+    stage: BuildStage,
+    *,
+    benchmarks: dict[str, Sequence[Any]],
+    unchecked: dict[str, str] | None = None,
+    num_workers: int = 1,
+    show_progress: bool = True,
+) -> StageRun:
+    """Write the training set of `clips` into `out_dir`, and return what became of them; every drop and failure is in its ledger.sqlite.
+
+    `benchmarks` maps names to the clips or examples that are tested on: Contamination (a ValueError) if one of their source videos is among
+    `clips`. `unchecked` says which benchmarks could not be read, and why: the card repeats it. Clips of a test split are refused too.
+    """
+    from obvlib.training.dataset_card import write_card
+
+    out_dir, clips = Path(out_dir), list(clips)
+    if not clips:
+        raise ValueError("clips is empty: a training set needs at least one; check the rows and the split")
+    if tested := [clip.clip_id for clip in clips if clip.split == "test"]:
+        raise ValueError(f"{len(tested)} clips are of the test split, the first is {tested[0]}: leave them out")
+    check_file_names(clips)
+    for name in sorted(benchmarks):
+        try:
+            check_contamination(clips, benchmarks[name])
+        except ValueError as error:
+            raise type(error)(f"benchmark {name}: {error}") from None
+    digests = {clip.clip_id: row_digest(clip) for clip in clips}
+    with Ledger(out_dir / "ledger.sqlite") as ledger:
+        run = run_stage(
+            clips,
+            stage,
+            ledger,
+            name=STAGE,
+            params=stage.params(),
+            num_workers=num_workers,
+            is_current=functools.partial(_is_current, Path(stage.clips_dir), digests),
+            result_type=TrainingRow,
+            show_progress=show_progress,
+        )
+        outcomes = [row for row in ledger.rows(STAGE, stage.params()) if row["item_id"] in digests]
+    if not run.kept:
+        reasons = sorted({row["reason"] for row in outcomes})
+        raise ValueError(f"no clip could be used; the first reason: {reasons[0]}")
+    _write_parquet(run.kept, out_dir / PARQUET)
+    checked = {name: len({item.video_id for item in items}) for name, items in benchmarks.items()}
+    write_card(out_dir, run.kept, outcomes, stage.params(), checked=checked, unchecked=unchecked or {})
+    return run
+
+
+def tested_on(names: Sequence[str]) -> tuple[dict[str, list[Any]], dict[str, str]]:
+    """({name: rows of the benchmark}, {name: why its rows could not be read}); a row that is no clip still counts by its source."""
+    from obvlib.manifests import HubUnavailable
+
+    benchmarks, unchecked = {}, {}
+    for name in names:
+        try:
+            clips, problems = load_rows(name, split=load_card(name).split or "test")
+        except HubUnavailable as error:
+            unchecked[name] = str(error)
+            continue
+        benchmarks[name] = [item for item in [*clips, *problems] if item.video_id]
+        if not benchmarks[name]:
+            del benchmarks[name]
+            unchecked[name] = "its rows name no source video"
+    return benchmarks, unchecked
+
+
+def clip_layout(path: Path, policy: FramePolicy) -> tuple[Any, int, int, Any]:
+    """(times_s, height, width, VideoInfo) of the frames that `clip_frames` will read, from the file's headers alone."""
+    from obvlib.media import METADATA_KEY
+
+    info = probe(path)
+    if text := info.metadata.get(METADATA_KEY):
+        made = json.loads(text)
+        if made["policy"] != policy.to_dict():
+            raise MediaError(f"{path.name} was prepared with another frame policy: prepare it again with this one")
+        return made["times_s"], info.height, info.width, info
+    times_s = policy.sample_times(info.duration_s)
+    return times_s, *policy.fit_size(info.height, info.width, len(times_s)), info
+
+
+@functools.cache
+def tokenizer_and_spec(model: str) -> tuple[Any, VisionSpec]:
+    """The tokenizer and patch sizes of a model by name ("tiny", a checkpoint directory, or a card's hub model), without its weights."""
+    if model == "tiny":
+        from obvlib.models import tiny_config, tiny_tokenizer
+
+        return tiny_tokenizer(), VisionSpec.from_config(tiny_config(tiny_tokenizer()))
+    from transformers import AutoConfig, AutoTokenizer
+
+    from obvlib.manifests import fetch
+
+    directory = Path(model)
+    if not directory.is_dir():
+        card = load_card(model)
+        directory = fetch(card.hub_id, revision=card.revision, patterns=["*.json", "*.txt"])
+    return AutoTokenizer.from_pretrained(directory), VisionSpec.from_config(AutoConfig.from_pretrained(directory))
+
+
+def training_set(location: str | os.PathLike, storage_options: dict[str, Any] | None = None) -> Any:
+    """The rows as a `datasets.Dataset`: a directory, a hub id ("owner/name"), or a URL such as s3://bucket/set (fsspec's options)."""
+    from datasets import Dataset, load_dataset
+
+    text = os.fspath(location)
+    if "://" in text:
+        import fsspec
+
+        with fsspec.open(f"{text.rstrip('/')}/{PARQUET}", **(storage_options or {})) as file:
+            import pyarrow.parquet
+
+            return Dataset(pyarrow.parquet.read_table(file))
+    if (Path(text) / PARQUET).is_file():
+        return Dataset.from_parquet(str(Path(text) / PARQUET), keep_in_memory=True)
+    return load_dataset(text, split="train")
+
+
+def push(out_dir: str | os.PathLike, repo_id: str) -> str:
+    """Upload a training set (rows and card, no ledger, no video) to the hub as a private dataset; return its address."""
+    from huggingface_hub import HfApi
+
+    HfApi().create_repo(repo_id, repo_type="dataset", private=True, exist_ok=True)
+    patterns = ["README.md", "data/*.parquet"]
+    HfApi().upload_folder(repo_id=repo_id, repo_type="dataset", folder_path=str(out_dir), allow_patterns=patterns)
+    return f"https://huggingface.co/datasets/{repo_id}"
+
+
+def load_sample(
+    row: dict[str, Any],
+    clips_dir: str | os.PathLike,
+    tokenizer: Any,
+    spec: VisionSpec,
+    *,
+    storage_options: dict[str, Any] | None = None,
+) -> ModelInput:
+    """A row of the training set as model input; InputError where clip, tokenizer or policy are not those that it was built with.
+
+    `clips_dir` is a directory, or a URL such as s3://bucket/clips: a clip is then fetched once and kept under the data root.
+    """
+    policy = FramePolicy.from_dict(json.loads(row["policy"]))
+    frames, times_s = clip_frames(local_clip(clips_dir, row["video"], storage_options), policy)
+    visuals = (Video(frames, times_s),)
+    turns = [Turn(m["role"], m["text"], visuals if i == 0 else ()) for i, m in enumerate(row["turns"])]
+    sample = encode(turns, tokenizer, spec, name=row["clip_id"])
+    if sample.num_tokens != row["num_tokens"]:
+        raise InputError(
+            f"sample {row['clip_id']!r}: {sample.num_tokens} tokens, {row['num_tokens']} when the set was built: the clip or the tokenizer "
+            "has changed; build it again"
+        )
+    return sample
+
+
+def row_digest(clip: Clip) -> str:
+    """SHA-256 of a clip's row: an edited caption or question makes another."""
+    return hashlib.sha256(json.dumps(to_json(clip), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _is_current(clips_dir: Path, digests: dict[str, str], row: dict[str, Any]) -> bool:
+    output = row["output"]
+    path = clips_dir / output["video"]
+    same_row = output["row_sha256"] == digests.get(row["item_id"])
+    return same_row and path.is_file() and path.stat().st_size == output["clip_bytes"]
+
+
+def _write_parquet(rows: Sequence[TrainingRow], path: Path) -> None:
+    from datasets import Dataset, Features, Value
+
+    kinds = {"int": Value("int64"), "float": Value("float64"), "str": Value("string")}
+    fields = TrainingRow.__dataclass_fields__
+    features = Features({name: kinds.get(str(field.type), None) for name, field in fields.items() if name != "turns"})
+    features["turns"] = [{"role": Value("string"), "text": Value("string")}]
+    table = {name: [getattr(row, name) for row in rows] for name in features if name != "turns"}
+    table["turns"] = [[{"role": m.role, "text": m.text} for m in row.turns] for row in rows]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    Dataset.from_dict(table, features=features).to_parquet(str(partial))
+    os.replace(partial, path)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,241 @@
+"""Before a GPU is rented: how many rows a data set packs into, whether they fit in memory, and how long an epoch takes.
+
+Work is counted from shapes: products with weights, attention inside each sample and each temporal patch, bytes moved between kernels.
+What a GPU makes of it is five numbers (bytes moved differ between plain and compiled layers), fitted to steps measured on one H100
+(`data_manifests/results`, `calibrate`); for another GPU they are scaled by its peak and bandwidth, which is an estimate, as is the time on
+several GPUs: what they wait for each other beyond the slowest row is not counted. Reading and decoding clips is not included either: workers
+do it meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from obvlib.inputs import pack
+from obvlib.models import GPUS, MODELS, Gpu, ModelShape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What a sample costs: its tokens, and the patch grids of what it shows."""
+
+    num_tokens: int
+    grids: tuple[tuple[int, int, int], ...] = ()
+
+    @property
+    def num_patches(self) -> int:
+        return sum(t * h * w for t, h, w in self.grids)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How it is trained; the defaults are those of the paper, where it names them."""
+
+    row_tokens: int = 16_384  # capacity of a packed row, the paper's
+    num_gpus: int = 8
+    shards_optimizer: bool = True  # ZeRO-2 or FSDP2: optimizer state and gradients are spread over the GPUs
+    fused_loss: bool = True  # Liger's: logits never exist as a whole
+    compiled: bool = False
+    trains_vision: bool = True
+    epochs: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("row_tokens", "num_gpus", "epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One training step on one row: FLOPs with recomputation, useful FLOPs, and bytes moved between kernels."""
+
+    products: float
+    attention: float
+    useful: float
+    traffic_bytes: float
+    optimizer_bytes: float
+    num_layers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Efficiency:
+    """What a GPU reaches: shares of the peak, how often a layer's activations cross the memory, and the fixed time of a layer's launches."""
+
+    products: float
+    attention: float
+    crossings: float
+    layer_s: float
+
+
+# Fitted by `calibrate` to steps of Qwen2-VL-2B on one H100 with torch's varlen attention. For compiled layers two rows were measured, so
+# only the crossings are their own.
+EFFICIENCY = {
+    False: Efficiency(products=0.7954, attention=0.2464, crossings=99.56, layer_s=0.00286),
+    True: Efficiency(products=0.7954, attention=0.2464, crossings=36.0, layer_s=0.00286),
+}
+
+
+def row_work(samples: Sequence[Sample], model: ModelShape, settings: Settings) -> Work:
+    """What one row costs with gradient checkpointing: forward, forward again inside the blocks, and twice that backward."""
+    tokens = sum(s.num_tokens for s in samples)
+    patches = sum(s.num_patches for s in samples)
+    text = 2 * model.text_weights * tokens
+    head = 2 * model.head_weights * tokens
+    text_attention = sum(2 * s.num_tokens**2 * model.hidden for s in samples) * model.num_layers  # half of it is masked
+    vision = 2 * model.vision_weights * patches + 2 * model.merger_weights * patches / 4
+    vision_attention = (
+        sum(4 * t * (h * w) ** 2 for s in samples for t, h, w in s.grids) * model.vision_width * model.vision_depth
+    )
+    passes = (
+        4 if settings.trains_vision else 3
+    )  # frozen, its weights have no gradients, but checkpointing still asks for its inputs'
+    useful_passes = 3 if settings.trains_vision else 1
+    widths = tokens * model.num_layers * model.hidden + patches * model.vision_depth * model.vision_width
+    return Work(
+        products=4 * text + 3 * head + passes * vision,
+        attention=4 * (text_attention + vision_attention),
+        useful=3 * (text + head + text_attention) + useful_passes * (vision + vision_attention),
+        traffic_bytes=4 * 2 * widths,
+        optimizer_bytes=20
+        * trained_parameters(model, settings),  # read weight, gradient, two moments; write back three, clear one
+        num_layers=model.num_layers + (model.vision_depth if patches else 0),
+    )
+
+
+def trained_parameters(model: ModelShape, settings: Settings) -> int:
+    """Parameters that the optimizer changes."""
+    frozen = 0 if settings.trains_vision else model.vision_weights + model.merger_weights
+    return model.num_parameters - frozen
+
+
+def step_seconds(work: Work, gpu: Gpu, efficiency: Efficiency) -> float:
+    """Time of one step on one GPU, reading the data not included."""
+    busy = work.products / efficiency.products + work.attention / efficiency.attention
+    moved = work.traffic_bytes * efficiency.crossings + work.optimizer_bytes
+    return busy / (gpu.tflops * 1e12) + moved / (gpu.bandwidth_tb_s * 1e12) + work.num_layers * efficiency.layer_s
+
+
+# Bytes per element at the widest moment inside a block, fitted to the same runs.
+TEXT_BLOCK_BYTES, VISION_BLOCK_BYTES, LOGIT_BYTES = 10.0, 15.0, 12.9
+
+
+def peak_gb(samples: Sequence[Sample], model: ModelShape, settings: Settings) -> float:
+    """Largest memory of a step in 10^9 bytes, bf16 weights, gradients and AdamW moments: the worst of four moments of the step."""
+    shares = settings.num_gpus if settings.shards_optimizer else 1
+    tokens, patches = sum(s.num_tokens for s in samples), sum(s.num_patches for s in samples)
+    trained = trained_parameters(model, settings)
+    held = 2 * model.num_parameters + 4 * trained / shares + 2 * 1176 * patches
+    text_saved = 2 * tokens * model.hidden * model.num_layers
+    vision_saved = 2 * patches * model.vision_width * model.vision_depth  # frozen or not: see row_work
+    text_gradients = 2 * (model.text_weights + model.head_weights) / shares
+    in_text_block = TEXT_BLOCK_BYTES * tokens * model.intermediate
+    in_vision_block = VISION_BLOCK_BYTES * patches * model.vision_mlp if patches else 0
+    logits = 0 if settings.fused_loss else LOGIT_BYTES * tokens * model.vocabulary
+    moments = (
+        held + vision_saved + text_saved + logits,
+        held + vision_saved + text_saved + 2 * model.head_weights + in_text_block,
+        held + vision_saved + in_vision_block + (text_gradients if patches else 0),
+        held + 2 * trained / shares,
+    )
+    return max(moments) / 1e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to expect of a run. `fits` leaves a tenth of the memory free for fragments and the driver."""
+
+    num_samples: int
+    num_tokens: int
+    num_rows: int
+    fill: float  # share of the rows' capacity that holds tokens
+    num_steps: int  # of all GPUs together, one row each
+    step_s: float  # mean
+    hours: float
+    gpu_hours: float
+    peak_gb: float
+    fits: bool
+    mfu: float  # useful FLOPs over the peak
+    dropped: int
+    reasons: tuple[str, ...] = field(default=())
+
+
+def plan(samples: Sequence[Sample], model: str, gpu: str, settings: Settings | None = None) -> Plan:
+    """Plan one run; samples above the row's capacity are counted as dropped, as `obv build` does. ValueError names an unknown model or GPU."""
+    settings = settings or Settings()
+    shape, card = _named(MODELS, model, "model"), _named(GPUS, gpu, "gpu")
+    kept = [s for s in samples if s.num_tokens <= settings.row_tokens]
+    if not kept:
+        raise ValueError(f"row_tokens is {settings.row_tokens}: none of the {len(samples)} samples fits; raise it")
+    rows = [[kept[i] for i in items] for items in pack([s.num_tokens for s in kept], settings.row_tokens)]
+    works = [row_work(row, shape, settings) for row in rows]
+    seconds = [step_seconds(work, card, EFFICIENCY[settings.compiled]) for work in works]
+    num_steps = -(-len(rows) // settings.num_gpus) * settings.epochs
+    step_s = float(np.mean(seconds)) if settings.num_gpus == 1 else _slowest_mean(seconds, settings.num_gpus)
+    memory = max(peak_gb(row, shape, settings) for row in rows)
+    total = sum(s.num_tokens for s in kept)
+    fits = memory <= 0.9 * card.memory_gb
+    return Plan(
+        num_samples=len(kept), num_tokens=total, num_rows=len(rows), fill=total / (len(rows) * settings.row_tokens),
+        num_steps=num_steps, step_s=step_s, hours=num_steps * step_s / 3600, gpu_hours=num_steps * step_s * settings.num_gpus / 3600,
+        peak_gb=memory, fits=fits, mfu=sum(w.useful for w in works) / len(works) / (step_s * card.tflops * 1e12),
+        dropped=len(samples) - len(kept),
+        reasons=() if fits else (f"needs {memory:.0f} GB of {card.memory_gb:.0f} GB: shorter rows, more GPUs, or a fused loss",),
+    )  # fmt: skip
+
+
+def _slowest_mean(seconds: Sequence[float], num_gpus: int) -> float:
+    """Mean over steps of the slowest of `num_gpus` rows: all GPUs wait for it."""
+    order = np.random.default_rng(0).permutation(seconds)
+    steps = [order[i : i + num_gpus].max() for i in range(0, len(order), num_gpus)]
+    return float(np.mean(steps))
+
+
+def samples_of(rows: Sequence[Mapping[str, Any]], patch_size: int = 14, temporal_patch_size: int = 2) -> list[Sample]:
+    """The samples of a training set's rows (`obvlib.build`): tokens, and the grid of the clip."""
+    return [
+        Sample(
+            num_tokens=row["num_tokens"],
+            grids=(
+                (-(-row["num_frames"] // temporal_patch_size), row["height"] // patch_size, row["width"] // patch_size),
+            ),
+        )
+        for row in rows
+    ]
+
+
+def calibrate(measured: Sequence[tuple[Work, float]], gpu: Gpu) -> Efficiency:
+    """The efficiencies that explain measured steps (work, seconds) best, in relative terms; none of them negative."""
+    peak, bandwidth = gpu.tflops * 1e12, gpu.bandwidth_tb_s * 1e12
+    parts = np.array(
+        [[w.products / peak, w.attention / peak, w.traffic_bytes / bandwidth, w.num_layers] for w, _ in measured]
+    )
+    seconds = np.array([s for _, s in measured])
+    rest = seconds - np.array([w.optimizer_bytes for w, _ in measured]) / bandwidth
+    found = _nonnegative(parts / seconds[:, None], rest / seconds)
+    shares = 1 / np.maximum(found[:2], 1e-9)
+    return Efficiency(
+        products=float(shares[0]), attention=float(shares[1]), crossings=float(found[2]), layer_s=float(found[3])
+    )
+
+
+def _nonnegative(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Least squares without negative weights, by trying every choice of columns: there are few."""
+    best, best_error = np.zeros(matrix.shape[1]), np.inf
+    for choice in range(1, 2 ** matrix.shape[1]):
+        used = [c for c in range(matrix.shape[1]) if choice >> c & 1]
+        weights = np.linalg.lstsq(matrix[:, used], target, rcond=None)[0]
+        error = float(((matrix[:, used] @ weights - target) ** 2).sum())
+        if (weights >= 0).all() and error < best_error:
+            best, best_error = np.zeros(matrix.shape[1]), error
+            best[used] = weights
+    return best
+
+
+def _named(table: Mapping[str, Any], name: str, what: str) -> Any:
+    if name not in table:
+        raise ValueError(f"{what} {name!r} is not known: use one of {', '.join(table)}")
+    return table[name]
