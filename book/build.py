@@ -1,8 +1,10 @@
-"""Executes the book's notebooks with visible progress, then renders the book with warnings as errors.
+"""Executes the book's notebooks with visible progress, then renders the book with warnings as
+errors.
 
-Executed notebooks go into the cache that the renderer reads. The cache and the data that a run makes live under a directory named by a
-hash of everything the outputs depend on besides the notebook itself (package, manifests, lock, profile): a changed module never leaves
-an old output on a page, and an unchanged one is never executed twice.
+Executed notebooks go into the cache that the renderer reads. The cache and the data that a run
+makes live under a directory named by a hash of everything the outputs depend on besides the
+notebook itself (package, manifests, lock, profile): a changed module never leaves an old output on
+a page, and an unchanged one is never executed twice.
 """
 
 from __future__ import annotations
@@ -74,23 +76,48 @@ def installed(name: str) -> str:
 
 
 def render(root: Path) -> int:
-    """Renders every page with warnings as errors, showing pages and warnings; returns the exit status."""
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(root), "--path-output", str(root)]
-    command += ["--config", str(root / "book/_config.yml"), "--toc", str(root / "book/_toc.yml"), "-W", "--keep-going"]
+    """Renders every page with warnings as errors, showing pages and warnings; returns the exit
+    status.
+    """
+    command = [
+        str(Path(sys.executable).with_name("jupyter-book")),
+        "build",
+        str(root),
+        "--path-output",
+        str(root),
+    ]
+    command += [
+        "--config",
+        str(root / "book/_config.yml"),
+        "--toc",
+        str(root / "book/_toc.yml"),
+        "-W",
+        "--keep-going",
+    ]
     environment = os.environ | {"NO_COLOR": "1"}
-    process = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True
+    )
     for line in process.stdout:
-        if line.startswith(("reading sources", "writing output... [", "build ", "Executing")) or "WARNING" in line:
+        if (
+            line.startswith(("reading sources", "writing output... [", "build ", "Executing"))
+            or "WARNING" in line
+        ):
             print(f"  {line.rstrip()}", flush=True)
     return process.wait()
 
 
 def prepare_environment(run: Path, profile: str) -> None:
-    """Environment of the kernels and of the renderer: this run's cache and, in the mini profile, its own data and no hub."""
+    """Environment of the kernels and of the renderer: this run's cache and, in the mini profile,
+    its own data and no hub.
+    """
     if profile == "mini" or not os.environ.get("OBV_DATA"):
         os.environ["OBV_DATA"] = str(run / "data")
     os.environ.update(
-        OBV_PROFILE=profile, OBV_BOOK_RUN=str(run), TOKENIZERS_PARALLELISM="false", PYDEVD_DISABLE_FILE_VALIDATION="1"
+        OBV_PROFILE=profile,
+        OBV_BOOK_RUN=str(run),
+        TOKENIZERS_PARALLELISM="false",
+        PYDEVD_DISABLE_FILE_VALIDATION="1",
     )
     if profile == "mini":
         os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
@@ -99,7 +126,9 @@ def prepare_environment(run: Path, profile: str) -> None:
 
 def remove_old_runs(run: Path, keep: int = 3) -> None:
     """Keeps this run's directory and the newest others, `keep` in all."""
-    others = sorted((p for p in run.parent.iterdir() if p != run), key=lambda p: p.stat().st_mtime, reverse=True)
+    others = sorted(
+        (p for p in run.parent.iterdir() if p != run), key=lambda p: p.stat().st_mtime, reverse=True
+    )
     for path in others[keep - 1 :]:
         shutil.rmtree(path, ignore_errors=True)
 
@@ -107,7 +136,9 @@ def remove_old_runs(run: Path, keep: int = 3) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--no-render", action="store_true", help="execute only")
-    parser.add_argument("--only", metavar="NAME", help="execute only the notebooks whose name contains NAME")
+    parser.add_argument(
+        "--only", metavar="NAME", help="execute only the notebooks whose name contains NAME"
+    )
     args = parser.parse_args()
     from jupyter_cache import get_cache
 

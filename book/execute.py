@@ -1,7 +1,8 @@
-"""Executes notebooks into the cache that the renderer reads, one after the other, with visible progress.
+"""Executes notebooks into the cache that the renderer reads, one after the other, with visible
+progress.
 
-A chapter may read what an earlier one wrote under the data root. So when an executed notebook changes files there, the cached outputs of all
-later ones are dropped.
+A chapter may read what an earlier one wrote under the data root. So when an executed notebook
+changes files there, the cached outputs of all later ones are dropped.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def execute_all(notebooks: list[Path], cache) -> None:
 
 
 def contents() -> dict[str, str]:
-    """What lies under the data root: file names and hashes of their bytes; of large files their size and time of change."""
+    """What lies under the data root: file names and hashes of their bytes; of large files their
+    size and time of change.
+    """
     root = Path(os.environ.get("OBV_DATA", "data"))
     files = (path for path in root.rglob("*") if path.is_file() and path.suffix not in NOT_COMPARED)
     return {str(path.relative_to(root)): state(path) for path in files}
@@ -71,7 +74,9 @@ def read_notebook(path: Path):
 
 
 class Progress:
-    """Prints one line per notebook, and while a cell runs one line every HEARTBEAT_S seconds with its last words."""
+    """Prints one line per notebook, and while a cell runs one line every HEARTBEAT_S seconds with
+    its last words.
+    """
 
     def __init__(self, label: str, num_cells: int):
         self.label, self.num_cells = label, num_cells
@@ -112,7 +117,9 @@ def last_words(cell, width: int = 90) -> str:
 
 
 def execute(path: Path, cache, label: str) -> float:
-    """Executes one notebook into the cache; returns its seconds. A failing cell ends the build with its traceback."""
+    """Executes one notebook into the cache; returns its seconds. A failing cell ends the build with
+    its traceback.
+    """
     from jupyter_cache.base import CacheBundleIn
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -131,10 +138,13 @@ def execute(path: Path, cache, label: str) -> float:
         try:
             client.execute()
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            sys.exit(f"\n{error}\n{label}  FAILED in code cell {progress.cell_number} of {path.name}")
+            sys.exit(
+                f"\n{error}\n{label}  FAILED in code cell {progress.cell_number} of {path.name}"
+            )
         seconds = time.monotonic() - progress.start_s
         progress.say("done")
     bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
     cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-    cache.match_cache_notebook(read_notebook(path))  # KeyError here would mean that the renderer executes it again
+    # KeyError here would mean that the renderer executes it again
+    cache.match_cache_notebook(read_notebook(path))
     return seconds

@@ -1,6 +1,8 @@
-"""Creates the virtual environment from the lock, with a word every few seconds. Standard library only: it runs before anything is there.
+"""Creates the virtual environment from the lock, with a word every few seconds. Standard library
+only: it runs before anything is there.
 
-The lock holds hashes of this platform's wheels (Python 3.11, Linux, x86-64). Elsewhere the same extras are resolved from pyproject.toml.
+The lock holds hashes of this platform's wheels (Python 3.11, Linux, x86-64). Elsewhere the same
+extras are resolved from pyproject.toml.
 """
 
 from __future__ import annotations
@@ -21,10 +23,15 @@ HEARTBEAT_S = 10.0
 
 
 def is_locked_platform() -> bool:
-    """Whether requirements.lock was made for this interpreter and machine, and LOCK=newest does not set it aside."""
+    """Whether requirements.lock was made for this interpreter and machine, and LOCK=newest does not
+    set it aside.
+    """
     if os.environ.get("LOCK") == "newest":
         return False
-    return sys.version_info[:2] == (3, 11) and (platform.system(), platform.machine()) == ("Linux", "x86_64")
+    return sys.version_info[:2] == (3, 11) and (platform.system(), platform.machine()) == (
+        "Linux",
+        "x86_64",
+    )
 
 
 def num_locked() -> int:
@@ -36,7 +43,14 @@ def num_locked() -> int:
 
 
 def pip(*args: str) -> list[str]:
-    return [str(VENV / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--no-input", *args]
+    return [
+        str(VENV / "bin/python"),
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--no-input",
+        *args,
+    ]
 
 
 class Words:
@@ -62,7 +76,9 @@ class Words:
     def _beat(self) -> None:
         while not self._done.wait(HEARTBEAT_S):
             unpacked = sum(1 for _ in VENV.glob("lib/python*/site-packages/*.dist-info"))
-            self.say(f"unpacked {unpacked}/{self.total}" if self.doing == "unpacking" else self.doing)
+            self.say(
+                f"unpacked {unpacked}/{self.total}" if self.doing == "unpacking" else self.doing
+            )
 
     def end(self) -> None:
         self._done.set()
@@ -72,14 +88,19 @@ class Words:
 def run_pip(arguments: list[str], total: int) -> None:
     """Runs pip, turning its output into short progress; on failure shows all that it said."""
     words, said = Words(total), []
-    process = subprocess.Popen(pip(*arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        pip(*arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     for line in process.stdout:
         said.append(line)
         words.hear(line)
     status = process.wait()
     words.end()
     if status:
-        sys.exit("".join(said[-40:]) + f"\npip ended with status {status}; run the same command again to go on")
+        sys.exit(
+            "".join(said[-40:])
+            + f"\npip ended with status {status}; run the same command again to go on"
+        )
 
 
 def main() -> None:
@@ -92,7 +113,9 @@ def main() -> None:
         run_pip(["install", "--no-deps", "--no-build-isolation", "-e", "."], 1)
     else:
         print(
-            "The lock is for Python 3.11 on Linux x86-64: resolving pyproject.toml for this machine instead", flush=True
+            "The lock is for Python 3.11 on Linux x86-64: resolving pyproject.toml for this machine"
+            " instead",
+            flush=True,
         )
         run_pip(["install", "--progress-bar", "off", "-e", f".[{EXTRAS}]"], num_locked())
     print(f"Environment ready after {time.monotonic() - start_s:.0f} s", flush=True)

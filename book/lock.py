@@ -1,4 +1,6 @@
-"""Writes requirements.lock: every package of every extra that the book and its tests need, with hashes, and no address of any index."""
+"""Writes requirements.lock: every package of every extra that the book and its tests need, with
+hashes, and no address of any index.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from pathlib import Path
 from install import EXTRAS
 
 ROOT = Path(__file__).resolve().parent.parent
-# Held on purpose: torch with CUDA 13 wheels that also serve the CPU, and the transformers release whose inner workings the tests know.
+# Held on purpose: torch with CUDA 13 wheels that also serve the CPU, and the transformers release
+# whose inner workings the tests know.
 PINS = ("torch==2.14.1", "torchvision==0.29.1", "transformers==5.23.0")
 QUIET = "--quiet --max-rounds 100 --strip-extras --allow-unsafe --no-config --generate-hashes"
 NO_ADDRESS = "--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options"
@@ -36,7 +39,11 @@ def command(upgrade: bool) -> list[str]:
 def main() -> None:
     print("Resolving; this takes a few minutes", flush=True)
     environment = os.environ | {"CUSTOM_COMPILE_COMMAND": "make lock"}
-    sys.exit(subprocess.run(command("--upgrade" in sys.argv), cwd=ROOT, env=environment, check=False).returncode)
+    sys.exit(
+        subprocess.run(
+            command("--upgrade" in sys.argv), cwd=ROOT, env=environment, check=False
+        ).returncode
+    )
 
 
 if __name__ == "__main__":

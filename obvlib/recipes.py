@@ -1,7 +1,9 @@
-"""What each profile trains and tests on, and its fine-tuning as one call: the few lines that differ between mini, gpu and full.
+"""What each profile trains and tests on, and its fine-tuning as one call: the few lines that differ
+between mini, gpu and full.
 
-A tiny model that starts from nothing needs more clips than two dozen videos hold. So under `mini` the lecture segments of the training
-split are joined by clips that the same generator draws in memory, from random streams that no held-out clip shares.
+A tiny model that starts from nothing needs more clips than two dozen videos hold. So under `mini`
+the lecture segments of the training split are joined by clips that the same generator draws in
+memory, from random streams that no held-out clip shares.
 """
 
 from __future__ import annotations
@@ -18,7 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from obvlib import inputs, media, mini, models
-from obvlib.core import Clip, Example, FramePolicy, Provenance, data_root, frame_policy, manifests_dir, profile
+from obvlib.core import (
+    Clip,
+    Example,
+    FramePolicy,
+    Provenance,
+    data_root,
+    frame_policy,
+    manifests_dir,
+    profile,
+)
 from obvlib.core.jsonl import write_rows
 from obvlib.core.provenance import hash_code, hash_files
 from obvlib.core.records import to_json
@@ -33,7 +44,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One profile's choices. Names are those of cards in data_manifests; `limit` keeps a subset of the training clips (None: all)."""
+    """One profile's choices. Names are those of cards in data_manifests; `limit` keeps a subset of
+    the training clips (None: all).
+    """
 
     profile: str
     model: str
@@ -45,7 +58,9 @@ class Recipe:
 
     @property
     def videos_dir(self) -> Path:
-        """Where the dataset's source videos lie: shipped for mini, else to be downloaded into the data root."""
+        """Where the dataset's source videos lie: shipped for mini, else to be downloaded into the
+        data root.
+        """
         return (
             manifests_dir() / "mini" / "videos"
             if self.dataset == "mini"
@@ -93,9 +108,11 @@ def recipe(name: str = "") -> Recipe:
 
 
 def load_model(chosen: Recipe, *, seed: int = 0) -> Bundle:
-    """The profile's model before fine-tuning: tiny from `seed` on the CPU, else from the hub in bf16 on the GPU.
+    """The profile's model before fine-tuning: tiny from `seed` on the CPU, else from the hub in
+    bf16 on the GPU.
 
-    HubUnavailable where its files are neither cached nor within reach; RuntimeError where there is no GPU for a model that needs one.
+    HubUnavailable where its files are neither cached nor within reach; RuntimeError where there is
+    no GPU for a model that needs one.
     """
     import torch
 
@@ -106,7 +123,8 @@ def load_model(chosen: Recipe, *, seed: int = 0) -> Bundle:
     bundle = load(chosen.model, dtype=torch.bfloat16)
     if not torch.cuda.is_available():
         raise RuntimeError(
-            f"{bundle.name} needs a CUDA GPU and this machine shows none: see `obv doctor`, or set OBV_PROFILE=mini"
+            f"{bundle.name} needs a CUDA GPU and this machine shows none: see `obv doctor`, or set"
+            " OBV_PROFILE=mini"
         )
     bundle.model.to("cuda")
     return bundle
@@ -121,11 +139,13 @@ def finetune(
     seed: int = 0,
     on_log: Callable[[int, float], None] | None = None,
 ) -> TrainResult:
-    """Train `bundle.model` in place on the cut `clips`, or take the weights of a run that did exactly this already.
+    """Train `bundle.model` in place on the cut `clips`, or take the weights of a run that did
+    exactly this already.
 
-    "Exactly this" is a hash over clips, settings and obvlib's code, kept in `run_dir/run.json` with the provenance; the training
-    questions are written beside it, for the majority answer that scores are held against. Contamination (a ValueError) if a source
-    video of `tested` is among `clips`.
+    "Exactly this" is a hash over clips, settings and obvlib's code, kept in `run_dir/run.json` with
+    the provenance; the training questions are written beside it, for the majority answer that
+    scores are held against. Contamination (a ValueError) if a source video of `tested` is among
+    `clips`.
     """
     check_contamination(clips, tested)
     check_file_names(clips)
@@ -133,18 +153,22 @@ def finetune(
     cut = [clip for clip in clips if (chosen.clips_dir / clip.file_name).is_file()]
     if not cut:
         raise ValueError(
-            f"none of the {len(clips)} clips is in {chosen.clips_dir}: download the source videos, then `obv slice`"
+            f"none of the {len(clips)} clips is in {chosen.clips_dir}: download the source videos,"
+            " then `obv slice`"
         )
     if len(cut) < len(clips):
         warnings.warn(
-            f"{len(clips) - len(cut)} of {len(clips)} clips are not in {chosen.clips_dir}: training on the other {len(cut)}",
+            f"{len(clips) - len(cut)} of {len(clips)} clips are not in {chosen.clips_dir}: training"
+            f" on the other {len(cut)}",
             stacklevel=2,
         )
     key = _key(chosen, config, cut)
     if done := _finished(chosen.run_dir, key):
         load_weights(bundle.model, chosen.run_dir / "model")
         return done
-    data = samples.training_samples(chosen.model, bundle, cut, chosen.clips_dir, chosen.policy, config, seed)
+    data = samples.training_samples(
+        chosen.model, bundle, cut, chosen.clips_dir, chosen.policy, config, seed
+    )
     result = train(config, bundle, data.load, data.lengths(), on_log=on_log)
     write_rows(chosen.run_dir / "training.jsonl", [to_json(pair) for pair in data.qa_pairs()])
     _note(chosen.run_dir, key, seed)
@@ -162,7 +186,8 @@ def _key(chosen: Recipe, config: TrainConfig, cut: Sequence[Clip]) -> str:
         "generated": [samples.NUM_GENERATED, samples.NUM_VIEWS],
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    code = hash_code(frame_policy, inputs, media, mini, models, dataset, optimizers, run, samples)  # not the plots
+    # not the plots
+    code = hash_code(frame_policy, inputs, media, mini, models, dataset, optimizers, run, samples)
     digest.update(code.encode())
     digest.update(hash_files(chosen.clips_dir / clip.file_name for clip in cut).encode())
     digest.update(json.dumps([to_json(clip) for clip in cut]).encode())
@@ -170,7 +195,9 @@ def _key(chosen: Recipe, config: TrainConfig, cut: Sequence[Clip]) -> str:
 
 
 def _finished(run_dir: Path, key: str) -> TrainResult | None:
-    """The result of a run with this key that ended, else None. What a run with another key left gives way."""
+    """The result of a run with this key that ended, else None. What a run with another key left
+    gives way.
+    """
     note, claim = run_dir / "run.json", run_dir / "started.txt"
     with suppress(OSError, ValueError, KeyError, TypeError):  # not finished, or torn by a kill
         if json.loads(note.read_text())["key"] == key and (run_dir / "model").is_dir():
@@ -185,7 +212,10 @@ def _finished(run_dir: Path, key: str) -> TrainResult | None:
 
 
 def _note(run_dir: Path, key: str, seed: int) -> None:
-    run: dict[str, Any] = {"key": key, "provenance": Provenance.collect(seed=seed, data_hash=key).to_dict()}
+    run: dict[str, Any] = {
+        "key": key,
+        "provenance": Provenance.collect(seed=seed, data_hash=key).to_dict(),
+    }
     partial = run_dir / ".run.json.partial"
     partial.write_text(json.dumps(run, indent=1) + "\n")
     os.replace(partial, run_dir / "run.json")

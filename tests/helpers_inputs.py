@@ -7,7 +7,9 @@ import numpy as np
 from obvlib.core.records import QAPair
 from obvlib.inputs.encoding import Image, Turn, Video, encode
 
-LETTERS = QAPair(question="What is the modality?", answer="B", options={"A": "MRI", "B": "Ultrasound"})
+LETTERS = QAPair(
+    question="What is the modality?", answer="B", options={"A": "MRI", "B": "Ultrasound"}
+)
 OPEN = QAPair(question="Which chamber is enlarged?", answer="The left atrium.")
 
 
@@ -32,8 +34,13 @@ def picture(height: int = 56, width: int = 84, seed: int = 0) -> Image:
 
 
 def sample(seed: int = 0, num_frames: int = 4, words: int = 3, **keywords):
-    """One encoded training sample of the tiny model: a clip, a question, an answer of `words` words."""
+    """One encoded training sample of the tiny model: a clip, a question, an answer of `words`
+    words.
+    """
     rng = np.random.default_rng(seed)
     answer = " ".join(rng.choice(["the", "heart", "valve", "left", "dark", "moving"], words))
-    turns = [Turn("user", f"Question {seed}?", (clip(num_frames, seed=seed),)), Turn("assistant", answer)]
+    turns = [
+        Turn("user", f"Question {seed}?", (clip(num_frames, seed=seed),)),
+        Turn("assistant", answer),
+    ]
     return encode(turns, tiny().tokenizer, tiny().spec, name=f"sample {seed}", **keywords)

@@ -10,7 +10,12 @@ from obvlib.scoring.choices import Parsed, parse_choice
 from obvlib.scoring.open_answers import judge_open
 from obvlib.scoring.yes_no import parse_yes_no
 
-VALVES = {"A": "Aortic stenosis", "B": "Aortic regurgitation", "C": "Mitral stenosis", "D": "Stenosis"}
+VALVES = {
+    "A": "Aortic stenosis",
+    "B": "Aortic regurgitation",
+    "C": "Mitral stenosis",
+    "D": "Stenosis",
+}
 
 CHOICES = [
     # nothing but a letter
@@ -70,7 +75,11 @@ CHOICES = [
     ("Definitely not A. B.", "B", "last line"),
     ("The jet is fast.\nSo it is severe.\nB", "B", "last line"),
     ("It leaks in diastole.\n\nAortic regurgitation", "B", "last line"),
-    ("A) Aortic stenosis\nB) Aortic regurgitation\nC) Mitral stenosis\nD) Stenosis\n\nB", "B", "last line"),
+    (
+        "A) Aortic stenosis\nB) Aortic regurgitation\nC) Mitral stenosis\nD) Stenosis\n\nB",
+        "B",
+        "last line",
+    ),
     # leading letter
     ("B) Aortic regurgitation", "B", "leading letter"),
     ("B: aortic regurgitation is seen", "B", "leading letter"),
@@ -111,7 +120,11 @@ CHOICES = [
     ("B\nA", None, "ambiguous"),
     ("Mitral stenosis or aortic regurgitation", None, "ambiguous"),
     ("The answer is mitral stenosis or aortic regurgitation", None, "ambiguous"),
-    ("A) Aortic stenosis B) Aortic regurgitation C) Mitral stenosis D) Stenosis", None, "ambiguous"),
+    (
+        "A) Aortic stenosis B) Aortic regurgitation C) Mitral stenosis D) Stenosis",
+        None,
+        "ambiguous",
+    ),
     ("B) Aortic stenosis", None, "conflict"),
     ("The answer is B: mitral stenosis.", None, "conflict"),
     ("Aortic", None, "no option"),
@@ -137,7 +150,9 @@ CHOICES = [
 ]
 
 
-@pytest.mark.parametrize(("response", "choice", "rule"), CHOICES, ids=[repr(row[0])[:60] for row in CHOICES])
+@pytest.mark.parametrize(
+    ("response", "choice", "rule"), CHOICES, ids=[repr(row[0])[:60] for row in CHOICES]
+)
 def test_choice(response, choice, rule):
     assert parse_choice(response, VALVES) == Parsed(choice, rule)
 
@@ -179,7 +194,9 @@ OTHER_OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("response", "options", "choice"), OTHER_OPTIONS, ids=[row[0] for row in OTHER_OPTIONS])
+@pytest.mark.parametrize(
+    ("response", "options", "choice"), OTHER_OPTIONS, ids=[row[0] for row in OTHER_OPTIONS]
+)
 def test_choice_among_other_options(response, options, choice):
     assert parse_choice(response, options).choice == choice
 
@@ -241,7 +258,9 @@ YES_NO = [
 ]
 
 
-@pytest.mark.parametrize(("response", "choice", "rule"), YES_NO, ids=[repr(row[0]) for row in YES_NO])
+@pytest.mark.parametrize(
+    ("response", "choice", "rule"), YES_NO, ids=[repr(row[0]) for row in YES_NO]
+)
 def test_yes_no(response, choice, rule):
     assert parse_yes_no(response) == Parsed(choice, rule)
 
@@ -269,20 +288,26 @@ OPEN = [
 ]
 
 
-@pytest.mark.parametrize(("response", "answer", "correct", "rule"), OPEN, ids=[f"{r[1]} - {r[0]}" for r in OPEN])
+@pytest.mark.parametrize(
+    ("response", "answer", "correct", "rule"), OPEN, ids=[f"{r[1]} - {r[0]}" for r in OPEN]
+)
 def test_open(response, answer, correct, rule):
     judged = judge_open(response, answer)
     assert (judged.correct, judged.rule) == (correct, rule)
 
 
 def test_overlap_is_f1_of_words_without_filler():
-    assert judge_open("thyroid removal surgery", "removal of the thyroid").overlap == pytest.approx(2 * 2 / (3 + 2))
+    assert judge_open("thyroid removal surgery", "removal of the thyroid").overlap == pytest.approx(
+        2 * 2 / (3 + 2)
+    )
     assert judge_open("one two", "one three four").overlap == pytest.approx(2 / 5)
 
 
 pieces = st.sampled_from(
-    "A B C D a b ( ) . , : / * or and not but the answer is option wrong correct yes no \n Aortic stenosis regurgitation "
-    "Mitral because I choose \\boxed{ } <think> </think> - 5 % é 心".split(" ")
+    "A B C D a b ( ) . , : / * or and not but the answer is option wrong correct yes no \n Aortic"
+    " stenosis regurgitation Mitral because I choose \\boxed{ } <think> </think> - 5 % é 心".split(
+        " "
+    )
 )
 responses = st.lists(pieces, max_size=25).map(" ".join) | st.text(max_size=60)
 option_sets = st.lists(st.text(min_size=1, max_size=12) | pieces, min_size=1, max_size=6).map(
@@ -296,12 +321,16 @@ def test_any_response_gives_one_of_the_letters_or_none(response, options):
     parsed = parse_choice(response, options)
     assert parsed.choice is None or parsed.choice in options
     assert parsed.rule and (parsed.choice is None) == (
-        parsed.rule.split(":")[-1] in {"empty", "ambiguous", "conflict", "no option", "undecided", "no answer"}
+        parsed.rule.split(":")[-1]
+        in {"empty", "ambiguous", "conflict", "no option", "undecided", "no answer"}
     )
 
 
 @settings(max_examples=200, deadline=None)
-@given(letter=st.sampled_from("ABCD"), frame=st.sampled_from(["{}", "({})", "{}.", "Answer: {}", "The answer is {}."]))
+@given(
+    letter=st.sampled_from("ABCD"),
+    frame=st.sampled_from(["{}", "({})", "{}.", "Answer: {}", "The answer is {}."]),
+)
 def test_the_order_of_options_does_not_matter(letter, frame):
     turned = dict(reversed(VALVES.items()))
     assert parse_choice(frame.format(letter), turned) == parse_choice(frame.format(letter), VALVES)
@@ -323,7 +352,19 @@ def test_open_judgement_of_any_text(response, answer):
 
 
 @pytest.mark.parametrize(
-    "piece", ["A ", "not ", "(", "A, ", "the answer is ", "<", "Aortic ", "\n", "no ", "A) Aortic stenosis "]
+    "piece",
+    [
+        "A ",
+        "not ",
+        "(",
+        "A, ",
+        "the answer is ",
+        "<",
+        "Aortic ",
+        "\n",
+        "no ",
+        "A) Aortic stenosis ",
+    ],
 )
 def test_a_very_long_response_takes_little_time(piece):
     start_s = time.perf_counter()

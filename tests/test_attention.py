@@ -1,4 +1,6 @@
-"""Packed rows: no attention crosses samples, and packed equals unpacked in logits, loss and gradients, by every attention there is."""
+"""Packed rows: no attention crosses samples, and packed equals unpacked in logits, loss and
+gradients, by every attention there is.
+"""
 
 import copy
 
@@ -99,7 +101,10 @@ def test_changing_one_sample_leaves_the_others_logits_unchanged(choice):
     model, samples = model_with(choice), four_samples()
     before = logits_of(model, samples).split([s.num_tokens for s in samples])
     changed = [*samples[:1], sample(77, num_frames=26, words=9), *samples[2:]]
-    assert changed[1].num_tokens != 0 and not (changed[1].pixel_values_videos == samples[1].pixel_values_videos).all()
+    assert (
+        changed[1].num_tokens != 0
+        and not (changed[1].pixel_values_videos == samples[1].pixel_values_videos).all()
+    )
     after = logits_of(model, changed).split([s.num_tokens for s in changed])
     for row in (0, 2, 3):
         assert (
@@ -122,13 +127,18 @@ def test_all_choices_of_this_machine_give_the_same_loss():
 def test_boundaries_given_ahead_are_used():
     model, samples = model_with("loop"), four_samples()
     ahead = attention.row_arguments(collate(samples)["position_ids"])
-    assert ahead["row_boundaries"].tolist() == np.cumsum([0] + [s.num_tokens for s in samples]).tolist()
+    assert (
+        ahead["row_boundaries"].tolist()
+        == np.cumsum([0] + [s.num_tokens for s in samples]).tolist()
+    )
     assert ahead["row_longest"] == max(s.num_tokens for s in samples)
     torch.testing.assert_close(logits_of(model, samples, **ahead), logits_of(model, samples))
 
 
 def test_a_cache_object_does_not_let_samples_see_each_other():
-    """With sdpa and a cache transformers builds no packed mask, so training must pass use_cache=False; our attention holds either way."""
+    """With sdpa and a cache transformers builds no packed mask, so training must pass
+    use_cache=False; our attention holds either way.
+    """
     samples = four_samples()
     model, batch = model_with("loop"), collate(samples)
     with torch.no_grad():
@@ -141,9 +151,14 @@ def test_a_cache_object_does_not_let_samples_see_each_other():
 def test_generation_under_the_loop_equals_sdpa():
     turns = [Turn("user", "What is it?", (clip(30, 28, 56),))]
     prompts = [encode(turns, tiny().tokenizer, tiny().spec, add_generation_prompt=True)]
-    prompts.append(encode([Turn("user", "Hm, why?")], tiny().tokenizer, tiny().spec, add_generation_prompt=True))
+    prompts.append(
+        encode(
+            [Turn("user", "Hm, why?")], tiny().tokenizer, tiny().spec, add_generation_prompt=True
+        )
+    )
     answers = [
-        generate(model_with(choice), prompts, max_new_tokens=8, eos_token_ids=[-1]) for choice in ("loop", "sdpa")
+        generate(model_with(choice), prompts, max_new_tokens=8, eos_token_ids=[-1])
+        for choice in ("loop", "sdpa")
     ]
     assert answers[0] == answers[1]
 
@@ -164,14 +179,20 @@ def test_loop_kernel_equals_a_block_mask_for_unequal_lengths_and_shared_keys():
     for causal in (True, False):
         mask = segment[:, None] == segment[None]
         mask = mask.tril() if causal else mask
-        heads = [t.transpose(0, 1) for t in (query, key.repeat_interleave(2, 1), value.repeat_interleave(2, 1))]
-        expected = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask, scale=0.3).transpose(0, 1)
+        heads = [
+            t.transpose(0, 1)
+            for t in (query, key.repeat_interleave(2, 1), value.repeat_interleave(2, 1))
+        ]
+        expected = torch.nn.functional.scaled_dot_product_attention(
+            *heads, attn_mask=mask, scale=0.3
+        ).transpose(0, 1)
         got = attention.loop_kernel(query, key, value, bounds, 4, causal=causal, scale=0.3)
         torch.testing.assert_close(got, expected)
 
 
 @pytest.mark.parametrize(
-    ("choice", "message"), [("quick", "use one of auto"), ("varlen", "runs on CUDA"), ("flash2", "needs the package")]
+    ("choice", "message"),
+    [("quick", "use one of auto"), ("varlen", "runs on CUDA"), ("flash2", "needs the package")],
 )
 def test_choices_that_this_machine_cannot_run_are_refused(choice, message):
     if torch.cuda.is_available() and choice != "quick":
@@ -189,4 +210,8 @@ def test_varlen_on_cuda_agrees_with_sdpa():
     for choice in ("varlen", "sdpa", "loop"):
         attention.use(model, choice)
         losses[choice] = float(model(**batch, use_cache=False).loss)
-    assert losses["varlen"] == pytest.approx(losses["sdpa"], rel=2e-3) == pytest.approx(losses["loop"], rel=2e-3)
+    assert (
+        losses["varlen"]
+        == pytest.approx(losses["sdpa"], rel=2e-3)
+        == pytest.approx(losses["loop"], rel=2e-3)
+    )

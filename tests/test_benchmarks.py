@@ -1,4 +1,6 @@
-"""Each benchmark's reader: rows become examples, bad rows are reported, nothing is scored that is not there."""
+"""Each benchmark's reader: rows become examples, bad rows are reported, nothing is scored that is
+not there.
+"""
 
 import json
 from pathlib import Path
@@ -33,7 +35,9 @@ def hub(monkeypatch):
 
 
 def test_unknown_benchmark_lists_the_known_ones():
-    with pytest.raises(ValueError, match="no benchmark named 'mmlu': there are mini, real_small, MIMICEchoQA"):
+    with pytest.raises(
+        ValueError, match="no benchmark named 'mmlu': there are mini, real_small, MIMICEchoQA"
+    ):
         load_examples("mmlu")
 
 
@@ -48,12 +52,25 @@ def test_surgery_questions_are_open(hub, tmp_path):
     }
     hub["surgeryvideoqa"] = [row]
     (example,) = load_examples("SurgeryVideoQA", media=tmp_path)
-    assert (example.example_id, example.video_id, example.answer) == ("abc_4000_9000-0", "abc", "The duct.")
-    assert (example.options, example.family, example.media) == (None, "open", (str(tmp_path / "abc_4_9.mp4"),))
+    assert (example.example_id, example.video_id, example.answer) == (
+        "abc_4000_9000-0",
+        "abc",
+        "The duct.",
+    )
+    assert (example.options, example.family, example.media) == (
+        None,
+        "open",
+        (str(tmp_path / "abc_4_9.mp4"),),
+    )
 
 
 def test_a_repeated_row_is_refused(hub):
-    row = {"video_id": "abc", "timestamp": [4, 9], "question": "What is cut?", "answer": "The duct."}
+    row = {
+        "video_id": "abc",
+        "timestamp": [4, 9],
+        "question": "What is cut?",
+        "answer": "The duct.",
+    }
     hub["surgeryvideoqa"] = [row, row]
     with pytest.raises(RecordError, match="example_id 'abc_4000_9000-0' comes twice"):
         load_examples("SurgeryVideoQA")
@@ -65,7 +82,13 @@ def test_echo_questions_show_options_or_ask_yes_no(hub, tmp_path):
     hub["mimicechoqa"] = [
         {"video": loop, "question": "How severe?", "answer": "Severe", **options},
         {"video": loop, "question": "How severe?", "answer": "D", **options},
-        {"video": loop, "question": "Is it dilated?", "answer": "Yes", "option_A": None, "option_B": None},
+        {
+            "video": loop,
+            "question": "Is it dilated?",
+            "answer": "Yes",
+            "option_A": None,
+            "option_B": None,
+        },
         {"video": "flat.mp4", "question": "Is it dilated?", "answer": "no"},
     ]
     examples = load_examples("mimicechoqa", media=tmp_path)
@@ -93,7 +116,10 @@ def test_an_echo_path_never_leaves_its_folder(hub, tmp_path, video):
 def test_bad_rows_are_warned_about_where_nobody_takes_them(hub):
     hub["mimicechoqa"] = [{"video": "ok.mp4", "answer": "yes"}]
     with pytest.warns(
-        UserWarning, match="MIMICEchoQA: 1 rows are no examples; the first: .*row 1: field 'question' is missing"
+        UserWarning,
+        match=(
+            "MIMICEchoQA: 1 rows are no examples; the first: .*row 1: field 'question' is missing"
+        ),
     ):
         assert load_examples("MIMICEchoQA") == []
 
@@ -101,14 +127,24 @@ def test_bad_rows_are_warned_about_where_nobody_takes_them(hub):
 def test_rows_that_count_differently_from_the_card_are_warned_about(hub):
     hub["medqa"] = [{"question": "A man …?", "options": {"A": "x", "B": "y"}, "answer_idx": "B"}]
     with pytest.warns(
-        UserWarning, match=r"MedQA .*: the rows differ from the card: qa_pairs 1 instead of 1273; look at the revision"
+        UserWarning,
+        match=(
+            r"MedQA .*: the rows differ from the card: qa_pairs 1 instead of 1273; look at the"
+            r" revision"
+        ),
     ):
         load_examples("MedQA")
 
 
 def test_an_answer_outside_the_options_is_a_problem(hub):
     hub["mimicechoqa"] = [
-        {"video": "ok.mp4", "question": "Q?", "answer": "Huge", "option_A": "Mild", "option_B": "Severe"}
+        {
+            "video": "ok.mp4",
+            "question": "Q?",
+            "answer": "Huge",
+            "option_A": "Mild",
+            "option_B": "Severe",
+        }
     ]
     problems = []
     assert load_examples("MIMICEchoQA", problems=problems) == []
@@ -132,13 +168,20 @@ def test_images_are_written_once_and_are_the_cluster(hub, tmp_path, name):
         ("Axial", "open", "image"),
     ]
     assert examples[0].video_id == examples[1].video_id != examples[2].video_id
-    assert len(list(tmp_path.iterdir())) == 2 and np.asarray(Image.open(examples[0].media[0])).shape == (4, 5, 3)
+    assert len(list(tmp_path.iterdir())) == 2 and np.asarray(
+        Image.open(examples[0].media[0])
+    ).shape == (4, 5, 3)
     assert "field 'image' is NoneType" in problems[0].reason
 
 
 def test_medical_text_questions_have_letters(hub):
     hub["medqa"] = [
-        {"question": "A man …?", "options": {"A": "x", "B": "y", "C": "z", "D": "w"}, "answer": "y", "answer_idx": "B"}
+        {
+            "question": "A man …?",
+            "options": {"A": "x", "B": "y", "C": "z", "D": "w"},
+            "answer": "y",
+            "answer_idx": "B",
+        }
     ]
     hub["pubmedqa"] = [
         {
@@ -149,7 +192,12 @@ def test_medical_text_questions_have_letters(hub):
         }
     ]
     (medqa,) = load_examples("MedQA")
-    assert (medqa.answer, medqa.answer_text, medqa.media, medqa.media_kind) == ("B", "y", (), "text")
+    assert (medqa.answer, medqa.answer_text, medqa.media, medqa.media_kind) == (
+        "B",
+        "y",
+        (),
+        "text",
+    )
     (pubmedqa,) = load_examples("PubMedQA")
     assert (pubmedqa.example_id, pubmedqa.answer_text, pubmedqa.question) == (
         "pubmedqa-12",
@@ -172,8 +220,13 @@ def test_rows_may_come_from_a_file(tmp_path):
     assert load_examples("MIMICEchoQA", rows=path)[0].answer == "no"
 
 
-@pytest.mark.skipif(not PUBLISHED_ROWS.exists(), reason="the published SurgeryVideoQA rows are not beside the checkout")
+@pytest.mark.skipif(
+    not PUBLISHED_ROWS.exists(),
+    reason="the published SurgeryVideoQA rows are not beside the checkout",
+)
 def test_all_published_surgery_questions_are_examples(tmp_path):
     problems = []
-    examples = load_examples("SurgeryVideoQA", rows=PUBLISHED_ROWS, media=tmp_path, problems=problems)
+    examples = load_examples(
+        "SurgeryVideoQA", rows=PUBLISHED_ROWS, media=tmp_path, problems=problems
+    )
     assert (len(examples), len({e.video_id for e in examples}), problems) == (470, 210, [])

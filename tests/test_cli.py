@@ -19,7 +19,11 @@ def test_an_unknown_profile_is_one_line(monkeypatch, command):
 def test_an_unknown_dataset_names_the_known_ones(monkeypatch, tmp_path):
     monkeypatch.setenv("OBV_DATA", str(tmp_path))
     result = CliRunner().invoke(app, [*SLICE[:2], "nothing", *SLICE[3:]])
-    assert result.exit_code == 1 and "nothing is no file of rows" in result.stderr and "mini" in result.stderr
+    assert (
+        result.exit_code == 1
+        and "nothing is no file of rows" in result.stderr
+        and "mini" in result.stderr
+    )
 
 
 def test_no_model_yet_says_how_to_get_one(monkeypatch, tmp_path):
@@ -40,6 +44,10 @@ def test_bad_settings_are_one_line_and_debug_shows_the_traceback(monkeypatch, tm
     monkeypatch.delenv("OBV_DEBUG", raising=False)
     for extra in (["--num-workers", "0"], ["--output-dir", "videos"]):
         result = CliRunner().invoke(app, [*SLICE, *extra])
-        assert result.exit_code == 1 and result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+        assert (
+            result.exit_code == 1
+            and result.stderr.startswith("error: ")
+            and result.stderr.count("\n") == 1
+        )
     monkeypatch.setenv("OBV_DEBUG", "1")
     assert isinstance(CliRunner().invoke(app, [*SLICE, "--num-workers", "0"]).exception, ValueError)

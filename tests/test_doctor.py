@@ -16,7 +16,9 @@ from obvlib.core import gpus
 from obvlib.core.gpus import Gpu
 
 FINE = Finding(part="Python", ok=True, found="3.11")
-NO_GPU = Finding(part="GPU", ok=False, found="no driver", remedy="get one", needed_by=("gpu", "full"))
+NO_GPU = Finding(
+    part="GPU", ok=False, found="no driver", remedy="get one", needed_by=("gpu", "full")
+)
 NO_RAY = Finding(part="ray", ok=False, found="not installed", remedy="pip install ray")
 
 
@@ -24,7 +26,9 @@ NO_RAY = Finding(part="ray", ok=False, found="not installed", remedy="pip instal
 def machine(monkeypatch):
     """A machine that can run mini alone, whatever the tests run on."""
     reasons = {"mini": (), "gpu": ("GPU",), "full": ("GPU",)}
-    monkeypatch.setattr(doctor, "examine", lambda: Report(findings=(FINE, NO_GPU, NO_RAY), reasons=reasons))
+    monkeypatch.setattr(
+        doctor, "examine", lambda: Report(findings=(FINE, NO_GPU, NO_RAY), reasons=reasons)
+    )
     monkeypatch.delenv("OBV_PROFILE", raising=False)
 
 
@@ -74,7 +78,12 @@ def test_json_holds_the_same(machine):
 
 @pytest.mark.parametrize(
     ("memory_gib", "major", "num_gpus", "needed_by"),
-    [(80, 9, 1, ("full",)), (80, 9, 8, ()), (12, 8, 1, ("gpu", "full")), (80, 7, 4, ("gpu", "full"))],
+    [
+        (80, 9, 1, ("full",)),
+        (80, 9, 8, ()),
+        (12, 8, 1, ("gpu", "full")),
+        (80, 7, 4, ("gpu", "full")),
+    ],
 )
 def test_gpu_needs_bf16_memory_and_company(memory_gib, major, num_gpus, needed_by):
     finding = doctor.describe_gpu(Gpu("H100", memory_gib, major), num_gpus)

@@ -1,4 +1,6 @@
-"""Stages over records: what is done stays done, what fails says why, what kills a worker costs only itself."""
+"""Stages over records: what is done stays done, what fails says why, what kills a worker costs only
+itself.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from obvlib.engine.ledger import Ledger
 
 
 def clips(num: int, per_source: int = 1) -> list[Clip]:
-    return [Clip(video_id=f"v{i // per_source}", start_s=float(i), end_s=i + 1.0) for i in range(num)]
+    return [
+        Clip(video_id=f"v{i // per_source}", start_s=float(i), end_s=i + 1.0) for i in range(num)
+    ]
 
 
 @dataclass
@@ -66,7 +70,10 @@ class Grouped(Stage):
     def run_group(self, records):
         self(records[0])
         for index in reversed(range(len(records))):
-            yield index, (records[index] if records[index].start_s != 5 else ValueError("odd one out"))
+            yield (
+                index,
+                (records[index] if records[index].start_s != 5 else ValueError("odd one out")),
+            )
 
 
 @pytest.fixture
@@ -105,7 +112,9 @@ def test_changed_settings_run_again(tmp_path, ledger):
 
 def test_an_output_that_is_gone_is_made_again(tmp_path, ledger):
     run(clips(1), Stage(tmp_path / "notes"), ledger)
-    assert run(clips(1), Stage(tmp_path / "notes"), ledger, is_current=lambda row: False).num_done == 1
+    assert (
+        run(clips(1), Stage(tmp_path / "notes"), ledger, is_current=lambda row: False).num_done == 1
+    )
 
 
 def test_outputs_come_back_from_the_ledger(tmp_path, ledger):
@@ -141,7 +150,11 @@ def test_a_worker_that_dies_costs_its_item_only(tmp_path, ledger):
 def test_a_worker_that_hangs_is_ended(tmp_path, ledger):
     started = time.monotonic()
     result = run(
-        clips(4)[3:] + clips(7)[5:], Stage(tmp_path / "notes", hangs=(3.0,)), ledger, num_workers=2, stall_s=1.5
+        clips(4)[3:] + clips(7)[5:],
+        Stage(tmp_path / "notes", hangs=(3.0,)),
+        ledger,
+        num_workers=2,
+        stall_s=1.5,
     )
     assert result.num_done == 2 and result.num_failed == 1 and time.monotonic() - started < 20
     assert "no result within" in ledger.rows("s")[0]["reason"]
@@ -150,7 +163,11 @@ def test_a_worker_that_hangs_is_ended(tmp_path, ledger):
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_a_group_goes_to_its_stage_at_once(tmp_path, ledger, num_workers):
     result = run(
-        clips(9, per_source=3), Grouped(tmp_path / "notes"), ledger, group=lambda c: c.video_id, num_workers=num_workers
+        clips(9, per_source=3),
+        Grouped(tmp_path / "notes"),
+        ledger,
+        group=lambda c: c.video_id,
+        num_workers=num_workers,
     )
     assert result.num_done == 8 and result.num_failed == 1
     assert len((tmp_path / "notes").read_text().split()) == 3
@@ -187,7 +204,9 @@ def test_workers_end_with_a_killed_parent_and_nothing_is_lost(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
     notes, path = tmp_path / "notes", tmp_path / "ledger.sqlite"
-    process = subprocess.Popen([sys.executable, str(script), str(path), str(notes)], start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(path), str(notes)], start_new_session=True
+    )
     wait_until(lambda: notes.exists() and len(notes.read_text().split()) == 10)
     process.send_signal(signal.SIGKILL)
     process.wait()

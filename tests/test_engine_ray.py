@@ -1,4 +1,6 @@
-"""The same stage on a Ray cluster of two nodes: a worker and then a whole node die in the middle, and every clip is done once."""
+"""The same stage on a Ray cluster of two nodes: a worker and then a whole node die in the middle,
+and every clip is done once.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +45,13 @@ def cluster():
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        patch.setenv(
+            "PYTHONPATH",
+            os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
+        )
+        made = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+        )
         made.add_node(num_cpus=1)
         patch.setenv("RAY_ADDRESS", made.address)
         yield made
@@ -78,7 +85,9 @@ def test_a_worker_dies_in_the_middle(cluster, tmp_path):
     jobs = jobs_of(tmp_path, num_sources=6, num_clips=5)
     out = tmp_path / "out"
     out.mkdir()
-    stage = DyingStage(output_dir=str(out), cache_dir=str(tmp_path / "cache"), num_threads=1, notes=str(tmp_path))
+    stage = DyingStage(
+        output_dir=str(out), cache_dir=str(tmp_path / "cache"), num_threads=1, notes=str(tmp_path)
+    )
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         result = run(jobs, stage, ledger)
         assert (tmp_path / "died").exists()
@@ -100,7 +109,9 @@ class SlowStage(slicing.SliceStage):
 def test_a_node_dies_in_the_middle(cluster, tmp_path):
     jobs = jobs_of(tmp_path, num_sources=8, num_clips=2)
     (tmp_path / "out").mkdir()
-    stage = SlowStage(output_dir=str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"), num_threads=1)
+    stage = SlowStage(
+        output_dir=str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"), num_threads=1
+    )
     node = next(iter(cluster.worker_nodes))
     threading.Timer(4.0, lambda: cluster.remove_node(node, allow_graceful=False)).start()
     with Ledger(tmp_path / "ledger.sqlite") as ledger:

@@ -1,4 +1,6 @@
-"""Predictions: one per example whatever happens, continued after a stop, never mixed with another model's."""
+"""Predictions: one per example whatever happens, continued after a stop, never mixed with another
+model's.
+"""
 
 import json
 from dataclasses import replace
@@ -25,7 +27,8 @@ def bundle():
 @pytest.fixture(scope="module")
 def clips():
     return [
-        SeenClip(name=c.name, frames=c.frames, times_s=c.times_s, qa_pairs=c.qa_pairs) for c in mini.heldout_clips(2, 0)
+        SeenClip(name=c.name, frames=c.frames, times_s=c.times_s, qa_pairs=c.qa_pairs)
+        for c in mini.heldout_clips(2, 0)
     ]
 
 
@@ -60,7 +63,8 @@ def test_what_a_killed_run_or_a_strange_response_left_is_read_back(tmp_path, bun
     lines = out.read_bytes().splitlines(keepends=True)
     odd = json.loads(lines[0]) | {"response": "two\u2028lines"}
     lines[0] = json.dumps(odd, ensure_ascii=False).encode() + b"\n"
-    out.write_bytes(b"".join(lines[:-1]) + '{"example_id": "ü'.encode()[:-1])  # cut inside a character
+    # cut inside a character
+    out.write_bytes(b"".join(lines[:-1]) + '{"example_id": "ü'.encode()[:-1])
     again = predict(bundle, examples, out, CONFIG, read=memory_reader(clips))
     assert again[0].response == "two\u2028lines" and again[1:] == predictions[1:]
     out.write_bytes(b"oops\n" + out.read_bytes())
@@ -76,7 +80,11 @@ def test_another_model_or_setting_is_not_mixed_in(tmp_path, bundle, clips):
         predict(tiny_bundle(seed=1), examples, tmp_path / "p.jsonl", CONFIG, read=read)
     with pytest.raises(ValueError, match="choose another output folder"):
         predict(
-            bundle, examples, tmp_path / "p.jsonl", EvalConfig(policy=FramePolicy.mini(), max_new_tokens=4), read=read
+            bundle,
+            examples,
+            tmp_path / "p.jsonl",
+            EvalConfig(policy=FramePolicy.mini(), max_new_tokens=4),
+            read=read,
         )
 
 
@@ -117,7 +125,9 @@ def test_broken_and_missing_media_become_failed_predictions(tmp_path, bundle, cl
     predictions = predict(bundle, examples, tmp_path / "p.jsonl", CONFIG)
     assert [p.status for p in predictions] == ["ok", "failed", "failed", "failed"]
     assert all(p.reason and not p.response for p in predictions[1:])
-    assert all(json.loads(line)["example_id"] for line in (tmp_path / "p.jsonl").read_text().splitlines())
+    assert all(
+        json.loads(line)["example_id"] for line in (tmp_path / "p.jsonl").read_text().splitlines()
+    )
 
 
 def test_example_ids_must_be_unique(tmp_path, bundle, clips):
@@ -130,7 +140,9 @@ def test_the_prompt_is_the_training_sample_up_to_the_answer(bundle, clips):
     clip = clips[0]
     example, pair = generated_examples([clip])[0], clip.qa_pairs[0]
     prompt = prompt_input(example, memory_reader(clips)(example), bundle, CONFIG)
-    trained = encode(question_turns([Video(clip.frames, clip.times_s)], pair), bundle.tokenizer, bundle.spec)
+    trained = encode(
+        question_turns([Video(clip.frames, clip.times_s)], pair), bundle.tokenizer, bundle.spec
+    )
     length = prompt.num_tokens
     assert (trained.input_ids[:length] == prompt.input_ids).all()
     assert (trained.position_ids[:, :length] == prompt.position_ids).all()

@@ -1,4 +1,6 @@
-"""The frame policy: times, sizes and token counts, against worked numbers and against qwen-vl-utils' own code."""
+"""The frame policy: times, sizes and token counts, against worked numbers and against
+qwen-vl-utils' own code.
+"""
 
 import json
 import math
@@ -49,7 +51,9 @@ def test_times_stay_inside_the_clip_and_counts_even():
 
 
 def test_sizes_equal_qwen_vl_utils_wherever_its_rule_keeps_the_budget():
-    reference = pytest.importorskip("qwen_vl_utils.vision_process", reason="needs qwen-vl-utils (extra 'dev')")
+    reference = pytest.importorskip(
+        "qwen_vl_utils.vision_process", reason="needs qwen-vl-utils (extra 'dev')"
+    )
     rng = random.Random(1)
     policy, agreed = FramePolicy(), 0
     for _ in range(3000):
@@ -58,7 +62,11 @@ def test_sizes_equal_qwen_vl_utils_wherever_its_rule_keeps_the_budget():
         total = policy.max_visual_tokens * 28 * 28
         floor = 128 * 28 * 28
         expected = reference.smart_resize(
-            height, width, 28, floor, max(min(768 * 28 * 28, total / num_frames * 2), int(floor * 1.05))
+            height,
+            width,
+            28,
+            floor,
+            max(min(768 * 28 * 28, total / num_frames * 2), int(floor * 1.05)),
         )
         size = policy.fit_size(height, width, num_frames)
         tokens = policy.num_visual_tokens(num_frames, *size)
@@ -70,12 +78,16 @@ def test_sizes_equal_qwen_vl_utils_wherever_its_rule_keeps_the_budget():
 
 
 def test_image_sizes_equal_qwen_vl_utils():
-    reference = pytest.importorskip("qwen_vl_utils.vision_process", reason="needs qwen-vl-utils (extra 'dev')")
+    reference = pytest.importorskip(
+        "qwen_vl_utils.vision_process", reason="needs qwen-vl-utils (extra 'dev')"
+    )
     rng = random.Random(2)
     for _ in range(500):
         height, width = rng.randrange(10, 1500), rng.randrange(10, 1500)
         if max(height, width) / min(height, width) < 60:
-            assert FramePolicy().fit_image_size(height, width) == reference.smart_resize(height, width, 28)
+            assert FramePolicy().fit_image_size(height, width) == reference.smart_resize(
+                height, width, 28
+            )
 
 
 def test_budget_holds_for_every_real_surgeryvideoqa_clip():
@@ -86,7 +98,9 @@ def test_budget_holds_for_every_real_surgeryvideoqa_clip():
         original = row["video_metadata"]["original"]
         times = policy.sample_times(original["duration"])
         odd += len(times) > 1 and times[-1] == times[-2]
-        size = policy.fit_size(original["resolution"]["height"], original["resolution"]["width"], len(times))
+        size = policy.fit_size(
+            original["resolution"]["height"], original["resolution"]["width"], len(times)
+        )
         assert 0 < policy.num_visual_tokens(len(times), *size) <= 16_384
     assert odd == 227
 

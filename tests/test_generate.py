@@ -1,4 +1,6 @@
-"""Generation with our own positions: step by step with the cache equals one forward over the whole, alone equals in a batch."""
+"""Generation with our own positions: step by step with the cache equals one forward over the whole,
+alone equals in a batch.
+"""
 
 import pytest
 import torch
@@ -59,18 +61,31 @@ def test_teacher_forced_logits_equal_step_by_step_logits(monkeypatch):
 
 def test_a_batch_answers_as_each_alone():
     image = encode(
-        question_turns([picture()], OPEN, answer=False), tiny().tokenizer, tiny().spec, add_generation_prompt=True
+        question_turns([picture()], OPEN, answer=False),
+        tiny().tokenizer,
+        tiny().spec,
+        add_generation_prompt=True,
     )
-    text = encode(question_turns([], OPEN, answer=False), tiny().tokenizer, tiny().spec, add_generation_prompt=True)
+    text = encode(
+        question_turns([], OPEN, answer=False),
+        tiny().tokenizer,
+        tiny().spec,
+        add_generation_prompt=True,
+    )
     samples = [prompt(4), prompt(26, words=9, seed=1), image, text]
-    alone = [generate(tiny().model, [sample], max_new_tokens=10, eos_token_ids=[-1])[0] for sample in samples]
+    alone = [
+        generate(tiny().model, [sample], max_new_tokens=10, eos_token_ids=[-1])[0]
+        for sample in samples
+    ]
     assert generate(tiny().model, samples, max_new_tokens=10, eos_token_ids=[-1]) == alone
 
 
 def test_stops_at_the_end_token_and_leaves_it_out():
     free = generate(tiny().model, [prompt(4)], max_new_tokens=8, eos_token_ids=[-1])[0]
     first = free.index(free[3])
-    assert generate(tiny().model, [prompt(4)], max_new_tokens=8, eos_token_ids=[free[3]]) == [free[:first]]
+    assert generate(tiny().model, [prompt(4)], max_new_tokens=8, eos_token_ids=[free[3]]) == [
+        free[:first]
+    ]
 
 
 def test_training_mode_is_restored_and_no_prompts_give_no_answers():

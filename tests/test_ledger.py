@@ -50,7 +50,11 @@ def test_what_is_not_done_needs_a_reason(ledger):
 
 
 def test_settings_hash_ignores_the_order_of_keys_and_nothing_else(ledger):
-    assert hash_params({"a": 1, "b": 2}) == hash_params({"b": 2, "a": 1}) != hash_params({"a": 1, "b": 3})
+    assert (
+        hash_params({"a": 1, "b": 2})
+        == hash_params({"b": 2, "a": 1})
+        != hash_params({"a": 1, "b": 3})
+    )
     ledger.record("a", "slice", "done", params={"b": 2, "a": 1})
     assert ledger.settings(hash_params({"a": 1, "b": 2})) == {"a": 1, "b": 2}
 
@@ -86,6 +90,8 @@ def test_several_processes_may_start_at_once_and_write(tmp_path):
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path):
     path = tmp_path / "notes.sqlite"
-    path.write_text("these are notes, not a database, and they are long enough to be read as one" * 20)
+    path.write_text(
+        "these are notes, not a database, and they are long enough to be read as one" * 20
+    )
     with pytest.raises(ValueError, match="cannot be used"):
         Ledger(path)

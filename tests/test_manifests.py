@@ -17,20 +17,34 @@ from obvlib.manifests.cards import counts_of, load_card
 from obvlib.manifests.hub import HubUnavailable
 from obvlib.manifests.rows import RowProblem, load_rows
 
-GOOD = {"video_id": "abc", "video": "abc_1_3.mp4", "timestamp": [1, 3.5], "caption": "A heart beats."}
+GOOD = {
+    "video_id": "abc",
+    "video": "abc_1_3.mp4",
+    "timestamp": [1, 3.5],
+    "caption": "A heart beats.",
+}
 PUBLISHED_ROWS = Path(__file__).parents[2] / "shared" / "data" / "surgeryvideoqa_processed.jsonl"
 
 
 def write(path, *rows):
-    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    path.write_text(
+        "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
+    )
     return path
 
 
 def test_every_card_opens_and_hub_cards_say_unpinned_or_a_revision():
     cards = [load_card(name) for name in manifests.card_names()]
-    assert {"openbiomedvid", "surgeryvideoqa", "mimicechoqa", "vqa-rad", "pathvqa", "slake", "medqa", "pubmedqa"} <= {
-        c.name for c in cards
-    }
+    assert {
+        "openbiomedvid",
+        "surgeryvideoqa",
+        "mimicechoqa",
+        "vqa-rad",
+        "pathvqa",
+        "slake",
+        "medqa",
+        "pubmedqa",
+    } <= {c.name for c in cards}
     for card in cards:
         assert bool(card.hub_id) == (card.access in ("public", "credentialed"))
         assert card.revision is None or len(card.revision) == 40
@@ -76,13 +90,19 @@ def test_a_published_row_becomes_a_clip(tmp_path):
 
 
 def test_the_cleaned_caption_wins_over_the_raw_one(tmp_path):
-    clips, _ = load_rows(write(tmp_path / "r.jsonl", {**GOOD, "caption": "um so here", "cleaned_caption": "A heart."}))
+    clips, _ = load_rows(
+        write(
+            tmp_path / "r.jsonl", {**GOOD, "caption": "um so here", "cleaned_caption": "A heart."}
+        )
+    )
     assert (clips[0].caption, clips[0].transcript) == ("A heart.", "um so here")
 
 
 def test_options_may_come_as_a_list_or_inside_json_text(tmp_path):
     pairs = [{"question": "Q?", "options": ["one", "two"], "answer": "two"}]
-    clips, problems = load_rows(write(tmp_path / "r.jsonl", {**GOOD, "qa_pairs": json.dumps(pairs)}))
+    clips, problems = load_rows(
+        write(tmp_path / "r.jsonl", {**GOOD, "qa_pairs": json.dumps(pairs)})
+    )
     assert problems == [] and clips[0].qa_pairs == (
         QAPair(question="Q?", answer="B", options={"A": "one", "B": "two"}),
     )
@@ -92,13 +112,25 @@ def test_options_may_come_as_a_list_or_inside_json_text(tmp_path):
     ("row", "reason"),
     [
         ({k: v for k, v in GOOD.items() if k != "video_id"}, "line 2: field 'video_id' is missing"),
-        ({k: v for k, v in GOOD.items() if k != "timestamp"}, "line 2: field 'timestamp' is missing"),
+        (
+            {k: v for k, v in GOOD.items() if k != "timestamp"},
+            "line 2: field 'timestamp' is missing",
+        ),
         ({**GOOD, "timestamp": [3]}, r"line 2: field 'timestamp' is \[3\]; give \[start, end\]"),
         ({**GOOD, "timestamp": ["1", "3"]}, "line 2: field 'timestamp' is"),
-        ({**GOOD, "timestamp": [3.5, 1]}, r"line 2: timestamp \[3.5, 1.0\] of video_id 'abc': needs 0 <= start < end"),
+        (
+            {**GOOD, "timestamp": [3.5, 1]},
+            r"line 2: timestamp \[3.5, 1.0\] of video_id 'abc': needs 0 <= start < end",
+        ),
         ({**GOOD, "timestamp": [-1, 1]}, "needs 0 <= start < end"),
-        ({**GOOD, "video_id": "../../etc/passwd"}, "line 2: video_id '../../etc/passwd' cannot be used in a file name"),
-        ({**GOOD, "video": "/abs/x.mp4"}, "line 2: video '/abs/x.mp4' cannot be used in a file name"),
+        (
+            {**GOOD, "video_id": "../../etc/passwd"},
+            "line 2: video_id '../../etc/passwd' cannot be used in a file name",
+        ),
+        (
+            {**GOOD, "video": "/abs/x.mp4"},
+            "line 2: video '/abs/x.mp4' cannot be used in a file name",
+        ),
         ({**GOOD, "qa_pairs": [{"question": "", "answer": "x"}]}, r"line 2, field 'qa_pairs\[0\]'"),
         (
             {**GOOD, "qa_pairs": [{"question": "Q?", "options": ["a", "b"], "answer": "c"}]},
@@ -106,9 +138,18 @@ def test_options_may_come_as_a_list_or_inside_json_text(tmp_path):
         ),
         ({**GOOD, "qa_pairs": "[broken"}, "field 'qa_pairs' is not JSON"),
         ({**GOOD, "timestamp": [0, 1e306]}, "needs 0 <= start < end"),
-        ({**GOOD, "timestamp": [0, 10**400]}, "line 2: field 'timestamp' has a number of 401 digits"),
-        ({**GOOD, "question": "Q?", "options": "yes or no", "answer": "maybe"}, "options 'yes or no'; give an object"),
-        ({**GOOD, "qa_pairs": [{"question": "Q?", "options": 5, "answer": "x"}]}, "options 5; give an object"),
+        (
+            {**GOOD, "timestamp": [0, 10**400]},
+            "line 2: field 'timestamp' has a number of 401 digits",
+        ),
+        (
+            {**GOOD, "question": "Q?", "options": "yes or no", "answer": "maybe"},
+            "options 'yes or no'; give an object",
+        ),
+        (
+            {**GOOD, "qa_pairs": [{"question": "Q?", "options": 5, "answer": "x"}]},
+            "options 5; give an object",
+        ),
         ("null", "line 2: expected a JSON object, got NoneType"),
         ("{not json", "line 2: not JSON"),
     ],
@@ -133,7 +174,10 @@ def test_without_the_hub_one_sentence_says_what_is_missing(monkeypatch, tmp_path
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(
         HubUnavailable,
-        match="connectthapa84/OpenBiomedVid is needed.*hf download connectthapa84/OpenBiomedVid --repo-type dataset",
+        match=(
+            "connectthapa84/OpenBiomedVid is needed.*hf download connectthapa84/OpenBiomedVid"
+            " --repo-type dataset"
+        ),
     ):
         load_rows("OpenBiomedVid")
 
@@ -153,22 +197,32 @@ def test_hub_rows_are_read_at_the_pinned_revision(monkeypatch, tmp_path):
 
     monkeypatch.setattr("obvlib.hub.fetch", fetch)
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    with pytest.warns(UserWarning, match="SurgeryVideoQA: the rows differ from the card: clips 1 instead of 470"):
+    with pytest.warns(
+        UserWarning, match="SurgeryVideoQA: the rows differ from the card: clips 1 instead of 470"
+    ):
         clips, problems = load_rows("SurgeryVideoQA")
-    assert asked == {"repo_id": "connectthapa84/SurgeryVideoQA", "revision": None, "repo_type": "dataset"}
+    assert asked == {
+        "repo_id": "connectthapa84/SurgeryVideoQA",
+        "revision": None,
+        "repo_type": "dataset",
+    }
     assert clips[0].qa_pairs == (QAPair(question="What is removed?", answer="Fat."),)
     assert (clips[0].dataset, clips[0].split) == ("surgeryvideoqa", "test")
     assert problems[0].where == "connectthapa84/SurgeryVideoQA, test, row 2"
 
 
 def test_pinning_writes_the_hubs_answer_into_the_card_and_nothing_else(monkeypatch, tmp_path):
-    """The client is the real one; a server on this machine says what the hub would: {"sha": ...} for a repository."""
+    """The client is the real one; a server on this machine says what the hub would: {"sha": ...}
+    for a repository.
+    """
     paths, sha = [], "0123456789abcdef0123456789abcdef01234567"
 
     class Hub(BaseHTTPRequestHandler):
         def do_GET(self):
             paths.append(self.path.partition("?")[0])
-            body = json.dumps({"id": "Qwen/Qwen2-VL-2B-Instruct", "sha": sha, "siblings": []}).encode()
+            body = json.dumps(
+                {"id": "Qwen/Qwen2-VL-2B-Instruct", "sha": sha, "siblings": []}
+            ).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -179,7 +233,9 @@ def test_pinning_writes_the_hubs_answer_into_the_card_and_nothing_else(monkeypat
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(
+        "huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.server_port}"
+    )
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     card = tmp_path / "data_manifests/cards/qwen2-vl-2b-instruct.yaml"
     shutil.copytree(manifests_dir() / "cards", card.parent)
@@ -188,12 +244,20 @@ def test_pinning_writes_the_hubs_answer_into_the_card_and_nothing_else(monkeypat
     before = card.read_text()
     assert cards.pin("Qwen2-VL-2B-Instruct") == ("", sha)
     assert manifests.load_card("qwen2-vl-2b-instruct").revision == sha
-    changed = [new for old, new in zip(before.splitlines(), card.read_text().splitlines(), strict=True) if old != new]
-    assert changed == [f'revision: "{sha}"'] and paths[0].startswith("/api/models/Qwen/Qwen2-VL-2B-Instruct")
+    changed = [
+        new
+        for old, new in zip(before.splitlines(), card.read_text().splitlines(), strict=True)
+        if old != new
+    ]
+    assert changed == [f'revision: "{sha}"'] and paths[0].startswith(
+        "/api/models/Qwen/Qwen2-VL-2B-Instruct"
+    )
     assert cards.pin("qwen2-vl-2b-instruct") == (sha, sha)
     server.shutdown()
     server.server_close()
-    with pytest.raises(HubUnavailable, match="cannot be reached to ask for Qwen/Qwen2-VL-2B-Instruct"):
+    with pytest.raises(
+        HubUnavailable, match="cannot be reached to ask for Qwen/Qwen2-VL-2B-Instruct"
+    ):
         cards.pin("qwen2-vl-2b-instruct")
     assert manifests.load_card("qwen2-vl-2b-instruct").revision == sha
     with pytest.raises(RecordError, match="no hub_id"):
@@ -224,7 +288,10 @@ def test_contamination_names_the_videos():
         manifests.check_contamination(clips, clips[1:])
 
 
-@pytest.mark.skipif(not PUBLISHED_ROWS.exists(), reason="the published SurgeryVideoQA rows are not beside the checkout")
+@pytest.mark.skipif(
+    not PUBLISHED_ROWS.exists(),
+    reason="the published SurgeryVideoQA rows are not beside the checkout",
+)
 def test_all_published_surgery_rows_are_clips():
     clips, problems = load_rows(PUBLISHED_ROWS)
     assert problems == []

@@ -1,4 +1,6 @@
-"""Reading, cutting and preparing: each frame of the test video carries its number, so that "the right frame" is exact."""
+"""Reading, cutting and preparing: each frame of the test video carries its number, so that "the
+right frame" is exact.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ import video_samples as samples
 
 from obvlib import media
 
-frame_policy = pytest.importorskip("obvlib.frame_policy", reason="the frame policy is not there yet")
+frame_policy = pytest.importorskip(
+    "obvlib.frame_policy", reason="the frame policy is not there yet"
+)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +25,12 @@ def video(tmp_path_factory):
 def test_probe_says_what_was_written(video):
     info = media.probe(video)
     assert (info.duration_s, info.height, info.width, info.fps) == (10.0, 120, 160, 25.0)
-    assert (info.codec, info.num_audio_streams, info.audio_codec, info.sample_rate) == ("h264", 1, "aac", 16_000)
+    assert (info.codec, info.num_audio_streams, info.audio_codec, info.sample_rate) == (
+        "h264",
+        1,
+        "aac",
+        16_000,
+    )
 
 
 def test_packets_name_the_key_frames(video):
@@ -59,7 +68,9 @@ def test_audio_is_on_the_same_clock(video):
 
 def test_stereo_sound_and_odd_sizes_can_be_written(tmp_path):
     frames = np.stack(list(samples.numbered_frames(10, 61, 81)))
-    path = media.write_video(tmp_path / "odd.mp4", frames, 10, np.zeros((16_000, 2), np.float32), 16_000)
+    path = media.write_video(
+        tmp_path / "odd.mp4", frames, 10, np.zeros((16_000, 2), np.float32), 16_000
+    )
     info = media.probe(path)
     assert (info.height, info.width, info.num_audio_streams) == (61, 81, 1)
     assert samples.numbers(media.frames_at(path, np.arange(10) / 10)[0]) == list(range(10))
@@ -72,7 +83,9 @@ def test_write_video_names_a_wrong_frame(tmp_path):
 
 
 @pytest.mark.parametrize("mode", media.MODES)
-@pytest.mark.parametrize(("start_s", "end_s"), [(0, 3), (2, 4), (2.013, 5.5), (7.3, 10), (3.9995, 4.3)])
+@pytest.mark.parametrize(
+    ("start_s", "end_s"), [(0, 3), (2, 4), (2.013, 5.5), (7.3, 10), (3.9995, 4.3)]
+)
 def test_a_slice_shows_what_the_source_shows(video, tmp_path, mode, start_s, end_s):
     made = media.slice_clip(video, tmp_path / "clip.mp4", start_s, end_s, mode=mode)
     times = np.arange(0, end_s - start_s - 0.002, 0.01)
@@ -83,7 +96,10 @@ def test_a_slice_shows_what_the_source_shows(video, tmp_path, mode, start_s, end
     assert media.probe(made.path).start_s == 0.0
     sound, source_sound = media.audio(made.path), media.audio(video, start_s=start_s, end_s=end_s)
     num = min(len(sound), len(source_sound))
-    assert num >= (end_s - start_s) * 16_000 - 1100 and np.abs(sound[:num] - source_sound[:num]).max() < 1e-3
+    assert (
+        num >= (end_s - start_s) * 16_000 - 1100
+        and np.abs(sound[:num] - source_sound[:num]).max() < 1e-3
+    )
 
 
 def test_smart_copies_all_but_the_head(video, tmp_path):
@@ -121,9 +137,14 @@ def test_prepared_in_one_pass_equals_prepared_after_an_exact_slice(video, tmp_pa
         frames, times_s = media.clip_frames(path, policy)
         slice_path = media.slice_clip(video, tmp_path / "slice.mp4", start_s, end_s).path
         from_slice, slice_times_s = media.clip_frames(slice_path, policy)
-        assert times_s.tolist() == slice_times_s.tolist() == policy.sample_times(round(end_s - start_s, 3)).tolist()
+        assert (
+            times_s.tolist()
+            == slice_times_s.tolist()
+            == policy.sample_times(round(end_s - start_s, 3)).tolist()
+        )
         assert samples.numbers(frames) == [int((start_s + t + 0.001) * 25 + 1e-6) for t in times_s]
-        assert np.abs(frames.astype(int) - from_slice).mean() < 4  # of 255: two lossy encodings apart
+        # of 255: two lossy encodings apart
+        assert np.abs(frames.astype(int) - from_slice).mean() < 4
         assert frames.shape == from_slice.shape and frames.shape[1] % 28 == 0
 
 

@@ -1,4 +1,6 @@
-"""Whatever a video site delivers: each kind of file, generated small, read and cut in every mode to the exact frame."""
+"""Whatever a video site delivers: each kind of file, generated small, read and cut in every mode to
+the exact frame.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ import video_samples as samples
 from obvlib import media
 from obvlib.core.frame_policy import FramePolicy
 
-VARIABLE = list(np.cumsum([0.0] + [0.04, 0.02, 0.11, 0.04, 0.3] * 20))  # 10.2 s, frames of 20 to 300 ms
+# 10.2 s, frames of 20 to 300 ms
+VARIABLE = list(np.cumsum([0.0] + [0.04, 0.02, 0.11, 0.04, 0.3] * 20))
 INTERLACED = {"flags": "+ilme+ildct", "x264-params": "tff=1:keyint=25"}
 KINDS = {
     "h264 in mp4": ("a.mp4", "libx264", {"sound": "aac", "options": {"g": "25"}}),
@@ -41,7 +44,9 @@ KINDS = {
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.replace(" ", "-"))
 def sample(request, tmp_path_factory):
-    """(path, times of its frames from the first one shown, number of the first one shown, settings)."""
+    """(path, times of its frames from the first one shown, number of the first one shown,
+    settings).
+    """
     name, codec, settings = KINDS[request.param]
     path = tmp_path_factory.mktemp("inputs") / name
     times_s = samples.encode(path, codec, **settings)
@@ -54,7 +59,9 @@ def on_screen(times_s: list[float], at_s: np.ndarray) -> list[int]:
 
 
 def away_from_cuts(at_s: np.ndarray, times_s: list[float]) -> np.ndarray:
-    """Those times that are not within 2.5 ms of a change of frame: containers round to milliseconds."""
+    """Those times that are not within 2.5 ms of a change of frame: containers round to
+    milliseconds.
+    """
     distance = np.abs(at_s[:, None] - np.array(times_s)[None, :]).min(axis=1)
     return at_s[distance > 0.0025]
 
@@ -80,14 +87,18 @@ def test_slices_show_what_the_source_shows(sample, tmp_path, mode):
     path, times_s, first, settings = sample
     for start_s, end_s in [(0.0, 1.5), (0.9, 2.7), (1.234, 3.1)]:
         made = media.slice_clip(path, tmp_path / "clip.mp4", start_s, end_s, mode=mode)
-        at_s = away_from_cuts(np.arange(start_s + 0.005, end_s - 0.003, 0.013), [*times_s, start_s, end_s])
+        at_s = away_from_cuts(
+            np.arange(start_s + 0.005, end_s - 0.003, 0.013), [*times_s, start_s, end_s]
+        )
         frames, _ = media.frames_at(made.path, at_s - start_s)
         assert samples.numbers(frames) == on_screen(times_s, at_s)
         info = media.probe(made.path)
         assert info.duration_s == pytest.approx(end_s - start_s, abs=0.0015) and info.start_s == 0.0
         if settings.get("sound"):
             shift = first / 25
-            beeps_s = [b - shift - start_s for b in range(12) if start_s + 0.01 < b - shift < end_s - 0.06]
+            beeps_s = [
+                b - shift - start_s for b in range(12) if start_s + 0.01 < b - shift < end_s - 0.06
+            ]
             heard = [b for b in samples.beep_times(media.audio(made.path)) if b > 0.01]
             assert heard[: len(beeps_s)] == pytest.approx(beeps_s, abs=0.008)
 
@@ -100,7 +111,9 @@ def test_prepared_from_the_source_equals_prepared_from_an_exact_slice(sample, tm
     frames, times_s = media.clip_frames(made.path, policy)
     from_slice, slice_times_s = media.clip_frames(tmp_path / "slice.mp4", policy)
     np.testing.assert_array_equal(times_s, slice_times_s)
-    assert frames.shape == from_slice.shape and samples.numbers(frames) == samples.numbers(from_slice)
+    assert frames.shape == from_slice.shape and samples.numbers(frames) == samples.numbers(
+        from_slice
+    )
     assert np.abs(frames.astype(int) - from_slice).mean() < 5
 
 
@@ -125,12 +138,14 @@ def test_rotation_is_honoured(tmp_path, degrees, mode):
     unturned = np.rot90(media.frames_at(path, [1.5])[0], degrees // 90, axes=(1, 2))
     assert samples.numbers(unturned) == [37]
     media.slice_clip(path, tmp_path / "clip.mp4", 0.6, 2.0, mode=mode)
-    assert samples.numbers(np.rot90(media.frames_at(tmp_path / "clip.mp4", [0.9])[0], degrees // 90, axes=(1, 2))) == [
-        37
-    ]
+    assert samples.numbers(
+        np.rot90(media.frames_at(tmp_path / "clip.mp4", [0.9])[0], degrees // 90, axes=(1, 2))
+    ) == [37]
     media.prepare_clip(path, tmp_path / "prepared.mp4", 0.0, 4.0, FramePolicy())
     frames, times_s = media.clip_frames(tmp_path / "prepared.mp4", FramePolicy())
-    assert samples.numbers(np.rot90(frames, degrees // 90, axes=(1, 2))) == [int(t * 25 + 0.03) for t in times_s]
+    assert samples.numbers(np.rot90(frames, degrees // 90, axes=(1, 2))) == [
+        int(t * 25 + 0.03) for t in times_s
+    ]
 
 
 def test_a_clip_with_an_edit_list_is_a_source_like_any_other(tmp_path):
@@ -139,13 +154,25 @@ def test_a_clip_with_an_edit_list_is_a_source_like_any_other(tmp_path):
     assert first.lead_in_s == 1.0
     for mode in media.MODES:
         media.slice_clip(tmp_path / "b.mp4", tmp_path / "c.mp4", 0.5, 2.0, mode=mode)
-        assert samples.numbers(media.frames_at(tmp_path / "c.mp4", [0.0, 0.5, 1.46])[0]) == [37, 50, 74], mode
-        assert samples.beep_times(media.audio(tmp_path / "c.mp4")) == pytest.approx([0.5], abs=0.004) or mode
+        assert samples.numbers(media.frames_at(tmp_path / "c.mp4", [0.0, 0.5, 1.46])[0]) == [
+            37,
+            50,
+            74,
+        ], mode
+        assert (
+            samples.beep_times(media.audio(tmp_path / "c.mp4")) == pytest.approx([0.5], abs=0.004)
+            or mode
+        )
 
 
 def test_a_file_with_sound_only_says_so(tmp_path):
     with av.open(str(tmp_path / "a.m4a"), "w", format="mp4") as out:
-        samples._encode_sound(out, out.add_stream("aac", rate=48_000, layout="mono"), np.zeros(48_000, np.float32), 0.0)
+        samples._encode_sound(
+            out,
+            out.add_stream("aac", rate=48_000, layout="mono"),
+            np.zeros(48_000, np.float32),
+            0.0,
+        )
     with pytest.raises(media.MediaError, match="no video stream"):
         media.probe(tmp_path / "a.m4a")
     assert len(media.audio(tmp_path / "a.m4a")) >= 16_000
@@ -163,16 +190,26 @@ def test_a_truncated_file_gives_what_it_holds_and_no_more(tmp_path):
     whole = (tmp_path / "a.mkv").read_bytes()
     (tmp_path / "b.mkv").write_bytes(whole[: len(whole) // 2])
     for mode in media.MODES:
-        assert media.slice_clip(tmp_path / "b.mkv", tmp_path / "clip.mp4", 0.5, 2.5, mode=mode).num_frames == 51
+        assert (
+            media.slice_clip(
+                tmp_path / "b.mkv", tmp_path / "clip.mp4", 0.5, 2.5, mode=mode
+            ).num_frames
+            == 51
+        )
         with pytest.raises(media.MediaError, match="past the end|truncated"):
             media.slice_clip(tmp_path / "b.mkv", tmp_path / "late.mp4", 6.0, 9.0, mode=mode)
     assert not (tmp_path / "late.mp4").exists()
 
 
 def test_a_recording_that_begins_in_the_middle(tmp_path):
-    """The first frames refer to a key frame that is not there: the first that decodes is shown for them."""
+    """The first frames refer to a key frame that is not there: the first that decodes is shown for
+    them.
+    """
     samples.encode(
-        tmp_path / "whole.ts", "libx264", num_frames=150, options={"g": "50", "bf": "0", "sc_threshold": "0"}
+        tmp_path / "whole.ts",
+        "libx264",
+        num_frames=150,
+        options={"g": "50", "bf": "0", "sc_threshold": "0"},
     )
     packets = (tmp_path / "whole.ts").read_bytes()
     (tmp_path / "cut.ts").write_bytes(packets[len(packets) // 5 // 188 * 188 :])
@@ -191,7 +228,9 @@ def test_sound_that_mp4_cannot_hold_is_encoded_anew(tmp_path, rate):
     with av.open(str(tmp_path / "b.mkv"), "w") as out, av.open(str(tmp_path / "a.mkv")) as silent:
         video = out.add_stream_from_template(silent.streams.video[0])
         sound = out.add_stream("pcm_s16le", rate=rate, layout="stereo")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, rate * 8), np.int16), format="s16", layout="stereo")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, rate * 8), np.int16), format="s16", layout="stereo"
+        )
         frame.sample_rate, frame.pts = rate, 0
         out.mux(sound.encode(frame))
         for packet in silent.demux(video=0):
@@ -199,7 +238,9 @@ def test_sound_that_mp4_cannot_hold_is_encoded_anew(tmp_path, rate):
                 packet.stream = video
                 out.mux(packet)
     for mode in media.MODES:
-        info = media.probe(media.slice_clip(tmp_path / "b.mkv", tmp_path / "clip.mp4", 0.5, 2.5, mode=mode).path)
+        info = media.probe(
+            media.slice_clip(tmp_path / "b.mkv", tmp_path / "clip.mp4", 0.5, 2.5, mode=mode).path
+        )
         assert (info.duration_s, info.audio_codec) == (2.0, "aac")
 
 

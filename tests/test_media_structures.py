@@ -1,4 +1,6 @@
-"""Random cuts of sources with random structure: rates, key frame distances, open groups, B-frames, containers. Each frame must be the right one."""
+"""Random cuts of sources with random structure: rates, key frame distances, open groups, B-frames,
+containers. Each frame must be the right one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ import video_samples as samples
 
 from obvlib import media
 
-MIN_DISTANCE_S = 0.0025  # of a time looked at from a change of frame: containers round to milliseconds
+# of a time looked at from a change of frame: containers round to milliseconds
+MIN_DISTANCE_S = 0.0025
 
 
 def random_source(rng: np.random.Generator, directory) -> tuple:
@@ -19,13 +22,17 @@ def random_source(rng: np.random.Generator, directory) -> tuple:
     path = directory / f"source.{rng.choice(['mp4', 'mkv', 'ts'])}"
     group, depth = int(rng.choice([1, 2, 7, 13, 25, 60, 300])), int(rng.choice([0, 1, 3, 7]))
     if rng.random() < 0.75:
-        params = f"open-gop={rng.integers(0, 2)}:scenecut=0:b-pyramid={rng.choice(['none', 'normal'])}"
+        params = (
+            f"open-gop={rng.integers(0, 2)}:scenecut=0:b-pyramid={rng.choice(['none', 'normal'])}"
+        )
         codec, options = "libx264", {"g": str(group), "bf": str(depth), "x264-params": params}
     else:
         params = f"log-level=none:open-gop={rng.integers(0, 2)}:keyint={group}:bframes={min(depth, 4)}:scenecut=0"
         codec, options = "libx265", {"preset": "ultrafast", "x265-params": params}
     sound = str(rng.choice(["", "aac"]))
-    samples.encode(path, codec, times_s=times_s, fps=fps, options=options, sound=sound, size=(64, 96))
+    samples.encode(
+        path, codec, times_s=times_s, fps=fps, options=options, sound=sound, size=(64, 96)
+    )
     return path, np.array(times_s)
 
 
@@ -42,4 +49,6 @@ def test_any_cut_of_any_source_shows_the_right_frames(tmp_path, seed):
         assert samples.numbers(media.frames_at(path, at_s)[0]) == on_screen.tolist()
         for mode in media.MODES:
             made = media.slice_clip(path, tmp_path / "clip.mp4", start_s, end_s, mode=mode)
-            assert samples.numbers(media.frames_at(made.path, at_s - start_s)[0]) == on_screen.tolist(), mode
+            assert (
+                samples.numbers(media.frames_at(made.path, at_s - start_s)[0]) == on_screen.tolist()
+            ), mode

@@ -17,7 +17,11 @@ TIMES_S = np.linspace(0, 6, 8, endpoint=False)
 def test_clips_are_the_same_every_time_and_for_any_number():
     first, again = list(mini.training_clips(3, seed=5)), list(mini.training_clips(6, seed=5))[:3]
     for a, b in zip(first, again, strict=True):
-        assert np.array_equal(a.frames, b.frames) and a.qa_pairs == b.qa_pairs and a.truth.finding == b.truth.finding
+        assert (
+            np.array_equal(a.frames, b.frames)
+            and a.qa_pairs == b.qa_pairs
+            and a.truth.finding == b.truth.finding
+        )
     assert first[0].frames.shape == (8, 56, 56, 3) and first[0].frames.dtype == np.uint8
 
 
@@ -33,7 +37,11 @@ def test_findings_are_balanced_in_every_round_of_eighteen():
         ("echo", "normal"): 2,
         ("echo", "mildly reduced"): 2,
         ("echo", "severely reduced"): 2,
-        **{(kind, finding): 2 for kind in ("ct", "microscopy", "endoscopy") for finding in ("yes", "no")},
+        **{
+            (kind, finding): 2
+            for kind in ("ct", "microscopy", "endoscopy")
+            for finding in ("yes", "no")
+        },
     }
     assert {pair.family for clip in clips for pair in clip.qa_pairs} == set(FAMILIES)
 
@@ -48,13 +56,19 @@ def test_answers_say_the_truth():
             assert answers["heart_rate"] == clip.truth.heart_rate
         else:
             assert (
-                answers[{"ct": "lesion", "microscopy": "division", "endoscopy": "polyp"}[clip.truth.kind]]
+                answers[
+                    {"ct": "lesion", "microscopy": "division", "endoscopy": "polyp"}[
+                        clip.truth.kind
+                    ]
+                ]
                 == clip.truth.finding
             )
 
 
 def test_the_drawn_ventricle_has_the_ejection_fraction_it_claims():
-    """Volume goes as area to the power 1.5: measured on the coverage of the cavity, filled and emptied."""
+    """Volume goes as area to the power 1.5: measured on the coverage of the cavity, filled and
+    emptied.
+    """
     rng = np.random.default_rng(0)
     scene = EchoScene.draw(rng, "mildly reduced", "normal", TIMES_S)
     plane = Plane.of(120, 160)
@@ -76,7 +90,9 @@ def test_unknown_kinds_and_findings_are_named():
 
 def test_a_scene_looks_alike_at_any_size():
     """Drawn small, or drawn large and averaged down: the same picture up to grain."""
-    scene = draw_scene(np.random.default_rng(4), "endoscopy", "yes", duration_s=6, policy_times_s=TIMES_S)
+    scene = draw_scene(
+        np.random.default_rng(4), "endoscopy", "yes", duration_s=6, policy_times_s=TIMES_S
+    )
     small = render(scene, TIMES_S[:1], 60, 80)[0].astype(float)
     large = render(scene, TIMES_S[:1], 240, 320)[0].reshape(60, 4, 80, 4, 3).mean(axis=(1, 3))
     assert np.abs(small - large).mean() < 6

@@ -1,4 +1,6 @@
-"""Training and evaluation show the model the same: ids, grids, frame times, pixels and positions, for every benchmark and frame policy."""
+"""Training and evaluation show the model the same: ids, grids, frame times, pixels and positions,
+for every benchmark and frame policy.
+"""
 
 import dataclasses
 import json
@@ -34,7 +36,9 @@ def kind_of(name: str) -> str:
 def evaluated(example, policy):
     """The evaluation's own reader and encoder."""
     visuals = predictions.visuals_reader(policy)(example)
-    return visuals, predictions.prompt_input(example, visuals, tiny(), predictions.EvalConfig(policy=policy))
+    return visuals, predictions.prompt_input(
+        example, visuals, tiny(), predictions.EvalConfig(policy=policy)
+    )
 
 
 def assert_prefix(prompt, sample):
@@ -69,7 +73,11 @@ def test_video_benchmarks(tmp_path, lecture, name, prepared, policy):
     else:
         path.write_bytes(lecture.read_bytes())
     build(
-        [clip], tmp_path / "set", BuildStage(clips_dir=str(tmp_path), policy=policy), benchmarks={}, show_progress=False
+        [clip],
+        tmp_path / "set",
+        BuildStage(clips_dir=str(tmp_path), policy=policy),
+        benchmarks={},
+        show_progress=False,
     )
     row = training_set(tmp_path / "set")[0]
     sample = load_sample(row, tmp_path, tiny().tokenizer, tiny().spec)
@@ -78,7 +86,10 @@ def test_video_benchmarks(tmp_path, lecture, name, prepared, policy):
     visuals, prompt = evaluated(example, policy)
     assert_prefix(prompt, sample)
     assert visuals[0].times_s.tolist() == policy.sample_times(9.0).tolist()
-    assert row["num_frames"] == len(visuals[0].times_s) and json.loads(row["policy"]) == policy.to_dict()
+    assert (
+        row["num_frames"] == len(visuals[0].times_s)
+        and json.loads(row["policy"]) == policy.to_dict()
+    )
 
 
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
@@ -91,7 +102,9 @@ def test_image_benchmarks(tmp_path, name, policy):
     example = Example(example_id="e", benchmark=name, video_id="w", question=OPEN.question, answer=OPEN.answer,
                       media=(str(tmp_path / "i.png"),), media_kind="image")  # fmt: skip
     _, prompt = evaluated(example, policy)
-    trained = encode(question_turns([fit_image(pixels, policy)], OPEN), tiny().tokenizer, tiny().spec)
+    trained = encode(
+        question_turns([fit_image(pixels, policy)], OPEN), tiny().tokenizer, tiny().spec
+    )
     assert_prefix(prompt, trained)
 
 
@@ -111,7 +124,12 @@ def test_every_benchmark_is_compared():
 def test_another_policy_shows_other_frames(lecture):
     """The comparison can fail: one frame a second is not two."""
     example = Example(
-        example_id="e", benchmark="mini", video_id="w", question="Which?", answer="x", media=(str(lecture),)
+        example_id="e",
+        benchmark="mini",
+        video_id="w",
+        question="Which?",
+        answer="x",
+        media=(str(lecture),),
     )
     _, one = evaluated(example, FramePolicy())
     _, two = evaluated(example, dataclasses.replace(FramePolicy(), fps=2.0))

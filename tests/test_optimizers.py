@@ -1,4 +1,6 @@
-"""Muon and AdamW as one optimiser: who moves what, one schedule for both, and a state that can be put away and taken back."""
+"""Muon and AdamW as one optimiser: who moves what, one schedule for both, and a state that can be
+put away and taken back.
+"""
 
 import copy
 
@@ -17,8 +19,14 @@ def gradients(model, seed):
 def test_every_weight_moves_once_and_embeddings_stay_with_adamw():
     model = tiny_bundle().model
     both = MuonAdamW(model, lr=1e-3)
-    muon, adamw = ([w for group in part.param_groups for w in group["params"]] for part in both.parts)
-    assert len(muon) + len(adamw) == len({id(w) for w in [*muon, *adamw]}) == len(list(model.parameters()))
+    muon, adamw = (
+        [w for group in part.param_groups for w in group["params"]] for part in both.parts
+    )
+    assert (
+        len(muon) + len(adamw)
+        == len({id(w) for w in [*muon, *adamw]})
+        == len(list(model.parameters()))
+    )
     assert all(weight.ndim == 2 for weight in muon)
     assert any(weight is model.get_input_embeddings().weight for weight in adamw)
 
@@ -49,4 +57,6 @@ def test_a_restored_optimiser_goes_on_the_same_and_still_hears_the_schedule():
     for model, optimizer in zip(models, (first, second), strict=True):
         gradients(model, 1)
         optimizer.step()
-    assert all(torch.equal(a, b) for a, b in zip(*(model.parameters() for model in models), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(*(model.parameters() for model in models), strict=True)
+    )

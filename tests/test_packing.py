@@ -1,4 +1,6 @@
-"""Packing: bins that hold what they may, few of them, and a packed batch that keeps its samples apart."""
+"""Packing: bins that hold what they may, few of them, and a packed batch that keeps its samples
+apart.
+"""
 
 import time
 from collections import Counter
@@ -12,7 +14,9 @@ from obvlib.inputs.packing import epoch_order, lower_bound, num_label_tokens, pa
 
 
 def plain_best_fit_decreasing(lengths, capacity):
-    """The textbook algorithm, slowly: the longest first, into the bin with the least room that is enough."""
+    """The textbook algorithm, slowly: the longest first, into the bin with the least room that is
+    enough.
+    """
     rooms = []
     for length in sorted(lengths, reverse=True):
         fitting = [(room, i) for i, room in enumerate(rooms) if room >= length]
@@ -34,11 +38,17 @@ def test_three_row_toy():
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.integers(1, 60), max_size=60), st.integers(60, 90), st.one_of(st.none(), st.integers(0, 9)))
+@given(
+    st.lists(st.integers(1, 60), max_size=60),
+    st.integers(60, 90),
+    st.one_of(st.none(), st.integers(0, 9)),
+)
 def test_every_item_once_no_bin_over_and_never_more_bins_than_best_fit(lengths, capacity, seed):
     bins = pack(lengths, capacity, seed=seed)
     assert_packed(bins, lengths, capacity)
-    assert lower_bound(lengths, capacity) <= len(bins) <= plain_best_fit_decreasing(lengths, capacity)
+    assert (
+        lower_bound(lengths, capacity) <= len(bins) <= plain_best_fit_decreasing(lengths, capacity)
+    )
 
 
 def sampled_lengths(kind, count, seed=0):
@@ -88,7 +98,8 @@ def test_epochs_differ_and_repeat():
 
 
 def test_lower_bound_sees_items_that_cannot_share():
-    assert lower_bound([6, 6, 6], 10) == 3  # 18 tokens would fit two rows, but no two of them share one
+    # 18 tokens would fit two rows, but no two of them share one
+    assert lower_bound([6, 6, 6], 10) == 3
     assert lower_bound([6, 6, 5, 5], 11) == 2 and lower_bound([], 5) == 0
 
 

@@ -1,4 +1,6 @@
-"""The planner: shapes against real configs, work against hand counts, time and memory against steps measured on a GPU."""
+"""The planner: shapes against real configs, work against hand counts, time and memory against steps
+measured on a GPU.
+"""
 
 import json
 from pathlib import Path
@@ -44,7 +46,9 @@ def test_work_of_one_layer_by_hand():
     assert work.attention == 4 * 2 * 25 * 8
     shown = row_work([Sample(num_tokens=5, grids=((2, 2, 2),))], shape, ONE_GPU)
     assert shown.attention - work.attention == 4 * (4 * 2 * 16 * 4)
-    frozen = row_work([Sample(num_tokens=5, grids=((2, 2, 2),))], shape, Settings(trains_vision=False))
+    frozen = row_work(
+        [Sample(num_tokens=5, grids=((2, 2, 2),))], shape, Settings(trains_vision=False)
+    )
     assert 3 * (shown.products - work.products) == 4 * (frozen.products - work.products)
 
 
@@ -64,7 +68,13 @@ def test_plan_counts_rows_steps_and_drops():
         "H100",
         Settings(row_tokens=100, num_gpus=2),
     )
-    assert (made.num_samples, made.num_rows, made.num_steps, made.dropped, made.fill) == (4, 2, 1, 1, 1.0)
+    assert (made.num_samples, made.num_rows, made.num_steps, made.dropped, made.fill) == (
+        4,
+        2,
+        1,
+        1,
+        1.0,
+    )
     assert made.gpu_hours == pytest.approx(2 * made.hours) and made.fits
 
 
@@ -88,12 +98,12 @@ def test_calibration_recovers_what_made_the_times():
     works = [Work(products=p * 1e14, attention=a * 1e13, useful=0, traffic_bytes=t * 1e9, optimizer_bytes=4e10, num_layers=n)
              for p, a, t, n in ((1, 1, 9, 60), (5, 16, 25, 60), (5, 4, 26, 28), (2, 1, 3, 28), (3, 9, 1, 60))]  # fmt: skip
     found = calibrate([(work, step_seconds(work, gpu, truth)) for work in works], gpu)
-    assert found.products == pytest.approx(truth.products, rel=1e-6) and found.crossings == pytest.approx(
-        truth.crossings, rel=1e-6
-    )
-    assert found.attention == pytest.approx(truth.attention, rel=1e-6) and found.layer_s == pytest.approx(
-        truth.layer_s, rel=1e-6
-    )
+    assert found.products == pytest.approx(
+        truth.products, rel=1e-6
+    ) and found.crossings == pytest.approx(truth.crossings, rel=1e-6)
+    assert found.attention == pytest.approx(
+        truth.attention, rel=1e-6
+    ) and found.layer_s == pytest.approx(truth.layer_s, rel=1e-6)
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -128,7 +138,10 @@ def test_panel_follows_its_controls():
 def measured():
     """(stack, settings, samples, seconds, GB) of every step that was measured."""
     if not RESULTS.is_file():
-        pytest.skip("no measured run in data_manifests/results yet: tests/benchmarks/gpu_packing.py makes it")
+        pytest.skip(
+            "no measured run in data_manifests/results yet: tests/benchmarks/gpu_packing.py"
+            " makes it"
+        )
     for step in json.loads(RESULTS.read_text())["steps"]:
         if "step_s" in step:
             settings = Settings(num_gpus=1, shards_optimizer=False, fused_loss="liger" in step["stack"],
@@ -139,14 +152,25 @@ def measured():
                 for frames, h, w, text in step["samples"]
             ]  # fmt: skip
             assert sum(s.num_tokens for s in samples) == step["tokens"]
-            yield step["stack"] + ": " + step["row"], settings, samples, step["step_s"], step["peak_gb"]
+            yield (
+                step["stack"] + ": " + step["row"],
+                settings,
+                samples,
+                step["step_s"],
+                step["peak_gb"],
+            )
 
 
 def test_time_and_memory_within_15_percent_of_measured_steps():
     model, gpu, wrong = MODELS["qwen2-vl-2b"], GPUS["H100"], []
     for name, settings, samples, seconds, memory in measured():
-        planned = step_seconds(row_work(samples, model, settings), gpu, EFFICIENCY[settings.compiled])
-        for what, value, real in (("s", planned, seconds), ("GB", peak_gb(samples, model, settings), memory)):
+        planned = step_seconds(
+            row_work(samples, model, settings), gpu, EFFICIENCY[settings.compiled]
+        )
+        for what, value, real in (
+            ("s", planned, seconds),
+            ("GB", peak_gb(samples, model, settings), memory),
+        ):
             if abs(value / real - 1) > 0.15:
                 wrong.append(f"{name}: planned {value:.2f} {what}, measured {real:.2f}")
     assert not wrong, "\n".join(wrong)

@@ -45,8 +45,13 @@ def legend_of(ax):
 def test_score_bars():
     ax = drawn(plots.score_bars(ROWS))
     assert [round(bar.get_width(), 6) for bar in ax.patches] == [25, 0, 90, 100]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["ejection fraction\nlearned", "polyp\nnot learned"]
-    intervals = [segment[:, 0].tolist() for lines in ax.collections for segment in lines.get_segments()]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "ejection fraction\nlearned",
+        "polyp\nnot learned",
+    ]
+    intervals = [
+        segment[:, 0].tolist() for lines in ax.collections for segment in lines.get_segments()
+    ]
     assert np.allclose(intervals, [[10, 50], [0, 30], [70, 97], [60, 100]])
     diamonds = next(line for line in ax.lines if line.get_label() == "majority answer")
     assert list(diamonds.get_xdata()) == [50, 50]
@@ -64,7 +69,14 @@ def test_a_given_axes_is_drawn_on_and_returned():
 def test_paper_comparison_shows_ours_only_where_there_is_one():
     rows = [
         {"benchmark": "x", "paper_before": 10.0, "paper_after": 20.0},
-        {"benchmark": "y", "paper_before": 30.0, "paper_after": 25.0, "ours": 27.0, "low": 20.0, "high": 35.0},
+        {
+            "benchmark": "y",
+            "paper_before": 30.0,
+            "paper_after": 25.0,
+            "ours": 27.0,
+            "low": 20.0,
+            "high": 35.0,
+        },
     ]
     ax = drawn(plots.paper_comparison(rows))
     assert "ours, with 95 % interval" in legend_of(ax) and ax.get_xlabel() == "accuracy (%)"
@@ -102,7 +114,8 @@ def test_grey_frames_and_floats_are_understood():
 
 
 @pytest.mark.parametrize(
-    ("shape", "num_times"), [((0, 4, 4, 3), 0), ((2, 4, 4, 3), 3), ((2, 4, 4, 4), 2), ((4, 4), 4), ((2, 3, 4, 4), 2)]
+    ("shape", "num_times"),
+    [((0, 4, 4, 3), 0), ((2, 4, 4, 3), 3), ((2, 4, 4, 4), 2), ((4, 4), 4), ((2, 3, 4, 4), 2)],
 )
 def test_frames_of_another_shape_are_refused(shape, num_times):
     with pytest.raises(ValueError, match=r"need \(T, H, W, 3\) and T times"):
@@ -119,7 +132,10 @@ def test_loss_curve_has_the_mean_of_the_steps_around():
 def test_segment_timeline():
     ax = drawn(plots.segment_timeline({"truth": [(1, 3), (5, 9)], "found": []}, 12.0))
     extents = ax.collections[0].get_paths()
-    assert [(path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in extents] == [(1, 3), (5, 9)]
+    assert [(path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in extents] == [
+        (1, 3),
+        (5, 9),
+    ]
     assert ax.get_xlim() == (0, 12) and ax.get_xlabel() == "time in the video (s)"
     assert [label.get_text() for label in ax.get_yticklabels()] == ["truth", "found"]
 

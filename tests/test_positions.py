@@ -1,4 +1,6 @@
-"""M-RoPE positions: worked rows, golden vectors of transformers 4.57.6, and the installed library wherever it agrees with it."""
+"""M-RoPE positions: worked rows, golden vectors of transformers 4.57.6, and the installed library
+wherever it agrees with it.
+"""
 
 import json
 import os
@@ -34,7 +36,11 @@ def random_case(rng: random.Random, max_grid: int = 6) -> dict:
 def test_three_row_toy():
     positions, delta = mrope_positions([5, 6] + [VIDEO] * 6 + [7], video_grid_thw=[[3, 2, 4]])
     assert positions.dtype == np.int64 and positions.shape == (3, 9)
-    assert positions.tolist() == [[0, 1, 2, 2, 3, 3, 4, 4, 5], [0, 1, 2, 2, 2, 2, 2, 2, 5], [0, 1, 2, 3, 2, 3, 2, 3, 5]]
+    assert positions.tolist() == [
+        [0, 1, 2, 2, 3, 3, 4, 4, 5],
+        [0, 1, 2, 2, 2, 2, 2, 2, 5],
+        [0, 1, 2, 3, 2, 3, 2, 3, 5],
+    ]
     assert delta == -3  # the next token has index 9 and position 6
 
 
@@ -49,7 +55,9 @@ def test_golden_vectors_of_transformers_4_57_6():
     cases = json.loads(GOLDEN.read_text())["cases"]
     assert len(cases) == 12
     for case in cases:
-        positions, delta = mrope_positions(case["input_ids"], case["image_grid_thw"], case["video_grid_thw"])
+        positions, delta = mrope_positions(
+            case["input_ids"], case["image_grid_thw"], case["video_grid_thw"]
+        )
         assert positions.tolist() == case["position_ids"] and delta == case["rope_delta"]
 
 
@@ -69,7 +77,9 @@ def test_installed_library_wherever_no_video_is_longer_than_wide():
             continue
         ids = torch.tensor([case["input_ids"]])
         kinds = (ids == IMAGE).int() + 2 * (ids == VIDEO).int()
-        tensors = {k: torch.tensor(case[k]) for k in ("image_grid_thw", "video_grid_thw") if case[k]}
+        tensors = {
+            k: torch.tensor(case[k]) for k in ("image_grid_thw", "video_grid_thw") if case[k]
+        }
         expected, expected_delta = model.get_rope_index(ids, mm_token_type_ids=kinds, **tensors)
         positions, delta = mrope_positions(**case)
         assert positions.tolist() == expected[:, 0].tolist() and delta == int(expected_delta)
@@ -97,12 +107,18 @@ print(json.dumps(out))
 def test_fresh_random_cases_against_transformers_4_57_6():
     python = os.environ.get("OBV_PYTHON_TRANSFORMERS_4")
     if not python:
-        pytest.skip("set OBV_PYTHON_TRANSFORMERS_4 to a Python that has transformers 4.57.6 and torch")
+        pytest.skip(
+            "set OBV_PYTHON_TRANSFORMERS_4 to a Python that has transformers 4.57.6 and torch"
+        )
     rng = random.Random()
     cases = [random_case(rng) for _ in range(300)]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(
-        [python, "-c", REFERENCE_SCRIPT], input=json.dumps(cases), capture_output=True, text=True, env=environment
+        [python, "-c", REFERENCE_SCRIPT],
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     for case, (expected, expected_delta) in zip(cases, json.loads(done.stdout), strict=True):
@@ -111,12 +127,16 @@ def test_fresh_random_cases_against_transformers_4_57_6():
 
 
 def test_time_steps_space_the_temporal_patches_of_qwen2_5():
-    positions, delta = mrope_positions([VIDEO] * 3 + [1], video_grid_thw=[[3, 2, 2]], time_steps=[2.5])
+    positions, delta = mrope_positions(
+        [VIDEO] * 3 + [1], video_grid_thw=[[3, 2, 2]], time_steps=[2.5]
+    )
     assert positions.tolist() == [[0, 2, 5, 6], [0, 0, 0, 6], [0, 0, 0, 6]] and delta == 3
 
 
 def test_other_token_ids():
-    positions, _ = mrope_positions([1, 50, 50, 2], [[1, 2, 4]], image_token_id=50, video_token_id=51)
+    positions, _ = mrope_positions(
+        [1, 50, 50, 2], [[1, 2, 4]], image_token_id=50, video_token_id=51
+    )
     assert positions.tolist() == [[0, 1, 1, 3], [0, 1, 1, 3], [0, 1, 2, 3]]
 
 
@@ -125,13 +145,25 @@ def test_other_token_ids():
     [
         (dict(input_ids=[]), "input_ids is empty"),
         (dict(input_ids=[VIDEO]), "placeholder of a video that no grid describes"),
-        (dict(input_ids=[VIDEO, 5], video_grid_thw=[[2, 2, 2]]), "video at token 0 has fewer placeholders"),
-        (dict(input_ids=[VIDEO], video_grid_thw=[[2, 2, 2]]), "video at token 0 has fewer placeholders"),
-        (dict(input_ids=[VIDEO, VIDEO], video_grid_thw=[[1, 2, 2]]), "token 1 is a placeholder of a video"),
+        (
+            dict(input_ids=[VIDEO, 5], video_grid_thw=[[2, 2, 2]]),
+            "video at token 0 has fewer placeholders",
+        ),
+        (
+            dict(input_ids=[VIDEO], video_grid_thw=[[2, 2, 2]]),
+            "video at token 0 has fewer placeholders",
+        ),
+        (
+            dict(input_ids=[VIDEO, VIDEO], video_grid_thw=[[1, 2, 2]]),
+            "token 1 is a placeholder of a video",
+        ),
         (dict(input_ids=[5], image_grid_thw=[[1, 2, 2]]), "image grid has no placeholder"),
         (dict(input_ids=[VIDEO], video_grid_thw=[[0, 2, 2]]), "all positive"),
         (dict(input_ids=[VIDEO], video_grid_thw=[[1, 3, 2]]), "must be multiples of 2"),
-        (dict(input_ids=[VIDEO], video_grid_thw=[[1, 2, 2]], time_steps=[1, 2]), "time_steps has 2 entries for 1"),
+        (
+            dict(input_ids=[VIDEO], video_grid_thw=[[1, 2, 2]], time_steps=[1, 2]),
+            "time_steps has 2 entries for 1",
+        ),
     ],
 )
 def test_placeholders_and_grids_that_do_not_match(arguments, message):

@@ -1,4 +1,6 @@
-"""The project's own promises: files that must agree, notebooks in pairs, imports in one direction, an instant `import obvlib`."""
+"""The project's own promises: files that must agree, notebooks in pairs, imports in one direction,
+an instant `import obvlib`.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,30 @@ EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.md"))
 MODULES = sorted((ROOT / "obvlib").rglob("*.py"))
 
-# Data flows one way: a room imports only from those before it, and training and evaluation never from each other.
+# Data flows one way: a room imports only from those before it, and training and evaluation never
+# from each other.
 ROOMS = (
-    "core scoring engine media llm mini manifests encoders curation slicing inputs models training evaluation report widgets recipes cli"
+    "core scoring engine media llm mini manifests encoders curation slicing inputs models training"
+    " evaluation report widgets recipes cli"
 ).split()
-APART = {("scoring", room) for room in ROOMS[1:]} | {("evaluation", "training"), ("slicing", "curation")}
+APART = {("scoring", room) for room in ROOMS[1:]} | {
+    ("evaluation", "training"),
+    ("slicing", "curation"),
+}
 # Everything else reads and writes video through PyAV, whose wheels carry ffmpeg's libraries.
 MAY_CALL_FFMPEG = {"cli", "manifests"}
-HEAVY = {"torch", "transformers", "av", "ray", "datasets", "numpy", "PIL", "matplotlib", "ipywidgets", "pandas"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "av",
+    "ray",
+    "datasets",
+    "numpy",
+    "PIL",
+    "matplotlib",
+    "ipywidgets",
+    "pandas",
+}
 
 
 def locked() -> dict[str, Version]:
@@ -41,7 +59,9 @@ def locked() -> dict[str, Version]:
 
 
 def requirements(extras: str) -> list[Requirement]:
-    wanted = PYPROJECT["project"]["dependencies"] + [line for name in extras.split(",") for line in EXTRAS[name]]
+    wanted = PYPROJECT["project"]["dependencies"] + [
+        line for name in extras.split(",") for line in EXTRAS[name]
+    ]
     return [Requirement(line) for line in wanted]
 
 
@@ -65,7 +85,8 @@ def test_lock_names_no_index_and_hashes_every_package():
     text = (ROOT / "requirements.lock").read_text()
     assert "://" not in text and "--index-url" not in text and "--find-links" not in text
     entries = re.split(
-        r"\n(?=[\w])", "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+        r"\n(?=[\w])",
+        "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#")),
     )
     assert all("--hash=sha256:" in entry for entry in entries if "==" in entry)
 
@@ -81,7 +102,10 @@ def test_lock_holds_the_versions_that_are_pinned_on_purpose():
 def test_environment_holds_python_pip_ffmpeg_and_the_project_only():
     packages, pip = conda_packages()
     assert set(packages) == {"python", "pip", "ffmpeg"}
-    assert packages["python"] in Requirement("python" + PYPROJECT["project"]["requires-python"]).specifier
+    assert (
+        packages["python"]
+        in Requirement("python" + PYPROJECT["project"]["requires-python"]).specifier
+    )
     (line,) = pip
     extras = re.fullmatch(r"-e \.\[([\w,]+)\]", line).group(1).split(",")
     assert set(install.EXTRAS.split(",")) <= set(extras) <= set(EXTRAS)
@@ -97,7 +121,11 @@ def test_the_book_needs_no_ffmpeg_program():
     """The program's name as a string is the sign of calling it; PyAV needs no such string."""
     for path in MODULES:
         if path.relative_to(ROOT / "obvlib").parts[0].removesuffix(".py") not in MAY_CALL_FFMPEG:
-            strings = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+            strings = [
+                node.value
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.Constant)
+            ]
             assert "ffmpeg" not in strings, f"{path} calls the ffmpeg program: go through PyAV"
 
 
@@ -106,7 +134,9 @@ def room_of(path: Path) -> str:
 
 
 def imported_names(path: Path) -> Iterator[tuple[str, str]]:
-    """(room, name) for everything of other rooms that a module of obvlib imports, at its top or inside functions."""
+    """(room, name) for everything of other rooms that a module of obvlib imports, at its top or
+    inside functions.
+    """
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             assert not any(alias.name.startswith("obvlib.") for alias in node.names), (
@@ -124,7 +154,10 @@ def imported_names(path: Path) -> Iterator[tuple[str, str]]:
 def test_data_flows_one_way(path):
     if room_of(path) != "__init__":
         for room, name in imported_names(path):
-            assert ROOMS.index(room) < ROOMS.index(room_of(path)) and (room_of(path), room) not in APART
+            assert (
+                ROOMS.index(room) < ROOMS.index(room_of(path))
+                and (room_of(path), room) not in APART
+            )
             assert not name.startswith("_"), f"{name} is private to {room}"
 
 
@@ -136,14 +169,22 @@ def test_modules_are_documented_and_short(path):
 
 
 def test_import_is_instant_and_light():
-    code = "import time, sys; t = time.perf_counter(); import obvlib; print(time.perf_counter() - t, *sys.modules)"
-    seconds, *modules = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).split()
+    code = (
+        "import time, sys; t = time.perf_counter(); import obvlib; print(time.perf_counter() - t,"
+        " *sys.modules)"
+    )
+    seconds, *modules = subprocess.check_output(
+        [sys.executable, "-c", code], text=True, cwd=ROOT
+    ).split()
     assert float(seconds) < 0.5
     assert not HEAVY & set(modules)
 
 
 def test_help_of_the_command_loads_no_heavy_module():
-    code = "import sys; sys.argv = ['obv', '--help']; from obvlib.cli import app; app(standalone_mode=False); print(*sys.modules)"
+    code = (
+        "import sys; sys.argv = ['obv', '--help']; from obvlib.cli import app;"
+        " app(standalone_mode=False); print(*sys.modules)"
+    )
     printed = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT)
     assert "doctor" in printed
     assert not (HEAVY - {"numpy"}) & set(printed.splitlines()[-1].split())
@@ -155,7 +196,9 @@ def test_toc_lists_every_notebook_and_only_those():
 
 def test_book_pages_of_the_toc_exist():
     toc = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
-    names = [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    names = [toc["root"]] + [
+        chapter["file"] for part in toc["parts"] for chapter in part["chapters"]
+    ]
     assert [name for name in names if not (ROOT / f"{name}.md").is_file()] == []
 
 
@@ -167,7 +210,9 @@ def test_notebooks_are_paired_and_hold_no_outputs(path):
     derived = path.with_suffix(".ipynb")
     assert derived.is_file(), f"{derived.name} is missing: make sync"
     source, notebook = jupytext.read(path), jupytext.read(derived)
-    assert [cell for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")] == []
+    assert [
+        cell for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")
+    ] == []
     compare_notebooks(notebook, source, fmt="md:myst", raise_on_first_difference=True)
 
 
@@ -187,13 +232,24 @@ def test_code_of_notebooks_fits_the_page(path):
     import jupytext
 
     cells = jupytext.read(path).cells
-    lines = [(line, 77) for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()]
+    lines = [
+        (line, 77)
+        for cell in cells
+        if cell.cell_type == "code"
+        for line in cell.source.splitlines()
+    ]
     for cell in cells:
         if cell.cell_type == "markdown":
-            for block in re.findall(r"^ *```python\n(.*?)^ *```$", cell.source, re.MULTILINE | re.DOTALL):
+            for block in re.findall(
+                r"^ *```python\n(.*?)^ *```$", cell.source, re.MULTILINE | re.DOTALL
+            ):
                 lines += [(line, 70) for line in textwrap.dedent(block).splitlines()]
     assert [line for line, width in lines if len(line) > width] == []
 
 
 def test_derived_notebooks_have_a_source():
-    assert [path.name for path in (ROOT / "notebooks").glob("*.ipynb") if not path.with_suffix(".md").is_file()] == []
+    assert [
+        path.name
+        for path in (ROOT / "notebooks").glob("*.ipynb")
+        if not path.with_suffix(".md").is_file()
+    ] == []

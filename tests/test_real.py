@@ -1,4 +1,6 @@
-"""Real pictures from installed packages: there, readable, without headers, asked about in balanced questions."""
+"""Real pictures from installed packages: there, readable, without headers, asked about in balanced
+questions.
+"""
 
 import sys
 from collections import Counter
@@ -41,7 +43,11 @@ def test_card_lists_the_pictures(examples):
 def test_the_cine_is_one_second_of_thirty_frames_that_move(examples):
     (path,) = {e.media[0] for e in examples if e.video_id == "echo-cine"}
     info = probe(path)
-    assert (info.height, info.width, info.fps) == (240, 320, 30.0) and info.duration_s == pytest.approx(1.0, abs=0.01)
+    assert (info.height, info.width, info.fps) == (
+        240,
+        320,
+        30.0,
+    ) and info.duration_s == pytest.approx(1.0, abs=0.01)
     frames, _ = frames_at(path, np.array([0.0, 0.5]))
     assert np.abs(frames[0].astype(int) - frames[1]).mean() > 1
 
@@ -49,7 +55,9 @@ def test_the_cine_is_one_second_of_thirty_frames_that_move(examples):
 def test_no_patient_or_hospital_text_goes_along(examples):
     for path in {e.media[0] for e in examples}:
         data = open(path, "rb").read()
-        assert not any(word in data for word in (b"BAPTIST", b"HOSPITAL", b"IMAGING CENTER", b"Patient"))
+        assert not any(
+            word in data for word in (b"BAPTIST", b"HOSPITAL", b"IMAGING CENTER", b"Patient")
+        )
 
 
 def test_yes_and_no_are_about_as_frequent(examples):
@@ -68,5 +76,8 @@ def test_files_are_written_once(examples):
 @pytest.mark.parametrize(("module", "name"), [("pydicom", "pydicom"), ("skimage", "scikit-image")])
 def test_a_missing_package_names_the_extra(monkeypatch, tmp_path, module, name):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=rf"come with {name}, which is not installed: pip install 'obvlib\[mini\]'"):
+    with pytest.raises(
+        ImportError,
+        match=rf"come with {name}, which is not installed: pip install 'obvlib\[mini\]'",
+    ):
         mini.real_examples(tmp_path)

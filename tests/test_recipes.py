@@ -38,10 +38,15 @@ def test_a_run_is_kept_reused_and_replaced_when_its_data_change(chosen, clips):
     assert (
         recipes.finetune(chosen, again, clips) == result
     )  # the second call trained nothing, and says what the first one did
-    assert all(torch.equal(a, b) for a, b in zip(bundle.model.parameters(), again.model.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(bundle.model.parameters(), again.model.parameters(), strict=True)
+    )
     run = json.loads((chosen.run_dir / "run.json").read_text())
     assert run["provenance"]["profile"] == "mini" and run["provenance"]["data_hash"] == run["key"]
-    assert {pair.family for pair in read_jsonl(chosen.run_dir / "training.jsonl", QAPair)}.isdisjoint({"heart_rate"})
+    assert {
+        pair.family for pair in read_jsonl(chosen.run_dir / "training.jsonl", QAPair)
+    }.isdisjoint({"heart_rate"})
     (chosen.run_dir / "run.json").write_text('{"key": "a')  # torn by a kill: not finished
     torn = recipes.finetune(chosen, again, clips)
     assert (
@@ -73,7 +78,9 @@ def test_the_larger_profiles_stop_at_once_with_one_sentence(monkeypatch, tmp_pat
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     chosen = recipes.recipe()
     assert chosen.model.startswith("qwen2-vl") and chosen.dataset == "OpenBiomedVid"
-    with pytest.raises(HubUnavailable, match="hf download connectthapa84/OpenBiomedVid.*OBV_PROFILE=mini"):
+    with pytest.raises(
+        HubUnavailable, match="hf download connectthapa84/OpenBiomedVid.*OBV_PROFILE=mini"
+    ):
         load_rows(chosen.dataset)
     with pytest.raises(HubUnavailable, match="hf download Qwen/Qwen2-VL"):
         recipes.load_model(chosen)
@@ -81,7 +88,9 @@ def test_the_larger_profiles_stop_at_once_with_one_sentence(monkeypatch, tmp_pat
 
 @pytest.fixture(scope="module")
 def asked():
-    """What is asked in a thousand conversations about generated clips, as lists of (family, question in words or by letter)."""
+    """What is asked in a thousand conversations about generated clips, as lists of (family,
+    question in words or by letter).
+    """
     clips = mini.generated_clips(64)
     views = samples.Views(clips, recipes.load_model(recipes.recipe("mini")), num_views=16)
     families = {pair.question: pair.family for clip in clips for pair in clip.qa_pairs}
@@ -94,7 +103,15 @@ def asked():
 
 def test_every_question_that_frames_can_answer_comes_first_in_some_conversations(asked):
     first = [talk[0][0] for talk in asked]
-    assert set(first) == {"modality", "region", "finding", "ejection_fraction", "lesion", "division", "polyp"}
+    assert set(first) == {
+        "modality",
+        "region",
+        "finding",
+        "ejection_fraction",
+        "lesion",
+        "division",
+        "polyp",
+    }
     assert first.count("modality") > 100 and first.count("region") > 100
 
 

@@ -1,4 +1,6 @@
-"""Records: what comes back is what went in, and every unusable row is refused by a message naming file, row, field and remedy."""
+"""Records: what comes back is what went in, and every unusable row is refused by a message naming
+file, row, field and remedy.
+"""
 
 import json
 import math
@@ -26,7 +28,14 @@ from obvlib.core.records import (
 
 CHOICES = {"A": "Ultrasound", "B": "CT"}
 PAIR = QAPair(question="Which modality?", answer="B", options=CHOICES, family="modality")
-CLIP = Clip(video_id="abc-_1", start_s=12.3456, end_s=20, caption="A heart beats.", qa_pairs=(PAIR,), split="train")
+CLIP = Clip(
+    video_id="abc-_1",
+    start_s=12.3456,
+    end_s=20,
+    caption="A heart beats.",
+    qa_pairs=(PAIR,),
+    split="train",
+)
 EXAMPLE = Example(
     example_id="e1",
     benchmark="mini",
@@ -37,7 +46,13 @@ EXAMPLE = Example(
     media=("a.mp4",),
 )
 VERDICT = Verdict(
-    example_id="e1", benchmark="mini", video_id="abc", family="", correct=False, choice=None, rule="choice:empty"
+    example_id="e1",
+    benchmark="mini",
+    video_id="abc",
+    family="",
+    correct=False,
+    choice=None,
+    rule="choice:empty",
 )
 RECORDS = [
     Word(text="heart", start_s=0.0, end_s=0.25),
@@ -55,7 +70,9 @@ def test_ids_and_names_of_a_clip():
     assert CLIP.clip_id == "abc-_1_12346_20000"
     assert CLIP.file_name == "abc-_1_12346_20000.mp4"
     assert CLIP.duration_s == pytest.approx(7.6544)
-    assert Clip(video_id="abc", start_s=0, end_s=1, video="own.name.mp4").file_name == "own.name.mp4"
+    assert (
+        Clip(video_id="abc", start_s=0, end_s=1, video="own.name.mp4").file_name == "own.name.mp4"
+    )
 
 
 def test_answer_text_is_in_words():
@@ -75,7 +92,10 @@ def test_a_record_survives_the_trip_through_a_file(tmp_path, record):
 
 
 def test_defaults_are_left_out_of_the_row():
-    assert to_json(Prediction(example_id="e1", response="B")) == {"example_id": "e1", "response": "B"}
+    assert to_json(Prediction(example_id="e1", response="B")) == {
+        "example_id": "e1",
+        "response": "B",
+    }
     assert to_json(CLIP)["qa_pairs"] == [to_json(PAIR)]
     assert to_json(EXAMPLE)["media"] == ["a.mp4"]
 
@@ -83,7 +103,9 @@ def test_defaults_are_left_out_of_the_row():
 text = st.text(max_size=30)
 
 
-@given(text=st.text(st.characters(), max_size=30), start=st.floats(0, 1e6), length=st.floats(0, 1e6))
+@given(
+    text=st.text(st.characters(), max_size=30), start=st.floats(0, 1e6), length=st.floats(0, 1e6)
+)
 def test_any_text_and_any_time_survive(tmp_path_factory, text, start, length):
     path = tmp_path_factory.getbasetemp() / "words.jsonl"
     word = Word(text=text, start_s=start, end_s=start + length)
@@ -91,7 +113,9 @@ def test_any_text_and_any_time_survive(tmp_path_factory, text, start, length):
     assert read_jsonl(path, Word) == [word]
 
 
-@pytest.mark.parametrize("text", ["\u2028\u2029\x85", "\ud800", "\ufeff", "line\nbreak\r", "\x00", '"\\'])
+@pytest.mark.parametrize(
+    "text", ["\u2028\u2029\x85", "\ud800", "\ufeff", "line\nbreak\r", "\x00", '"\\']
+)
 def test_awkward_text_stays_on_its_line(tmp_path, text):
     rows = [Prediction(example_id="e1", response=text), Prediction(example_id="e2", response="B")]
     write_jsonl(tmp_path / "p.jsonl", rows)
@@ -137,7 +161,9 @@ def test_hostile_ids_never_become_paths(value):
             Clip(video_id="abc", start_s=0, end_s=1, video=value)
 
 
-@pytest.mark.parametrize("value", ["YXAGt6GtFwE", "-dash_first", "_VwmcnhQ-gE", "a..b", "1.2.826.0", "a" * 200])
+@pytest.mark.parametrize(
+    "value", ["YXAGt6GtFwE", "-dash_first", "_VwmcnhQ-gE", "a..b", "1.2.826.0", "a" * 200]
+)
 def test_usual_ids_pass(value):
     assert check_id(value) == value
 
@@ -155,7 +181,8 @@ NAN, INF = math.nan, math.inf
 
 
 @pytest.mark.parametrize(
-    ("start", "end"), [(5, 5), (6, 5), (-1, 5), (NAN, 5), (0, NAN), (NAN, NAN), (0, INF), (-INF, 0), (INF, INF)]
+    ("start", "end"),
+    [(5, 5), (6, 5), (-1, 5), (NAN, 5), (0, NAN), (NAN, NAN), (0, INF), (-INF, 0), (INF, INF)],
 )
 def test_impossible_timestamps_name_the_video(start, end):
     with pytest.raises(RecordError, match="'abc'.*0 <= start < end, in seconds"):
@@ -193,8 +220,13 @@ def test_options_are_letters_with_text(options):
 
 
 def test_the_answer_to_a_closed_question_is_a_letter():
-    for build in (lambda **kw: QAPair(question="q", **kw), lambda **kw: from_json(Example, to_json(EXAMPLE) | kw)):
-        with pytest.raises(RecordError, match="'Ultrasound' is not one of the option letters .*give the letter"):
+    for build in (
+        lambda **kw: QAPair(question="q", **kw),
+        lambda **kw: from_json(Example, to_json(EXAMPLE) | kw),
+    ):
+        with pytest.raises(
+            RecordError, match="'Ultrasound' is not one of the option letters .*give the letter"
+        ):
             build(answer="Ultrasound", options=CHOICES)
 
 
@@ -255,15 +287,29 @@ WRONG_ROWS = [
     (ROW | {"video_id": "../../etc"}, "video_id '../../etc' cannot be used in a file name"),
     (ROW | {"video": "../x.mp4"}, "video '../x.mp4' cannot be used in a file name"),
     (ROW | {"qa_pairs": "none"}, "field 'qa_pairs': expected a list, got 'none'"),
-    (ROW | {"qa_pairs": [PAIR_ROW, 3]}, r"field 'qa_pairs'\[1\]: expected a JSON object for QAPair, got int"),
+    (
+        ROW | {"qa_pairs": [PAIR_ROW, 3]},
+        r"field 'qa_pairs'\[1\]: expected a JSON object for QAPair, got int",
+    ),
     (ROW | {"qa_pairs": [{"question": "q"}]}, r"field 'qa_pairs'\[0\]: field 'answer' is missing"),
-    (ROW | {"qa_pairs": [PAIR_ROW | {"answer": "E"}]}, r"field 'qa_pairs'\[0\]: answer 'E' is not one"),
-    (ROW | {"qa_pairs": [PAIR_ROW | {"options": ["x", "y"]}]}, "field 'options': expected an object, got"),
-    (ROW | {"qa_pairs": [PAIR_ROW | {"options": {"A": 1, "B": "y"}}]}, r"field 'options'\['A'\]: expected str, got 1"),
+    (
+        ROW | {"qa_pairs": [PAIR_ROW | {"answer": "E"}]},
+        r"field 'qa_pairs'\[0\]: answer 'E' is not one",
+    ),
+    (
+        ROW | {"qa_pairs": [PAIR_ROW | {"options": ["x", "y"]}]},
+        "field 'options': expected an object, got",
+    ),
+    (
+        ROW | {"qa_pairs": [PAIR_ROW | {"options": {"A": 1, "B": "y"}}]},
+        r"field 'options'\['A'\]: expected str, got 1",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("row", "message"), WRONG_ROWS, ids=[message[:60] for _, message in WRONG_ROWS])
+@pytest.mark.parametrize(
+    ("row", "message"), WRONG_ROWS, ids=[message[:60] for _, message in WRONG_ROWS]
+)
 def test_a_wrong_row_names_where_field_and_value(row, message):
     with pytest.raises(RecordError, match="^rows.jsonl, line 3.*" + message):
         from_json(Clip, row, "rows.jsonl, line 3")
@@ -277,7 +323,10 @@ BAD_LINES = [
     (b'{"example_id": "e2"', "not JSON"),
     (b'{"example_id": "\xff\xfe", "response": ""}', "not JSON .*utf-8"),
     (b'{"example_id": "e2", "response": "", "num_new_tokens": NaN}', "NaN is not a JSON number"),
-    (b'{"example_id": "e2", "response": "", "num_new_tokens": -Infinity}', "-Infinity is not a JSON number"),
+    (
+        b'{"example_id": "e2", "response": "", "num_new_tokens": -Infinity}',
+        "-Infinity is not a JSON number",
+    ),
     (b'{"example_id": "e2", "response": "A", "response": "B"}', "a name is given twice"),
     (b"[" * 100_000, "not JSON"),
     (b'{"example_id": "e2", "response": "", "num_new_tokens": ' + b"9" * 5000 + b"}", "not JSON"),
@@ -321,13 +370,30 @@ def test_numbers_that_are_not_finite_are_refused_on_writing(tmp_path):
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=6,
 )
-names = ["video_id", "start_s", "end_s", "video", "qa_pairs", "caption", "question", "answer", "options", "media", "x"]
+names = [
+    "video_id",
+    "start_s",
+    "end_s",
+    "video",
+    "qa_pairs",
+    "caption",
+    "question",
+    "answer",
+    "options",
+    "media",
+    "x",
+]
 
 
-@given(row=st.dictionaries(st.sampled_from(names), json_values), cls=st.sampled_from([Clip, QAPair, Example, Word]))
+@given(
+    row=st.dictionaries(st.sampled_from(names), json_values),
+    cls=st.sampled_from([Clip, QAPair, Example, Word]),
+)
 def test_no_row_crashes_in_another_way(row, cls):
     try:
         record = from_json(cls, row)

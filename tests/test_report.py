@@ -1,4 +1,6 @@
-"""Reports: tables with intervals, the paper's claims recomputed, results kept with their provenance."""
+"""Reports: tables with intervals, the paper's claims recomputed, results kept with their
+provenance.
+"""
 
 import csv
 import json
@@ -29,7 +31,9 @@ ORIGIN = Provenance(
 
 
 def benchmark(num_videos=10):
-    """Two families on each video: modality (four options) and polyp (yes/no); what a model says before and after."""
+    """Two families on each video: modality (four options) and polyp (yes/no); what a model says
+    before and after.
+    """
     examples, before, after = [], [], []
     options = {"A": "CT", "B": "Echo", "C": "MRI", "D": "X-ray"}
     for i in range(num_videos):
@@ -43,9 +47,18 @@ def benchmark(num_videos=10):
             family="modality",
             media=("x.mp4",),
         )
-        other = replace(example, example_id=f"p{i}", answer="no" if i % 5 else "yes", options=None, family="polyp")
+        other = replace(
+            example,
+            example_id=f"p{i}",
+            answer="no" if i % 5 else "yes",
+            options=None,
+            family="polyp",
+        )
         examples += [example, other]
-        before += [Prediction(example_id=f"m{i}", response="!!!"), Prediction(example_id=f"p{i}", response="maybe")]
+        before += [
+            Prediction(example_id=f"m{i}", response="!!!"),
+            Prediction(example_id=f"p{i}", response="maybe"),
+        ]
         after += [Prediction(example_id=f"m{i}", response=f"({example.answer})")]
         after += [Prediction(example_id=f"p{i}", response="No.")]
     return examples, score_all(examples, before), score_all(examples, after)
@@ -53,11 +66,19 @@ def benchmark(num_videos=10):
 
 def test_family_table():
     modality, polyp, together = report.family_table(*benchmark())
-    assert [row["family"] for row in (modality, polyp, together)] == ["modality", "polyp", "all questions"]
+    assert [row["family"] for row in (modality, polyp, together)] == [
+        "modality",
+        "polyp",
+        "all questions",
+    ]
     assert (modality["before"], modality["after"], modality["majority"]) == (0.0, 1.0, 0.5)
     assert modality["majority_answer"] == "echo" and modality["num_options"] == "4"
     assert modality["after_low"] > 0.5 and modality["verdict"] == "learned"
-    assert (polyp["after"], polyp["majority"], polyp["verdict"]) == (0.8, 0.8, "not learned: too few videos")
+    assert (polyp["after"], polyp["majority"], polyp["verdict"]) == (
+        0.8,
+        0.8,
+        "not learned: too few videos",
+    )
     assert polyp["num_options"] == "open"
     assert (together["num"], together["num_videos"]) == (20, 10)
     assert (together["majority"], together["after"], together["verdict"]) == (0.65, 0.9, "")
@@ -66,7 +87,8 @@ def test_family_table():
 
 def test_too_few_videos_are_not_blamed_on_the_model():
     polyp = report.family_table(*benchmark(num_videos=60))[1]
-    assert (polyp["after"], polyp["verdict"]) == (0.8, "not learned")  # all right would have been clear of 80 %
+    # all right would have been clear of 80 %
+    assert (polyp["after"], polyp["verdict"]) == (0.8, "not learned")
 
 
 def test_family_table_refuses_verdicts_of_other_questions():
@@ -83,7 +105,10 @@ def test_readable_is_in_percent_with_intervals():
 
 
 def test_percent_of_a_score():
-    assert report.percent(Score(mean=0.875, low=0.7104, high=0.9519, num=8, num_clusters=8)) == "87.5 [71.0, 95.2]"
+    assert (
+        report.percent(Score(mean=0.875, low=0.7104, high=0.9519, num=8, num_clusters=8))
+        == "87.5 [71.0, 95.2]"
+    )
 
 
 def test_rule_counts_show_what_could_not_be_read():
@@ -97,7 +122,12 @@ def test_rule_counts_show_what_could_not_be_read():
 
 def test_markdown_keeps_its_columns_whatever_the_cells_hold():
     text = report.to_markdown([{"a": "x | y\nz", "b": 1.23456}, {"a": 2, "c": None}])
-    assert text.split("\n") == ["| a | b | c |", "| --- | --- | --- |", "| x \\| y z | 1.23 |  |", "| 2 |  | None |"]
+    assert text.split("\n") == [
+        "| a | b | c |",
+        "| --- | --- | --- |",
+        "| x \\| y z | 1.23 |  |",
+        "| 2 |  | None |",
+    ]
     assert report.to_markdown([{"a": 1, "b": 2}], ["b"]) == "| b |\n| --- |\n| 2 |"
 
 
@@ -122,10 +152,21 @@ def test_csv_comes_back(tmp_path):
 
 
 def test_a_kept_result_comes_back_labelled_as_stored(tmp_path):
-    path = report.save_result(tmp_path / "results" / "b.json", title="Gains", rows=[{"x": 0.5}], provenance=ORIGIN)
-    report.save_result(tmp_path / "results" / "a.json", title="First", rows=[], provenance=replace(ORIGIN, dirty=True))
+    path = report.save_result(
+        tmp_path / "results" / "b.json", title="Gains", rows=[{"x": 0.5}], provenance=ORIGIN
+    )
+    report.save_result(
+        tmp_path / "results" / "a.json",
+        title="First",
+        rows=[],
+        provenance=replace(ORIGIN, dirty=True),
+    )
     first, gains = report.stored_results(tmp_path / "results")
-    assert (first["title"], gains["rows"], gains["provenance"]) == ("First", [{"x": 0.5}], ORIGIN.to_dict())
+    assert (first["title"], gains["rows"], gains["provenance"]) == (
+        "First",
+        [{"x": 0.5}],
+        ORIGIN.to_dict(),
+    )
     assert gains["label"] == "stored: mini profile, CPU, 2026-01-02, commit 0123456789"
     assert first["label"].endswith("with local changes")
     assert path.read_text().endswith("\n")
@@ -146,7 +187,14 @@ def test_a_failed_save_leaves_the_old_result_and_no_other_file(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"title": "t", "rows": []}', '{"title": "t", "rows": [], "provenance": {"seed": 1}}']
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"title": "t", "rows": []}',
+        '{"title": "t", "rows": [], "provenance": {"seed": 1}}',
+    ],
 )
 def test_a_result_without_provenance_is_none(tmp_path, text):
     (tmp_path / "r.json").write_text(text)
@@ -155,13 +203,25 @@ def test_a_result_without_provenance_is_none(tmp_path, text):
 
 
 def test_a_measurement_names_its_origin_at_the_top(tmp_path):
-    row = {"what": "steps", "device": "H100", "date": "2026-01-02", "commit": "0123456", "shape": [1], "wall_s": 2.0}
-    steps = [{"row": "long", "step_s": 1.5, "samples": [[1, 2]]}, {"row": "short", "step_s": 0.5, "extra": {}}]
+    row = {
+        "what": "steps",
+        "device": "H100",
+        "date": "2026-01-02",
+        "commit": "0123456",
+        "shape": [1],
+        "wall_s": 2.0,
+    }
+    steps = [
+        {"row": "long", "step_s": 1.5, "samples": [[1, 2]]},
+        {"row": "short", "step_s": 0.5, "extra": {}},
+    ]
     (tmp_path / "m.json").write_text(json.dumps(row | {"steps": steps, "parity": [{"x": 1}]}))
     kept = report.load_result(tmp_path / "m.json")
     assert (kept["title"], kept["label"]) == ("steps", "stored: H100, 2026-01-02, commit 0123456")
     assert kept["rows"] == [{"row": "long", "step_s": 1.5}, {"row": "short", "step_s": 0.5}]
-    (tmp_path / "m.json").write_text(json.dumps({name: value for name, value in row.items() if name != "commit"}))
+    (tmp_path / "m.json").write_text(
+        json.dumps({name: value for name, value in row.items() if name != "commit"})
+    )
     with pytest.raises(ValueError, match="m.json: not a stored result .'commit'."):
         report.load_result(tmp_path / "m.json")
 
@@ -184,8 +244,17 @@ def checkout(tmp_path, monkeypatch):
 
 
 def git(root, *arguments):
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "core.hooksPath=/dev/null"]
-    return subprocess.run(["git", "-C", root, *identity, *arguments], check=True, capture_output=True, text=True).stdout
+    identity = [
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.org",
+        "-c",
+        "core.hooksPath=/dev/null",
+    ]
+    return subprocess.run(
+        ["git", "-C", root, *identity, *arguments], check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_provenance_names_the_commit_and_whether_files_differ(checkout):
@@ -194,7 +263,12 @@ def test_provenance_names_the_commit_and_whether_files_differ(checkout):
     git(checkout, "commit", "-q", "-m", "start")
     origin = Provenance.collect(seed=3, data_hash="ab", device="GPU")
     assert origin.commit == git(checkout, "rev-parse", "HEAD").strip() and not origin.dirty
-    assert (origin.profile, origin.seed, origin.data_hash, origin.device) == ("mini", 3, "ab", "GPU")
+    assert (origin.profile, origin.seed, origin.data_hash, origin.device) == (
+        "mini",
+        3,
+        "ab",
+        "GPU",
+    )
     assert origin.versions["python"] and origin.date.endswith("+00:00")
     (checkout / "pyproject.toml").write_text("changed")
     assert Provenance.collect(seed=3).dirty
@@ -230,16 +304,28 @@ def test_data_hash_follows_names_and_contents(tmp_path):
 
 def test_the_paper_s_table():
     rows = {row["benchmark"]: row for row in paper.paper_scores()}
-    assert list(rows) == ["MIMICEchoQA", "SurgeryVideoQA", "VQA-RAD", "PathVQA", "SLAKE", "MedQA", "PubMedQA"]
+    assert list(rows) == [
+        "MIMICEchoQA",
+        "SurgeryVideoQA",
+        "VQA-RAD",
+        "PathVQA",
+        "SLAKE",
+        "MedQA",
+        "PubMedQA",
+    ]
     assert (rows["MIMICEchoQA"]["base_7b"], rows["MIMICEchoQA"]["biomed_7b"]) == (40.0, 45.8)
     assert [row["kind"] for row in rows.values()] == ["video"] * 2 + ["image"] * 3 + ["text"] * 2
 
 
 def test_the_paper_s_dataset_adds_up():
     total = paper.paper_dataset("total")
-    assert total["clips"] == 22_668 and total["qa_pairs"] / total["clips"] == pytest.approx(3.5, abs=0.01)
+    assert total["clips"] == 22_668 and total["qa_pairs"] / total["clips"] == pytest.approx(
+        3.5, abs=0.01
+    )
     for quantity in ("modality", "region"):
-        assert sum(paper.paper_dataset(quantity).values()) == pytest.approx(total["duration"], abs=0.11)
+        assert sum(paper.paper_dataset(quantity).values()) == pytest.approx(
+            total["duration"], abs=0.11
+        )
     with pytest.raises(ValueError, match="use total, modality or region"):
         paper.paper_dataset("age")
 
@@ -273,7 +359,10 @@ def test_a_claim_is_held_to_its_last_digit(monkeypatch):
     claim = {"claim": "c", "model": "2b", "scope": "b", "source": "s"}
     bounds = 100 * (20.05 / 9.95 - 1)  # 101.5: the most that bars known to 0.1 allow
     assert paper._check(claim | {"gain_percent": "101.5"}, scores)["agrees_with"] == "both"
-    assert bounds + 0.05 < 101.6 and paper._check(claim | {"gain_percent": "101.6"}, scores)["agrees_with"] == "neither"
+    assert (
+        bounds + 0.05 < 101.6
+        and paper._check(claim | {"gain_percent": "101.6"}, scores)["agrees_with"] == "neither"
+    )
     assert paper._check(claim | {"gain_percent": "102"}, scores)["agrees_with"] == "both"
     with pytest.raises(ValueError, match="scope 'z'"):
         paper._check(claim | {"scope": "z", "gain_percent": "1"}, scores)
@@ -298,4 +387,8 @@ def test_all_questions_are_scored_as_one_sample():
     _, _, after = benchmark()
     row = report.family_table(*benchmark())[-1]
     score = accuracy(after)
-    assert (row["after"], row["after_low"], row["after_high"]) == (score.mean, score.low, score.high)
+    assert (row["after"], row["after_low"], row["after_high"]) == (
+        score.mean,
+        score.low,
+        score.high,
+    )

@@ -1,4 +1,6 @@
-"""The results chapter's cells, run on a fabricated run: numbers as computed by hand, and one clear sentence where no run exists."""
+"""The results chapter's cells, run on a fabricated run: numbers as computed by hand, and one clear
+sentence where no run exists.
+"""
 
 import json
 from pathlib import Path
@@ -16,12 +18,20 @@ plt = pytest.importorskip("matplotlib.pyplot")
 
 CHAPTER = Path(__file__).resolve().parent.parent / "notebooks" / "14_results.md"
 ORIGIN = Provenance(
-    profile="mini", device="CPU", commit="abc", dirty=False, date="2026-01-02T00:00:00+00:00", data_hash="", seed=0
+    profile="mini",
+    device="CPU",
+    commit="abc",
+    dirty=False,
+    date="2026-01-02T00:00:00+00:00",
+    data_hash="",
+    seed=0,
 )
 
 
 def run_cells(run_dir: Path) -> dict:
-    """Execute the chapter as a kernel would, its first parameter replaced, and return its names and what it glued."""
+    """Execute the chapter as a kernel would, its first parameter replaced, and return its names and
+    what it glued.
+    """
     glued: dict = {}
     names: dict = {}
     for cell in jupytext.read(CHAPTER).cells:
@@ -51,13 +61,19 @@ def run_dir(tmp_path):
     after = [e.answer if i < 20 else "A" for i, e in enumerate(examples)]
     write_jsonl(tmp_path / "examples.jsonl", examples)
     write_jsonl(
-        tmp_path / "before/predictions.jsonl", [Prediction(example_id=e.example_id, response="!!") for e in examples]
+        tmp_path / "before/predictions.jsonl",
+        [Prediction(example_id=e.example_id, response="!!") for e in examples],
     )
     write_jsonl(
         tmp_path / "after/predictions.jsonl",
-        [Prediction(example_id=e.example_id, response=r) for e, r in zip(examples, after, strict=True)],
+        [
+            Prediction(example_id=e.example_id, response=r)
+            for e, r in zip(examples, after, strict=True)
+        ],
     )
-    write_jsonl(tmp_path / "training.jsonl", [QAPair(question="?", answer="MRI", family="modality")])
+    write_jsonl(
+        tmp_path / "training.jsonl", [QAPair(question="?", answer="MRI", family="modality")]
+    )
     (tmp_path / "run.json").write_text(json.dumps({"provenance": ORIGIN.to_dict()}))
     with matplotlib.rc_context():
         yield tmp_path
@@ -79,5 +95,7 @@ def test_the_chapter_computes_what_the_files_say(run_dir, capsys):
 
 
 def test_without_a_run_the_chapter_says_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no finished run in .*execute the chapter 09_finetuning"):
+    with pytest.raises(
+        FileNotFoundError, match="no finished run in .*execute the chapter 09_finetuning"
+    ):
         run_cells(tmp_path)

@@ -1,4 +1,6 @@
-"""Scoring: verdicts by rule, intervals that cover the truth, the majority answer, and paired comparison against reference tests."""
+"""Scoring: verdicts by rule, intervals that cover the truth, the majority answer, and paired
+comparison against reference tests.
+"""
 
 import math
 import random
@@ -26,8 +28,17 @@ CLOSED = Example(
     family="modality",
     media=("a.mp4",),
 )
-YES_NO = replace(CLOSED, example_id="y", question="Is there a polyp?", answer="Yes", options=None, family="polyp")
-OPEN = replace(CLOSED, example_id="o", question="What moves?", answer="the mitral valve", options=None, family="open")
+YES_NO = replace(
+    CLOSED, example_id="y", question="Is there a polyp?", answer="Yes", options=None, family="polyp"
+)
+OPEN = replace(
+    CLOSED,
+    example_id="o",
+    question="What moves?",
+    answer="the mitral valve",
+    options=None,
+    family="open",
+)
 
 
 def said(example, response):
@@ -58,7 +69,9 @@ def test_verdict(example, response, correct, choice, rule):
 
 
 def test_a_failed_prediction_is_wrong_and_says_why():
-    row = verdict(CLOSED, Prediction(example_id="c", response="", status="failed", reason="no frames"))
+    row = verdict(
+        CLOSED, Prediction(example_id="c", response="", status="failed", reason="no frames")
+    )
     assert (row.correct, row.choice, row.rule) == (False, None, "failed:no frames")
 
 
@@ -113,7 +126,9 @@ def test_t_quantile_against_scipy(degrees):
 @pytest.mark.parametrize(("right", "num"), [(0, 8), (1, 8), (4, 8), (8, 8), (30, 90), (999, 1000)])
 def test_wilson_against_scipy(right, num):
     reference = stats.binomtest(right, num).proportion_ci(method="wilson")
-    assert wilson(right / num, num, stats.norm.ppf(0.975)) == pytest.approx((reference.low, reference.high), abs=1e-9)
+    assert wilson(right / num, num, stats.norm.ppf(0.975)) == pytest.approx(
+        (reference.low, reference.high), abs=1e-9
+    )
 
 
 def test_one_question_a_source_gives_nearly_the_plain_interval():
@@ -129,7 +144,9 @@ def test_copies_of_a_source_s_answer_add_nothing():
 
 
 def test_the_robust_variance_is_that_of_the_sandwich():
-    """The design effect times the binomial variance is the ratio estimator's variance, here from numpy."""
+    """The design effect times the binomial variance is the ratio estimator's variance, here from
+    numpy.
+    """
     rights, sizes = np.array([3, 9, 1, 6, 0, 5]), np.array([4, 9, 7, 8, 5, 5])
     share = rights.sum() / sizes.sum()
     binomial = share * (1 - share) / sizes.sum()
@@ -177,12 +194,19 @@ def draw_sources(rng, num_sources, size, share, correlation):
     """Right answers by source, beta-binomial: the intra-source correlation is `correlation`."""
     sizes = [max(1, round(rng.gauss(size, size / 3))) for _ in range(num_sources)]
     spread = 1 / correlation - 1 if correlation else math.inf
-    shares = [rng.betavariate(share * spread, (1 - share) * spread) if correlation else share for _ in sizes]
-    return [sum(rng.random() < p for _ in range(n)) for n, p in zip(sizes, shares, strict=True)], sizes
+    shares = [
+        rng.betavariate(share * spread, (1 - share) * spread) if correlation else share
+        for _ in sizes
+    ]
+    return [
+        sum(rng.random() < p for _ in range(n)) for n, p in zip(sizes, shares, strict=True)
+    ], sizes
 
 
 @pytest.mark.parametrize("num_sources", [4, 8, 24, 60])
-@pytest.mark.parametrize(("share", "correlation"), [(0.5, 0.0), (0.5, 0.3), (0.9, 0.1), (0.9, 0.3), (0.97, 0.1)])
+@pytest.mark.parametrize(
+    ("share", "correlation"), [(0.5, 0.0), (0.5, 0.3), (0.9, 0.1), (0.9, 0.3), (0.97, 0.1)]
+)
 def test_the_interval_covers_the_truth(num_sources, share, correlation):
     rng = random.Random(f"{num_sources} {share} {correlation}")
     covered = 0
@@ -212,7 +236,14 @@ def test_a_plain_bootstrap_would_not_cover_and_agrees_where_sources_are_many():
 
 def asked(answers, family="modality", options=None):
     return [
-        replace(OPEN, example_id=f"{family}{i}", video_id=f"v{i}", answer=answer, family=family, options=options)
+        replace(
+            OPEN,
+            example_id=f"{family}{i}",
+            video_id=f"v{i}",
+            answer=answer,
+            family=family,
+            options=options,
+        )
         for i, answer in enumerate(answers)
     ]
 
@@ -228,7 +259,9 @@ def test_majority_is_by_text_where_letters_are_shuffled():
 
 def test_majority_comes_from_training_where_there_is_any():
     examples = asked(["echo"] * 6 + ["ct"] * 4) + asked(["yes", "no", "no"], "polyp")
-    training = [QAPair(question="q", answer=answer, family="modality") for answer in ["ct", "ct", "echo"]]
+    training = [
+        QAPair(question="q", answer=answer, family="modality") for answer in ["ct", "ct", "echo"]
+    ]
     marks = majority(examples, training)
     assert (marks["modality"].answer, marks["modality"].accuracy) == ("ct", 0.4)
     assert (marks["polyp"].answer, marks["polyp"].accuracy) == ("no", pytest.approx(2 / 3))
@@ -242,7 +275,11 @@ def test_a_tie_in_training_goes_to_the_harder_mark():
 
 def test_questions_with_texts_of_their_own_are_measured_against_chance():
     examples = [
-        replace(CLOSED, example_id=str(i), options={"A": f"a{i}", "B": f"b{i}", "C": f"c{i}", "D": f"d{i}"})
+        replace(
+            CLOSED,
+            example_id=str(i),
+            options={"A": f"a{i}", "B": f"b{i}", "C": f"c{i}", "D": f"d{i}"},
+        )
         for i in range(8)
     ]
     (mark,) = majority(examples).values()
@@ -280,23 +317,39 @@ def test_families_are_in_alphabetical_order():
 
 
 def both(changes, sizes=None):
-    """Verdicts before and after with the given change (−1, 0, 1) of each question, one question a source unless `sizes` says otherwise."""
+    """Verdicts before and after with the given change (−1, 0, 1) of each question, one question a
+    source unless `sizes` says otherwise.
+    """
     sizes = sizes or [1] * len(changes)
     sources = [source for source, size in enumerate(sizes) for _ in range(size)]
     rows = [
-        Verdict(example_id=str(i), benchmark="b", video_id=f"v{source}", family="", correct=c < 0, choice=None, rule="")
+        Verdict(
+            example_id=str(i),
+            benchmark="b",
+            video_id=f"v{source}",
+            family="",
+            correct=c < 0,
+            choice=None,
+            rule="",
+        )
         for i, (c, source) in enumerate(zip(changes, sources, strict=True))
     ]
     return rows, [replace(row, correct=c > 0) for row, c in zip(rows, changes, strict=True)]
 
 
-@pytest.mark.parametrize(("better", "worse", "same"), [(10, 2, 8), (3, 3, 4), (0, 0, 9), (1, 0, 0), (30, 10, 60)])
+@pytest.mark.parametrize(
+    ("better", "worse", "same"), [(10, 2, 8), (3, 3, 4), (0, 0, 9), (1, 0, 0), (30, 10, 60)]
+)
 def test_mcnemar_against_scipy(better, worse, same):
     result = paired(*both([1] * better + [-1] * worse + [0] * same))
     expected = stats.binomtest(better, better + worse).pvalue if better + worse else 1.0
     assert result.mcnemar_p == pytest.approx(expected)
     assert result.p_value == pytest.approx(expected)  # one question a source: the same test
-    assert (result.num_better, result.num_worse, result.num) == (better, worse, better + worse + same)
+    assert (result.num_better, result.num_worse, result.num) == (
+        better,
+        worse,
+        better + worse + same,
+    )
     assert result.difference == pytest.approx((better - worse) / result.num)
     assert result.after - result.before == pytest.approx(result.difference)
 
@@ -312,7 +365,8 @@ def test_sign_flips_against_scipy_permutation():
 def test_clusters_count_once():
     changes = [1] * 12 + [0] * 12
     clustered = paired(*both(changes, [6, 6, 6, 6]))
-    assert clustered.p_value == 0.5  # two sources changed, both upwards: 2 of 4 sign patterns are as extreme
+    # two sources changed, both upwards: 2 of 4 sign patterns are as extreme
+    assert clustered.p_value == 0.5
     assert clustered.mcnemar_p == pytest.approx(2 / 2**12)
     assert clustered.low < 0 < clustered.high
 

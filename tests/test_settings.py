@@ -83,7 +83,9 @@ def test_outside_a_project_the_checkout_of_obvlib_serves(monkeypatch, tmp_path):
 def test_without_any_checkout_the_error_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.delenv("OBV_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(settings, "__file__", str(tmp_path / "site-packages" / "obvlib" / "core" / "settings.py"))
+    monkeypatch.setattr(
+        settings, "__file__", str(tmp_path / "site-packages" / "obvlib" / "core" / "settings.py")
+    )
     with pytest.raises(ValueError, match="pip install -e"):
         settings.project_root()
     assert settings.data_root() == tmp_path / "data"
@@ -91,7 +93,10 @@ def test_without_any_checkout_the_error_says_what_to_do(monkeypatch, tmp_path):
 
 def test_importing_obvlib_loads_nothing_heavy():
     code = (
-        "import sys, obvlib; print(sorted({'numpy', 'torch', 'transformers', 'av', 'matplotlib'} & set(sys.modules)))"
+        "import sys, obvlib; print(sorted({'numpy', 'torch', 'transformers', 'av', 'matplotlib'} &"
+        " set(sys.modules)))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=CHECKOUT, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=CHECKOUT, check=True
+    )
     assert result.stdout.strip() == "[]"

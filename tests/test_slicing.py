@@ -1,4 +1,6 @@
-"""Rows to clips: every row ends in the report, whatever is wrong with it, and a second run does only what is left."""
+"""Rows to clips: every row ends in the report, whatever is wrong with it, and a second run does
+only what is left.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,20 @@ from obvlib.manifests.rows import load_rows
 
 ROWS = [
     {"video_id": "one", "video": "one_1_4.mp4", "timestamp": [1, 4]},
-    {"video_id": "one", "video": "one_2_9.mp4", "timestamp": [2.5, 9], "question": "What?", "answer": "This."},
-    {"video_id": "one", "video": "one_2_9.mp4", "timestamp": [2.5, 9], "question": "Why?", "answer": "So."},
+    {
+        "video_id": "one",
+        "video": "one_2_9.mp4",
+        "timestamp": [2.5, 9],
+        "question": "What?",
+        "answer": "This.",
+    },
+    {
+        "video_id": "one",
+        "video": "one_2_9.mp4",
+        "timestamp": [2.5, 9],
+        "question": "Why?",
+        "answer": "So.",
+    },
     {"video_id": "one", "video": "one_2_9.mp4", "timestamp": [3, 9]},
     {"video_id": "one", "timestamp": [20, 29]},
     {"video_id": "one", "timestamp": [9, 10.5]},
@@ -44,7 +58,13 @@ ROWS = [
     {"timestamp": [1, 2]},
     None,
 ]
-MADE = {"one_1_4.mp4", "one_2_9.mp4", "one_9000_10500.mp4", "two_2000_4000.mp4", "odd_2000_4000.mp4"}
+MADE = {
+    "one_1_4.mp4",
+    "one_2_9.mp4",
+    "one_9000_10500.mp4",
+    "two_2000_4000.mp4",
+    "odd_2000_4000.mp4",
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +73,16 @@ def videos(tmp_path_factory):
     directory = tmp_path_factory.mktemp("videos")
     samples.make(directory / "one.mp4", options={"g": "50", "sc_threshold": "0"})
     samples.encode(
-        directory / "two.webm", "libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"}, sound="libopus"
+        directory / "two.webm",
+        "libvpx-vp9",
+        options={"deadline": "realtime", "cpu-used": "8"},
+        sound="libopus",
     )
     samples.encode(
-        directory / "odd.mkv", "libvpx-vp9", size=(121, 161), options={"deadline": "realtime", "cpu-used": "8"}
+        directory / "odd.mkv",
+        "libvpx-vp9",
+        size=(121, 161),
+        options={"deadline": "realtime", "cpu-used": "8"},
     )
     whole = (directory / "one.mp4").read_bytes()
     (directory / "half.mp4").write_bytes(whole[: len(whole) // 2])
@@ -68,7 +94,9 @@ def videos(tmp_path_factory):
 @pytest.fixture
 def rows(tmp_path):
     path = tmp_path / "rows.jsonl"
-    path.write_text("".join(("nonsense" if row is None else json.dumps(row)) + "\n" for row in ROWS))
+    path.write_text(
+        "".join(("nonsense" if row is None else json.dumps(row)) + "\n" for row in ROWS)
+    )
     return load_rows(path)
 
 
@@ -78,14 +106,19 @@ def data_root(tmp_path, monkeypatch):
 
 
 def clip_files(directory) -> set[str]:
-    return {path.name for path in Path(directory).iterdir()} - {"coverage_slice.json", "coverage_prepare.json"}
+    return {path.name for path in Path(directory).iterdir()} - {
+        "coverage_slice.json",
+        "coverage_prepare.json",
+    }
 
 
 @pytest.mark.parametrize("mode", media.MODES)
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_every_row_is_accounted_for(videos, rows, tmp_path, mode, num_workers):
     out = tmp_path / "segments"
-    report = slicing.slice_dataset(*rows, videos, out, mode=mode, num_workers=num_workers, show_progress=False)
+    report = slicing.slice_dataset(
+        *rows, videos, out, mode=mode, num_workers=num_workers, show_progress=False
+    )
     assert report["clips"] == {
         "done": 5,
         "skipped": 0,
@@ -126,15 +159,24 @@ def test_another_mode_runs_again_and_a_source_that_appears_is_used(videos, rows,
     for video in videos.iterdir():
         (inputs / video.name).symlink_to(video)
     assert slicing.slice_dataset(*rows, inputs, out, show_progress=False)["clips"]["done"] == 5
-    assert slicing.slice_dataset(*rows, inputs, out, mode="exact", show_progress=False)["clips"]["done"] == 5
+    assert (
+        slicing.slice_dataset(*rows, inputs, out, mode="exact", show_progress=False)["clips"][
+            "done"
+        ]
+        == 5
+    )
 
 
 def test_prepare_reads_each_source_once(videos, rows, tmp_path, monkeypatch):
     opened = []
     original = media.open_source
-    monkeypatch.setattr(media, "open_source", lambda path, *a: opened.append(Path(path).name) or original(path, *a))
+    monkeypatch.setattr(
+        media, "open_source", lambda path, *a: opened.append(Path(path).name) or original(path, *a)
+    )
     out = tmp_path / "prepared"
-    report = slicing.prepare_dataset(*rows, videos, out, policy=FramePolicy.mini(), show_progress=False)
+    report = slicing.prepare_dataset(
+        *rows, videos, out, policy=FramePolicy.mini(), show_progress=False
+    )
     assert report["clips"]["done"] == 5 and opened.count("one.mp4") == 1
     frames, times_s = media.clip_frames(out / "one_1_4.mp4", FramePolicy.mini())
     assert frames.shape == (8, 56, 56, 3) and times_s[1] == 0.375
@@ -142,7 +184,9 @@ def test_prepare_reads_each_source_once(videos, rows, tmp_path, monkeypatch):
 
 
 def test_whole_videos_keep_their_place(videos, tmp_path):
-    """MIMICEchoQA's rows name loops by their path: there is nothing to cut, and the same name stands in many folders."""
+    """MIMICEchoQA's rows name loops by their path: there is nothing to cut, and the same name
+    stands in many folders.
+    """
     for folder in ("p10/s1", "p10/s2"):
         (tmp_path / "loops" / folder).mkdir(parents=True)
         (tmp_path / "loops" / folder / "loop.mp4").symlink_to(videos / "one.mp4")
@@ -150,18 +194,32 @@ def test_whole_videos_keep_their_place(videos, tmp_path):
     out = tmp_path / "out"
     for expected in ({"done": 2, "skipped": 0}, {"done": 0, "skipped": 2}):
         report = slicing.prepare_dataset(
-            [], [], tmp_path / "loops", out, policy=FramePolicy.mini(), whole_videos=loops, show_progress=False
+            [],
+            [],
+            tmp_path / "loops",
+            out,
+            policy=FramePolicy.mini(),
+            whole_videos=loops,
+            show_progress=False,
         )
-        assert {k: report["clips"][k] for k in expected} == expected and report["clips"]["missing"] == 1
+        assert {k: report["clips"][k] for k in expected} == expected and report["clips"][
+            "missing"
+        ] == 1
     assert media.clip_frames(out / "p10" / "s2" / "loop.mp4", FramePolicy.mini())[1][1] == 1.25
     with pytest.raises(ValueError, match="holds what `obv prepare` made"):
-        slicing.slice_dataset([], [], tmp_path / "loops", out, whole_videos=loops, show_progress=False)
+        slicing.slice_dataset(
+            [], [], tmp_path / "loops", out, whole_videos=loops, show_progress=False
+        )
     cut = tmp_path / "cut"
-    report = slicing.slice_dataset([], [], tmp_path / "loops", cut, whole_videos=loops, show_progress=False)
+    report = slicing.slice_dataset(
+        [], [], tmp_path / "loops", cut, whole_videos=loops, show_progress=False
+    )
     assert report["clips"]["done"] == 2
     assert media.probe(cut / "p10" / "s1" / "loop.mp4").duration_s == 10.0
     with pytest.raises(ValueError, match="cannot be used in a file name"):
-        slicing.slice_dataset([], [], tmp_path / "loops", cut, whole_videos=["../loop.mp4"], show_progress=False)
+        slicing.slice_dataset(
+            [], [], tmp_path / "loops", cut, whole_videos=["../loop.mp4"], show_progress=False
+        )
 
 
 def test_no_clip_overwrites_a_source_or_the_report(videos, tmp_path):
@@ -173,10 +231,14 @@ def test_no_clip_overwrites_a_source_or_the_report(videos, tmp_path):
         slicing.slice_dataset(clips, [], videos, videos, show_progress=False)
     report = slicing.slice_dataset(clips, [], videos, tmp_path / "out", show_progress=False)
     assert report["clips"]["done"] == 1 and report["clips"]["conflicts"] == 1
-    assert json.loads((tmp_path / "out/coverage_slice.json").read_text())["clips"] == report["clips"]
+    assert (
+        json.loads((tmp_path / "out/coverage_slice.json").read_text())["clips"] == report["clips"]
+    )
 
 
-def test_what_is_done_is_done_again_when_its_name_its_source_or_its_file_has_changed(videos, tmp_path):
+def test_what_is_done_is_done_again_when_its_name_its_source_or_its_file_has_changed(
+    videos, tmp_path
+):
     sources, out = tmp_path / "sources", tmp_path / "out"
     sources.mkdir()
     shutil.copy(videos / "one.mp4", sources / "one.mp4")
@@ -196,7 +258,9 @@ def test_what_is_done_is_done_again_when_its_name_its_source_or_its_file_has_cha
 
 
 def test_a_picture_that_stands_still_over_damage_is_no_clip(videos, tmp_path):
-    """Packets in the middle of the file are blank: what is asked there fails, what is asked before and after does not."""
+    """Packets in the middle of the file are blank: what is asked there fails, what is asked before
+    and after does not.
+    """
     sources = tmp_path / "sources"
     sources.mkdir()
     data = bytearray((videos / "one.mp4").read_bytes())
@@ -231,14 +295,19 @@ def start(tmp_path, rows_path, videos, out, num_workers, **kwargs):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     return subprocess.Popen(
-        [sys.executable, script, rows_path, videos, out, str(num_workers)], start_new_session=True, **kwargs
+        [sys.executable, script, rows_path, videos, out, str(num_workers)],
+        start_new_session=True,
+        **kwargs,
     )
 
 
 def many_rows(tmp_path, num: int, length_s: float = 3) -> Path:
     path = tmp_path / "many.jsonl"
     path.write_text(
-        "".join(json.dumps({"video_id": "one", "timestamp": [i / 10, i / 10 + length_s]}) + "\n" for i in range(num))
+        "".join(
+            json.dumps({"video_id": "one", "timestamp": [i / 10, i / 10 + length_s]}) + "\n"
+            for i in range(num)
+        )
     )
     return path
 
@@ -278,7 +347,9 @@ def test_a_full_disk_stops_cleanly(videos, tmp_path):
 def test_a_really_full_disk_stops_cleanly(videos, tmp_path):
     out = tmp_path / "small"
     out.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", out], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", out], capture_output=True
+    ).returncode:
         pytest.skip("no permission to mount a small tmpfs")
     try:
         clips, problems = load_rows(many_rows(tmp_path, 30))
@@ -300,7 +371,12 @@ def test_a_source_that_vanishes_in_between_is_recorded(videos, tmp_path):
     (inputs / "two.mp4").symlink_to(videos / "one.mp4")
     jobs = [
         slicing.ClipJob(
-            clip_id=n, video_id=n, start_s=1, end_s=2, file_name=f"{n}.mp4", source=str(inputs / f"{n}.mp4")
+            clip_id=n,
+            video_id=n,
+            start_s=1,
+            end_s=2,
+            file_name=f"{n}.mp4",
+            source=str(inputs / f"{n}.mp4"),
         )
         for n in ("one", "two")
     ]
@@ -326,12 +402,21 @@ def test_the_command(videos, tmp_path):
     arguments = ["--dataset", rows_path, "--input-dir", videos, "--output-dir", tmp_path / "out"]
     done = subprocess.run([*command, "slice", *arguments], capture_output=True, text=True)
     assert done.returncode == 0 and "3 done" in done.stdout
-    done = subprocess.run([*command, "prepare", *arguments[:-1], tmp_path / "prepared"], capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, "prepare", *arguments[:-1], tmp_path / "prepared"],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0 and "3 done" in done.stdout
     plan = json.loads(subprocess.check_output([*command, "slice", "--plan", *arguments], text=True))
     assert plan["num_clips"] == 3
     made = [tmp_path / name / "one_0_3000.mp4" for name in ("out", "prepared")]
-    heard = [json.loads(subprocess.check_output([*command, "probe", path], text=True)) for path in made]
-    assert [info["num_audio_streams"] > 0 for info in heard] == [True, False]  # a prepared clip holds frames only
-    failed = subprocess.run([*command, "probe", tmp_path / "nothing.mp4"], capture_output=True, text=True)
+    heard = [
+        json.loads(subprocess.check_output([*command, "probe", path], text=True)) for path in made
+    ]
+    # a prepared clip holds frames only
+    assert [info["num_audio_streams"] > 0 for info in heard] == [True, False]
+    failed = subprocess.run(
+        [*command, "probe", tmp_path / "nothing.mp4"], capture_output=True, text=True
+    )
     assert failed.returncode == 1 and "no file" in failed.stderr

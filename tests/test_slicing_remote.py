@@ -1,4 +1,6 @@
-"""Sources and clips in other places: an S3 server and a web server of this machine, with bounded memory and a bounded cache."""
+"""Sources and clips in other places: an S3 server and a web server of this machine, with bounded
+memory and a bounded cache.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ CLIPS = [
 
 @pytest.fixture(scope="module")
 def bucket():
-    """An empty bucket on a moto server, and the credentials that it does not check, in the environment."""
+    """An empty bucket on a moto server, and the credentials that it does not check, in the
+    environment.
+    """
     pytest.importorskip("s3fs")
     server_module = pytest.importorskip("moto.server")
     server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -64,7 +68,9 @@ def data_root(tmp_path, monkeypatch):
 def test_from_s3_to_s3(bucket, video, tmp_path, num_workers):
     bucket.put_file(str(video), "videos/raw/one.mp4")
     target = f"s3://videos/clips{num_workers}"
-    report = slicing.slice_dataset(CLIPS, [], "s3://videos/raw", target, num_workers=num_workers, show_progress=False)
+    report = slicing.slice_dataset(
+        CLIPS, [], "s3://videos/raw", target, num_workers=num_workers, show_progress=False
+    )
     assert (report["clips"]["done"], report["clips"]["missing"]) == (2, 1), report["failures"]
     frames, _ = media.frames_at(f"{target}/one_2500_9000.mp4", [0.0, 5.0])
     assert samples.numbers(frames) == [62, 187]
@@ -72,7 +78,12 @@ def test_from_s3_to_s3(bucket, video, tmp_path, num_workers):
     again = slicing.slice_dataset(CLIPS, [], "s3://videos/raw", target, show_progress=False)
     assert (again["clips"]["done"], again["clips"]["skipped"]) == (0, 2)
     bucket.rm_file(f"{target}/one_1000_4000.mp4")
-    assert slicing.slice_dataset(CLIPS, [], "s3://videos/raw", target, show_progress=False)["clips"]["done"] == 1
+    assert (
+        slicing.slice_dataset(CLIPS, [], "s3://videos/raw", target, show_progress=False)["clips"][
+            "done"
+        ]
+        == 1
+    )
     cache = tmp_path / "data" / "cache" / "videos"
     assert len(list(cache.iterdir())) == 1  # one source, fetched once; nothing left of the clips
 
@@ -80,9 +91,19 @@ def test_from_s3_to_s3(bucket, video, tmp_path, num_workers):
 def test_prepare_from_s3(bucket, video, tmp_path):
     bucket.put_file(str(video), "videos/raw/one.mp4")
     slicing.prepare_dataset(
-        CLIPS, [], "s3://videos/raw", tmp_path / "out", policy=FramePolicy.mini(), show_progress=False
+        CLIPS,
+        [],
+        "s3://videos/raw",
+        tmp_path / "out",
+        policy=FramePolicy.mini(),
+        show_progress=False,
     )
-    assert samples.numbers(media.clip_frames(tmp_path / "out" / "one_1000_4000.mp4", FramePolicy.mini())[0])[0] == 25
+    assert (
+        samples.numbers(
+            media.clip_frames(tmp_path / "out" / "one_1000_4000.mp4", FramePolicy.mini())[0]
+        )[0]
+        == 25
+    )
 
 
 def test_a_changed_source_is_fetched_anew_and_the_cache_stays_small(bucket, video, tmp_path):
@@ -149,8 +170,13 @@ def test_from_the_web(web, video, tmp_path):
 def test_reading_a_few_frames_of_a_long_file_fetches_a_part_of_it(web, tmp_path):
     directory, address = web
     noise = np.random.default_rng(0).integers(0, 256, (20, 120, 320, 3), dtype=np.uint8)
-    numbered = (np.concatenate([f[:120], noise[i % 20]]) for i, f in enumerate(samples.numbered_frames(400, 240, 320)))
-    media.write_video(directory / "long.mp4", numbered, 10, crf=10, preset="ultrafast", options={"g": "20"})
+    numbered = (
+        np.concatenate([f[:120], noise[i % 20]])
+        for i, f in enumerate(samples.numbered_frames(400, 240, 320))
+    )
+    media.write_video(
+        directory / "long.mp4", numbered, 10, crf=10, preset="ultrafast", options={"g": "20"}
+    )
     size = (directory / "long.mp4").stat().st_size
     RangeServer.sent = 0
     frames, _ = media.frames_at(f"{address}/long.mp4", [1.0, 30.0])

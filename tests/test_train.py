@@ -33,7 +33,9 @@ def test_every_sample_once_an_epoch_and_no_row_too_long(tmp_path):
     assert sorted(i for row in rows for i in row) == sorted([*range(500)] * 2)
     assert max(sum(lengths[i] for i in row) for row in rows) <= 1000
     assert rows == plan_rows(lengths, config)
-    assert rows != plan_rows(lengths, TrainConfig(output_dir=tmp_path, capacity_tokens=1000, num_epochs=2, seed=1))
+    assert rows != plan_rows(
+        lengths, TrainConfig(output_dir=tmp_path, capacity_tokens=1000, num_epochs=2, seed=1)
+    )
 
 
 def test_rows_filled_in_order_are_fair_draws_within_capacity(tmp_path):
@@ -50,7 +52,8 @@ def test_a_sample_longer_than_a_row_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "setting, value", [("capacity_tokens", 0), ("learning_rate", 0.0), ("warmup_fraction", 1.0), ("num_epochs", 0)]
+    "setting, value",
+    [("capacity_tokens", 0), ("learning_rate", 0.0), ("warmup_fraction", 1.0), ("num_epochs", 0)],
 )
 def test_settings_are_checked(tmp_path, setting, value):
     with pytest.raises(ValueError, match=f"{setting} is {value}"):
@@ -87,7 +90,10 @@ def test_shuffling_options_keeps_the_answer():
 
 def test_generated_clips_do_not_depend_on_the_number_of_processes():
     one, two = (mini.generated_clips(3, num_workers=n) for n in (1, 2))
-    assert all((a.frames == b.frames).all() and a.qa_pairs == b.qa_pairs for a, b in zip(one, two, strict=True))
+    assert all(
+        (a.frames == b.frames).all() and a.qa_pairs == b.qa_pairs
+        for a, b in zip(one, two, strict=True)
+    )
     assert not {c.name for c in one} & {c.name for c in mini.generated_clips(3, split="heldout")}
 
 
@@ -116,11 +122,15 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, clips):
     _, whole, expected = run(tmp_path / "whole")
     stopped_steps, _, _ = run(tmp_path / "stopped", stop_at=5)
     resumed_steps, result, weights = run(tmp_path / "stopped")
-    assert stopped_steps[-1] == 5 and resumed_steps[0] == 4  # the last checkpoint was written after step 3
+    # the last checkpoint was written after step 3
+    assert stopped_steps[-1] == 5 and resumed_steps[0] == 4
     assert result.num_steps == whole.num_steps
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
     assert TrainResult.from_json(tmp_path / "whole" / "train.json") == whole
-    assert json.loads((tmp_path / "whole" / "train.json").read_text())["config"]["learning_rate"] == 2e-3
+    assert (
+        json.loads((tmp_path / "whole" / "train.json").read_text())["config"]["learning_rate"]
+        == 2e-3
+    )
 
 
 def test_loss_falls_and_the_saved_model_is_the_trained_one(tmp_path, clips):
@@ -131,4 +141,7 @@ def test_loss_falls_and_the_saved_model_is_the_trained_one(tmp_path, clips):
     assert result.losses[-1][1] < result.losses[0][1] / 2
     fresh = tiny_bundle(seed=5)
     load_weights(fresh.model, tmp_path / "model")
-    assert all(torch.equal(a, b) for a, b in zip(fresh.model.parameters(), bundle.model.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(fresh.model.parameters(), bundle.model.parameters(), strict=True)
+    )

@@ -1,4 +1,6 @@
-"""Small generated videos whose every frame says its number, in eight bars, and whose sound beeps at each full second."""
+"""Small generated videos whose every frame says its number, in eight bars, and whose sound beeps at
+each full second.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,16 @@ SAMPLE_RATE = 16_000
 
 
 def numbered_frames(num_frames: int, height: int = 120, width: int = 160) -> Iterator[np.ndarray]:
-    """Frames (H, W, 3) uint8: grey drifting noise below, the frame number in binary, white on black, above."""
+    """Frames (H, W, 3) uint8: grey drifting noise below, the frame number in binary, white on
+    black, above.
+    """
     noise = np.random.default_rng(0).integers(60, 120, (height, width), dtype=np.uint8)
     for number in range(num_frames):
         frame = np.repeat(np.roll(noise, number, axis=1)[:, :, None], 3, axis=2)
         for bar in range(NUM_BARS):
-            frame[: height // 2, bar * width // NUM_BARS : (bar + 1) * width // NUM_BARS] = 235 * (number >> bar & 1)
+            frame[: height // 2, bar * width // NUM_BARS : (bar + 1) * width // NUM_BARS] = 235 * (
+                number >> bar & 1
+            )
         yield frame
 
 
@@ -28,7 +34,10 @@ def numbers(frames: np.ndarray) -> list[int]:
     """The numbers that frames (T, H, W, 3) show."""
     height, width = frames.shape[1:3]
     xs = [bar * width // NUM_BARS + width // (2 * NUM_BARS) for bar in range(NUM_BARS)]
-    return [int(sum((frame[height // 4, x].mean() > 127) << bar for bar, x in enumerate(xs))) for frame in frames]
+    return [
+        int(sum((frame[height // 4, x].mean() > 127) << bar for bar, x in enumerate(xs)))
+        for frame in frames
+    ]
 
 
 def beeps(duration_s: float) -> np.ndarray:
@@ -45,11 +54,19 @@ def beep_times(sound: np.ndarray) -> list[float]:
 
 
 def make(
-    path, num_frames: int = 250, fps: float = 25, height: int = 120, width: int = 160, with_sound: bool = True, **kwargs
+    path,
+    num_frames: int = 250,
+    fps: float = 25,
+    height: int = 120,
+    width: int = 160,
+    with_sound: bool = True,
+    **kwargs,
 ):
     """Write such a video; frame numbers wrap at 256."""
     sound = beeps(num_frames / fps) if with_sound else None
-    return media.write_video(path, numbered_frames(num_frames, height, width), fps, sound, SAMPLE_RATE, **kwargs)
+    return media.write_video(
+        path, numbered_frames(num_frames, height, width), fps, sound, SAMPLE_RATE, **kwargs
+    )
 
 
 def encode(
@@ -67,9 +84,11 @@ def encode(
     start_s: float = 0.0,
     mux: dict[str, str] | None = None,
 ) -> list[float]:
-    """Write a numbered video in any codec and container; return the frames' times from the first, in seconds.
+    """Write a numbered video in any codec and container; return the frames' times from the first,
+    in seconds.
 
-    `times_s` gives a variable rate, `start_s` where the container's time begins. Of several sounds only the last beeps and is the default.
+    `times_s` gives a variable rate, `start_s` where the container's time begins. Of several sounds
+    only the last beeps and is the default.
     """
     times_s = times_s if times_s is not None else [i / fps for i in range(num_frames)]
     with av.open(str(path), "w", options=mux or {}) as out:
@@ -78,7 +97,10 @@ def encode(
         stream.codec_context.time_base = Fraction(
             1, fps if codec.startswith("mpeg") or str(path).endswith(".avi") else 90_000
         )
-        sounds = [out.add_stream(sound, rate=48_000, layout="mono") for _ in range(num_sounds if sound else 0)]
+        sounds = [
+            out.add_stream(sound, rate=48_000, layout="mono")
+            for _ in range(num_sounds if sound else 0)
+        ]
         for track in sounds[:-1]:
             track.disposition = 0
         if len(sounds) > 1:
@@ -96,7 +118,10 @@ def encode(
 
 def _encode_sound(out, track, wave: np.ndarray, start_s: float) -> None:
     resampler = av.AudioResampler(
-        format=track.codec_context.format, layout="mono", rate=48_000, frame_size=track.frame_size or 1024
+        format=track.codec_context.format,
+        layout="mono",
+        rate=48_000,
+        frame_size=track.frame_size or 1024,
     )
     for at in range(0, len(wave), 4800):
         chunk = av.AudioFrame.from_ndarray(
@@ -116,7 +141,9 @@ def _encode_frame(out, track, frame, start_s: float) -> None:
 
 
 def rotate_mp4(path, degrees: int) -> None:
-    """Write a rotation into an MP4's first track header, as phones do: the picture is to be turned clockwise by `degrees`."""
+    """Write a rotation into an MP4's first track header, as phones do: the picture is to be turned
+    clockwise by `degrees`.
+    """
     data = bytearray(path.read_bytes())
     cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
     matrix = [cos, sin, 0, -sin, cos, 0, 0, 0, 1]

@@ -1,6 +1,8 @@
-"""Sphinx extension of this book: everything offline, the notebook as a download, and how each page was made.
+"""Sphinx extension of this book: everything offline, the notebook as a download, and how each page
+was made.
 
-Jupyter Book 1 points to content delivery networks for widgets, MathJax and thebe. Here they come from `book/_vendor`.
+Jupyter Book 1 points to content delivery networks for widgets, MathJax and thebe. Here they come
+from `book/_vendor`.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from pathlib import Path
 BOOK = Path(__file__).resolve().parent.parent
 NOTEBOOKS = BOOK.parent / "notebooks"
 PROVENANCE = (
-    '<aside class="obv-provenance" aria-label="How this page was made">'
-    "<p>Executed {date} in {seconds}. Profile <b>{profile}</b>, {versions}, commit {commit}, inputs {inputs}.</p></aside>"
+    '<aside class="obv-provenance" aria-label="How this page was made"><p>Executed {date} in'
+    " {seconds}. Profile <b>{profile}</b>, {versions}, commit {commit}, inputs"
+    " {inputs}.</p></aside>"
 )
 
 
@@ -55,10 +58,16 @@ def offer_notebook(app, pagename, templatename, context, doctree) -> None:
 
 
 def finish_page(app, pagename, templatename, context, doctree) -> None:
-    """Runs last: drops thebe's scripts, which name a host; adds the provenance line; mends a role that readers aloud trip over."""
-    context["script_files"] = [script for script in context.get("script_files", []) if not is_thebe(script)]
+    """Runs last: drops thebe's scripts, which name a host; adds the provenance line; mends a role
+    that readers aloud trip over.
+    """
+    context["script_files"] = [
+        script for script in context.get("script_files", []) if not is_thebe(script)
+    ]
     if "body" in context:
-        body = context["body"].replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+        body = context["body"].replace(
+            '<div role="list" class="citation-list">', '<div class="citation-list">'
+        )
         body = body.replace(' role="doc-biblioentry">', ">")
         context["body"] = body + provenance_line(app, pagename)
 
@@ -70,12 +79,18 @@ def is_thebe(script) -> bool:
 
 def provenance_line(app, pagename: str) -> str:
     record = Path(os.environ.get("OBV_BOOK_RUN", "")) / "provenance.json"
-    executed = getattr(app.env, "nb_metadata", {}).get(pagename, {}).get("exec_data") if record.is_file() else None
+    executed = (
+        getattr(app.env, "nb_metadata", {}).get(pagename, {}).get("exec_data")
+        if record.is_file()
+        else None
+    )
     if not executed:
         return ""
     facts = json.loads(record.read_text())
     words = {key: html.escape(str(facts[key])) for key in ("profile", "commit", "inputs")}
-    words["versions"] = html.escape(", ".join(f"{name} {version}" for name, version in facts["versions"].items()))
+    words["versions"] = html.escape(
+        ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    )
     words["date"] = datetime.fromtimestamp(executed["mtime"], UTC).strftime("%d %B %Y")
     words["seconds"] = f"{executed['runtime']:.0f} s" if executed["runtime"] else "no time recorded"
     return PROVENANCE.format(**words)

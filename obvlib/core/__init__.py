@@ -1,6 +1,8 @@
-"""What everything stands on: the records that flow through every room, where things live, and how files are read and written.
+"""What everything stands on: the records that flow through every room, where things live, and how
+files are read and written.
 
-In: settings from the environment, files anywhere. Out: frozen records, a frame policy, whole files, and where a result came from.
+In: settings from the environment, files anywhere. Out: frozen records, a frame policy, whole files,
+and where a result came from.
 """
 
 from obvlib.core import files, frame_policy, gpus, jsonl, provenance, records, settings

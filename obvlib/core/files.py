@@ -1,4 +1,6 @@
-"""Files anywhere: a local path or any location that fsspec knows (`s3://…`, `https://…`), with a bounded local cache for sources."""
+"""Files anywhere: a local path or any location that fsspec knows (`s3://…`, `https://…`), with a
+bounded local cache for sources.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def is_remote(location: str) -> bool:
 
 
 def join(directory: str, name: str) -> str:
-    return f"{directory.rstrip('/')}/{name}" if is_remote(directory) else os.path.join(directory, name)
+    return (
+        f"{directory.rstrip('/')}/{name}" if is_remote(directory) else os.path.join(directory, name)
+    )
 
 
 def filesystem(location: str) -> tuple[Any, str]:
@@ -34,15 +38,24 @@ def filesystem(location: str) -> tuple[Any, str]:
     try:
         return fsspec.core.url_to_fs(location)
     except ImportError as error:
-        raise ValueError(f"{location}: {error}; for s3:// that is pip install 'obvlib[s3]'") from None
+        raise ValueError(
+            f"{location}: {error}; for s3:// that is pip install 'obvlib[s3]'"
+        ) from None
 
 
 def file_names(directory: str) -> dict[str, int] | None:
-    """Names of the files in a directory and their sizes in bytes; None where the place cannot be listed."""
+    """Names of the files in a directory and their sizes in bytes; None where the place cannot be
+    listed.
+    """
     if not is_remote(directory):
         if not os.path.isdir(directory):
-            raise ValueError(f"input directory {directory} does not exist: download the videos first, or name another")
-        return {entry.name: size for entry in os.scandir(directory) if (size := _size_of(entry)) >= 0}
+            raise ValueError(
+                f"input directory {directory} does not exist: download the videos first, or name"
+                " another"
+            )
+        return {
+            entry.name: size for entry in os.scandir(directory) if (size := _size_of(entry)) >= 0
+        }
     if directory.startswith("http"):
         return None  # some web servers list their files, none reliably
     fs, path = filesystem(directory)
@@ -51,7 +64,11 @@ def file_names(directory: str) -> dict[str, int] | None:
         rows = fs.ls(path, detail=True)
     except FileNotFoundError:
         return {}
-    return {row["name"].rstrip("/").rpartition("/")[2]: row.get("size") or 0 for row in rows if row["type"] == "file"}
+    return {
+        row["name"].rstrip("/").rpartition("/")[2]: row.get("size") or 0
+        for row in rows
+        if row["type"] == "file"
+    }
 
 
 def _size_of(entry: os.DirEntry) -> int:
@@ -78,10 +95,14 @@ def size_bytes(location: str) -> int:
         return -1
 
 
-def local_copy(location: str, cache_dir: str | os.PathLike, max_bytes: int = MAX_CACHE_BYTES) -> str:
-    """The path of a local copy of `location`, fetched once in small pieces; itself where it is local.
+def local_copy(
+    location: str, cache_dir: str | os.PathLike, max_bytes: int = MAX_CACHE_BYTES
+) -> str:
+    """The path of a local copy of `location`, fetched once in small pieces; itself where it is
+    local.
 
-    The least recently used copies make room when the cache would exceed `max_bytes`. A file that changes at its origin is fetched anew.
+    The least recently used copies make room when the cache would exceed `max_bytes`. A file that
+    changes at its origin is fetched anew.
     """
     if not is_remote(location):
         return location
@@ -89,7 +110,10 @@ def local_copy(location: str, cache_dir: str | os.PathLike, max_bytes: int = MAX
     fs.invalidate_cache()
     info = fs.info(path)
     mark = f"{location} {info.get('size')} {info.get('ETag') or info.get('LastModified') or ''}"
-    target = Path(cache_dir) / f"{hashlib.sha256(mark.encode()).hexdigest()[:24]}{os.path.splitext(path)[1][:8]}"
+    target = (
+        Path(cache_dir)
+        / f"{hashlib.sha256(mark.encode()).hexdigest()[:24]}{os.path.splitext(path)[1][:8]}"
+    )
     if target.exists():
         os.utime(target)
         return str(target)
@@ -97,12 +121,16 @@ def local_copy(location: str, cache_dir: str | os.PathLike, max_bytes: int = MAX
     with replacing(target) as partial:
         fs.get_file(path, str(partial))
         if info.get("size") and partial.stat().st_size != info["size"]:
-            raise ConnectionError(f"{location}: got {partial.stat().st_size} of {info['size']} bytes")
+            raise ConnectionError(
+                f"{location}: got {partial.stat().st_size} of {info['size']} bytes"
+            )
     return str(target)
 
 
 def _make_room(directory: Path, allowed_bytes: int) -> None:
-    copies = sorted((f.stat().st_mtime, f.stat().st_size, f) for f in directory.glob("[!.]*") if f.is_file())
+    copies = sorted(
+        (f.stat().st_mtime, f.stat().st_size, f) for f in directory.glob("[!.]*") if f.is_file()
+    )
     total = sum(size for _, size, _ in copies)
     for _, size, file in copies:
         if total <= allowed_bytes:
@@ -112,7 +140,9 @@ def _make_room(directory: Path, allowed_bytes: int) -> None:
 
 
 def publish(path: str | os.PathLike, location: str) -> None:
-    """Send a finished local file to its remote place, whole or not at all, and check that it arrived."""
+    """Send a finished local file to its remote place, whole or not at all, and check that it
+    arrived.
+    """
     fs, remote = filesystem(location)
     fs.put_file(os.fspath(path), remote)
     if size_bytes(location) != os.path.getsize(path):
@@ -133,11 +163,17 @@ def remove_leftovers(directory: str | os.PathLike) -> None:
     """Remove what runs that no longer live were writing."""
     for file in Path(directory).rglob(f"{PARTIAL_PREFIX}*"):
         if not _is_in_use(file):
-            file.unlink(missing_ok=True) if file.is_file() else shutil.rmtree(file, ignore_errors=True)
+            (
+                file.unlink(missing_ok=True)
+                if file.is_file()
+                else shutil.rmtree(file, ignore_errors=True)
+            )
 
 
 def _is_in_use(file: Path) -> bool:
-    """Is the process that writes this file alive? Of another machine's nothing is known: its files may go after a day."""
+    """Is the process that writes this file alive? Of another machine's nothing is known: its files
+    may go after a day.
+    """
     pid, _, rest = file.name.removeprefix(PARTIAL_PREFIX).partition("@")
     if not rest.startswith(f"{platform.node()[:30]}-"):
         return file.exists() and time.time() - file.stat().st_mtime < FOREIGN_PARTIAL_S
@@ -153,7 +189,8 @@ def _is_in_use(file: Path) -> bool:
         return False
 
 
-PARTIAL_PREFIX = ".partial-"  # then process id and machine: what no living process owns is left over and may go
+# then process id and machine: what no living process owns is left over and may go
+PARTIAL_PREFIX = ".partial-"
 
 
 MIN_FREE_BYTES = 1 << 18
@@ -161,7 +198,9 @@ MIN_FREE_BYTES = 1 << 18
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; what was written there takes its place on success and is removed on failure."""
+    """Yield a temporary path beside `path`; what was written there takes its place on success and
+    is removed on failure.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(partial_name(path.name))
@@ -190,8 +229,12 @@ def _name_full_disk(partial: Path, error: Exception) -> None:
         raise OSError(errno.ENOSPC, f"no room left for {partial.name}") from error
 
 
-def local_clip(clips_dir: str | os.PathLike, video: str, storage_options: dict[str, Any] | None = None) -> Path:
-    """The clip's file on this machine. From a URL (s3://bucket/clips; fsspec's options) it is copied under the data root, whole or not at all."""
+def local_clip(
+    clips_dir: str | os.PathLike, video: str, storage_options: dict[str, Any] | None = None
+) -> Path:
+    """The clip's file on this machine. From a URL (s3://bucket/clips; fsspec's options) it is
+    copied under the data root, whole or not at all.
+    """
     text = os.fspath(clips_dir)
     if "://" not in text:
         return Path(text) / video
@@ -201,7 +244,10 @@ def local_clip(clips_dir: str | os.PathLike, video: str, storage_options: dict[s
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_name(f".{os.getpid()}.{video}")
-        with fsspec.open(f"{text.rstrip('/')}/{video}", **(storage_options or {})) as far, open(partial, "wb") as near:
+        with (
+            fsspec.open(f"{text.rstrip('/')}/{video}", **(storage_options or {})) as far,
+            open(partial, "wb") as near,
+        ):
             shutil.copyfileobj(far, near)
         os.replace(partial, kept)
     return kept

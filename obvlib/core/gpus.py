@@ -1,4 +1,6 @@
-"""The machine's NVIDIA GPUs and CUDA versions, as the driver's own program and torch's files name them, without importing torch."""
+"""The machine's NVIDIA GPUs and CUDA versions, as the driver's own program and torch's files name
+them, without importing torch.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def are_hidden() -> bool:
 
 def present() -> list[Gpu]:
     """The devices that the driver lists; empty without a driver."""
-    listed = nvidia_smi("--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits")
+    listed = nvidia_smi(
+        "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits"
+    )
     rows = (line.rsplit(", ", 2) for line in listed.splitlines())
     return [Gpu(name, int(mib) / 1024, int(float(capability))) for name, mib, capability in rows]
 

@@ -1,4 +1,6 @@
-"""JSON lines in and out: one object a line, UTF-8, strict (no NaN, no name given twice), written whole or not at all."""
+"""JSON lines in and out: one object a line, UTF-8, strict (no NaN, no name given twice), written
+whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from typing import Any
 
 
 class RecordError(ValueError):
-    """A row that cannot be used: the message names the file, the row, the field, its value and the remedy."""
+    """A row that cannot be used: the message names the file, the row, the field, its value and the
+    remedy.
+    """
 
 
 def read_rows(path: str | os.PathLike) -> Iterator[tuple[str, Any]]:
@@ -21,7 +25,10 @@ def read_rows(path: str | os.PathLike) -> Iterator[tuple[str, Any]]:
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                 row = parse(text) if text.strip() else None
-            except (ValueError, RecursionError) as error:  # bad UTF-8, bad JSON, NaN, a number of thousands of digits
+            except (
+                ValueError,
+                RecursionError,
+            ) as error:  # bad UTF-8, bad JSON, NaN, a number of thousands of digits
                 raise RecordError(
                     f"{where}: not JSON ({error}); each line must hold one JSON object in UTF-8"
                 ) from None
@@ -30,7 +37,9 @@ def read_rows(path: str | os.PathLike) -> Iterator[tuple[str, Any]]:
 
 
 def write_rows(path: str | os.PathLike, rows: Iterable[dict[str, Any]]) -> int:
-    """Write one JSON object a line, whole or not at all (temporary name, then rename); return how many."""
+    """Write one JSON object a line, whole or not at all (temporary name, then rename); return how
+    many.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -67,5 +76,7 @@ def _line(row: dict[str, Any]) -> str:
     except UnicodeEncodeError:  # half of a surrogate pair has no UTF-8; JSON can escape it
         text = json.dumps(row, allow_nan=False)
     except ValueError as error:
-        raise RecordError(f"row {row!r}: {error}; leave out or replace numbers that are not finite") from None
+        raise RecordError(
+            f"row {row!r}: {error}; leave out or replace numbers that are not finite"
+        ) from None
     return text + "\n"

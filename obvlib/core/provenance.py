@@ -1,4 +1,5 @@
-"""Where a result comes from: profile, device, versions, commit, date, data and seed travel with every number that is kept.
+"""Where a result comes from: profile, device, versions, commit, date, data and seed travel with
+every number that is kept.
 
 Light on purpose (no library is loaded), so that training, evaluation and reports can all write it.
 """
@@ -25,12 +26,23 @@ from typing import Any
 
 from obvlib.core.settings import profile, project_root
 
-PACKAGES = ("obvlib", "torch", "transformers", "accelerate", "liger-kernel", "flash-attn", "numpy", "av")
+PACKAGES = (
+    "obvlib",
+    "torch",
+    "transformers",
+    "accelerate",
+    "liger-kernel",
+    "flash-attn",
+    "numpy",
+    "av",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """One run's origin. `commit` is "unknown" outside a git checkout; `dirty` says that files differed from it; `date` is UTC, ISO 8601."""
+    """One run's origin. `commit` is "unknown" outside a git checkout; `dirty` says that files
+    differed from it; `date` is UTC, ISO 8601.
+    """
 
     profile: str
     device: str
@@ -43,7 +55,9 @@ class Provenance:
 
     @classmethod
     def collect(cls, *, seed: int, data_hash: str = "", device: str = "") -> Provenance:
-        """The present run's. `device` is found where not given; `data_hash` is `hash_files` of what went in."""
+        """The present run's. `device` is found where not given; `data_hash` is `hash_files` of what
+        went in.
+        """
         commit, dirty = git_state()
         return cls(
             profile=profile(),
@@ -73,11 +87,16 @@ class Provenance:
     def label(self) -> str:
         """One line for a caption: profile, device, date, commit."""
         changed = " with local changes" if self.dirty else ""
-        return f"{self.profile} profile, {self.device}, {self.date[:10]}, commit {self.commit[:10]}{changed}"
+        return (
+            f"{self.profile} profile, {self.device}, {self.date[:10]}, commit"
+            f" {self.commit[:10]}{changed}"
+        )
 
 
 def hash_files(paths: Iterable[str | os.PathLike]) -> str:
-    """SHA-256 (first 16 hex digits) over names and contents, whatever the order or the directory they lie in."""
+    """SHA-256 (first 16 hex digits) over names and contents, whatever the order or the directory
+    they lie in.
+    """
     lines = []
     for path in map(Path, paths):
         with open(path, "rb") as file:
@@ -86,7 +105,8 @@ def hash_files(paths: Iterable[str | os.PathLike]) -> str:
 
 
 def hash_code(*modules: ModuleType) -> str:
-    """SHA-256 (first 16 hex digits) of what modules do: their sources without comments, docstrings and blank lines.
+    """SHA-256 (first 16 hex digits) of what modules do: their sources without comments, docstrings
+    and blank lines.
 
     A package stands for all modules in it.
     """
@@ -94,7 +114,10 @@ def hash_code(*modules: ModuleType) -> str:
     for module in modules:
         file = Path(inspect.getfile(module))
         files |= set(file.parent.rglob("*.py")) if file.name == "__init__.py" else {file}
-    parts = [f"{file.parent.name}/{file.name}\0{_statements(file.read_text(encoding='utf-8'))}\0" for file in files]
+    parts = [
+        f"{file.parent.name}/{file.name}\0{_statements(file.read_text(encoding='utf-8'))}\0"
+        for file in files
+    ]
     return hashlib.sha256("".join(sorted(parts)).encode()).hexdigest()[:16]
 
 
@@ -105,14 +128,21 @@ def _statements(source: str) -> str:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+            and ast.get_docstring(node) is not None
+        ):
             docstring = node.body[0]
-            lines[docstring.lineno - 1 : docstring.end_lineno] = [""] * (docstring.end_lineno - docstring.lineno + 1)
+            lines[docstring.lineno - 1 : docstring.end_lineno] = [""] * (
+                docstring.end_lineno - docstring.lineno + 1
+            )
     return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 def device_name() -> str:
-    """The GPUs if torch is loaded and sees any, else the processor and how many cores this process may use."""
+    """The GPUs if torch is loaded and sees any, else the processor and how many cores this process
+    may use.
+    """
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
@@ -131,7 +161,9 @@ def installed_versions() -> dict[str, str]:
 
 
 def git_state() -> tuple[str, bool]:
-    """The checkout's commit and whether files differ from it; ("unknown", False) without git or a checkout."""
+    """The checkout's commit and whether files differ from it; ("unknown", False) without git or a
+    checkout.
+    """
     try:
         root = project_root()
         commit = _git(root, "rev-parse", "HEAD")
@@ -141,5 +173,7 @@ def git_state() -> tuple[str, bool]:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run(
+        ["git", "-C", root, *arguments], capture_output=True, text=True, check=True, timeout=20
+    )
     return done.stdout.strip()

@@ -1,6 +1,8 @@
-"""Where things live and which profile runs: the only two settings that every part shares, read from the environment when asked.
+"""Where things live and which profile runs: the only two settings that every part shares, read from
+the environment when asked.
 
-`OBV_PROFILE` chooses how large a run is, `OBV_DATA` where everything that a run makes is put. Nothing is created or read at import.
+`OBV_PROFILE` chooses how large a run is, `OBV_DATA` where everything that a run makes is put.
+Nothing is created or read at import.
 """
 
 from __future__ import annotations
@@ -12,17 +14,22 @@ PROFILES = ("mini", "gpu", "full")
 
 
 def profile() -> str:
-    """The run's profile: "mini" (CPU, offline, the default), "gpu" (one GPU, a subset) or "full" (paper scale), from `OBV_PROFILE`."""
+    """The run's profile: "mini" (CPU, offline, the default), "gpu" (one GPU, a subset) or "full"
+    (paper scale), from `OBV_PROFILE`.
+    """
     name = os.environ.get("OBV_PROFILE", "").strip() or "mini"
     if name not in PROFILES:
         raise ValueError(
-            f"OBV_PROFILE={name!r} is not a profile: set it to one of {', '.join(PROFILES)}, or unset it for mini"
+            f"OBV_PROFILE={name!r} is not a profile: set it to one of {', '.join(PROFILES)}, or"
+            " unset it for mini"
         )
     return name
 
 
 def project_root() -> Path:
-    """The checkout that holds `data_manifests/`: the one around the working directory, else the one that obvlib is imported from."""
+    """The checkout that holds `data_manifests/`: the one around the working directory, else the one
+    that obvlib is imported from.
+    """
     root = _find_root()
     if root is None:
         raise ValueError(
@@ -33,19 +40,25 @@ def project_root() -> Path:
 
 
 def manifests_dir() -> Path:
-    """The small committed data: dataset cards, the mini corpus, the paper's numbers, stored results."""
+    """The small committed data: dataset cards, the mini corpus, the paper's numbers, stored
+    results.
+    """
     return project_root() / "data_manifests"
 
 
 def data_root() -> Path:
-    """The directory under which a run keeps everything it makes: `OBV_DATA`, else `data/` of the project (of the working directory outside one).
+    """The directory under which a run keeps everything it makes: `OBV_DATA`, else `data/` of the
+    project (of the working directory outside one).
 
-    It may not exist yet: whoever writes makes it. A file of that name is an error, since nothing could be written below it.
+    It may not exist yet: whoever writes makes it. A file of that name is an error, since nothing
+    could be written below it.
     """
     text = os.environ.get("OBV_DATA", "").strip()
     root = Path(text).expanduser().absolute() if text else (_find_root() or Path.cwd()) / "data"
     if root.exists() and not root.is_dir():
-        raise ValueError(f"OBV_DATA={str(root)!r} is a file: point it at a directory, existing or not")
+        raise ValueError(
+            f"OBV_DATA={str(root)!r} is a file: point it at a directory, existing or not"
+        )
     return root
 
 

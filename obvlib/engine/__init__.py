@@ -1,10 +1,21 @@
-"""Running one stage over many records, in this process, in worker processes or on Ray, and recording what became of each.
+"""Running one stage over many records, in this process, in worker processes or on Ray, and
+recording what became of each.
 
-In: records and a stage. Out: kept records in their order; the ledger holds every drop and failure with its reason.
+In: records and a stage. Out: kept records in their order; the ledger holds every drop and failure
+with its reason.
 """
 
 from obvlib.engine.ledger import Ledger, hash_params
 from obvlib.engine.outcomes import Drop, Outcome, StageStopped, stops_everything
 from obvlib.engine.run import StageRun, run_stage
 
-__all__ = ["Drop", "Ledger", "Outcome", "StageRun", "StageStopped", "hash_params", "run_stage", "stops_everything"]
+__all__ = [
+    "Drop",
+    "Ledger",
+    "Outcome",
+    "StageRun",
+    "StageStopped",
+    "hash_params",
+    "run_stage",
+    "stops_everything",
+]

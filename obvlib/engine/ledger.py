@@ -1,7 +1,9 @@
-"""What happened to every item at every stage, in one SQLite file that survives a stop at any moment.
+"""What happened to every item at every stage, in one SQLite file that survives a stop at any
+moment.
 
-An item has one row for each stage and setting: `done`, `dropped` (a rule said no) or `failed` (something is broken or missing), always with
-its reason. Settings are hashed into `params`, so that a changed setting reruns only the stages that it touches.
+An item has one row for each stage and setting: `done`, `dropped` (a rule said no) or `failed`
+(something is broken or missing), always with its reason. Settings are hashed into `params`, so that
+a changed setting reruns only the stages that it touches.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ CREATE TABLE IF NOT EXISTS settings (params TEXT PRIMARY KEY, value TEXT NOT NUL
 
 
 def hash_params(params: Any) -> str:
-    """A short name for settings: equal settings, in any order of their keys, have equal names. Text is taken as a name already."""
+    """A short name for settings: equal settings, in any order of their keys, have equal names. Text
+    is taken as a name already.
+    """
     if isinstance(params, str):
         return params
     text = json.dumps(params, sort_keys=True, separators=(",", ":"), default=str)
@@ -36,7 +40,9 @@ def hash_params(params: Any) -> str:
 
 
 class Ledger:
-    """The record of a run. One process writes (the engine's), any number may read; use as a context manager or `close` it."""
+    """The record of a run. One process writes (the engine's), any number may read; use as a context
+    manager or `close` it.
+    """
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
@@ -51,7 +57,9 @@ class Ledger:
             ) from None
 
     def _prepare(self) -> None:
-        """Set the file up; two runs that start at once may find it locked, for which SQLite's own waiting does not serve."""
+        """Set the file up; two runs that start at once may find it locked, for which SQLite's own
+        waiting does not serve.
+        """
         deadline = time.monotonic() + BUSY_WAIT_S
         while True:
             try:
@@ -86,7 +94,9 @@ class Ledger:
         output: Any = None,
         seconds: float = 0.0,
     ) -> None:
-        """Write an item's outcome at a stage, in place of an earlier one with the same settings. `output` is any JSON value."""
+        """Write an item's outcome at a stage, in place of an earlier one with the same settings.
+        `output` is any JSON value.
+        """
         if status not in STATUSES:
             raise ValueError(f"status is {status!r}: use one of {', '.join(STATUSES)}")
         if status != "done" and not reason:
@@ -95,7 +105,8 @@ class Ledger:
         name = hash_params(params)
         if name != params:
             self._db.execute(
-                "INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, json.dumps(params, sort_keys=True, default=str))
+                "INSERT OR IGNORE INTO settings VALUES (?, ?)",
+                (name, json.dumps(params, sort_keys=True, default=str)),
             )
         self._db.execute(
             "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT (item_id, stage, params) DO UPDATE SET status=excluded.status,"
@@ -115,12 +126,18 @@ class Ledger:
         if params is not None:
             clauses, values = [*clauses, "params = ?"], [*values, hash_params(params)]
         found = self._db.execute(
-            f"SELECT * FROM items WHERE {' AND '.join(clauses)} ORDER BY item_id, stage, params", values
+            f"SELECT * FROM items WHERE {' AND '.join(clauses)} ORDER BY item_id, stage, params",
+            values,
         )
-        return [dict(row) | {"output": json.loads(row["output"]) if row["output"] else None} for row in found]
+        return [
+            dict(row) | {"output": json.loads(row["output"]) if row["output"] else None}
+            for row in found
+        ]
 
     def report(self, stage: str | None = None) -> list[dict[str, Any]]:
-        """How many items ended how, and why: rows of stage, params, status, reason and count, most frequent first."""
+        """How many items ended how, and why: rows of stage, params, status, reason and count, most
+        frequent first.
+        """
         where = "WHERE stage = ?" if stage is not None else ""
         found = self._db.execute(
             f"SELECT stage, params, status, reason, COUNT(*) AS count FROM items {where}"

@@ -1,6 +1,8 @@
-"""The same stages on a Ray cluster: one task for each group of items, rerun by Ray where its worker or node dies.
+"""The same stages on a Ray cluster: one task for each group of items, rerun by Ray where its worker
+or node dies.
 
-The ledger stays with this process. `RAY_ADDRESS` names the cluster; without one a Ray of this machine alone is started.
+The ledger stays with this process. `RAY_ADDRESS` names the cluster; without one a Ray of this
+machine alone is started.
 """
 
 from __future__ import annotations
@@ -60,7 +62,13 @@ def _after_deaths(items: list, waiting: list, error: Exception) -> list[Outcome]
     if len(items) > 1:
         waiting.extend([item] for item in items)
         return []
-    return [Outcome(items[0][0], "failed", reason=f"worker: died {MAX_DEATHS + 1} times ({type(error).__name__})")]
+    return [
+        Outcome(
+            items[0][0],
+            "failed",
+            reason=f"worker: died {MAX_DEATHS + 1} times ({type(error).__name__})",
+        )
+    ]
 
 
 def _run_task(items: list, stage: Callable, num_retries: int) -> tuple[list[Outcome], str]:
@@ -78,4 +86,8 @@ def _environment() -> dict[str, Any]:
     import obvlib
 
     root = str(Path(obvlib.__file__).resolve().parent.parent)
-    return {"env_vars": {"PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])}}
+    return {
+        "env_vars": {
+            "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+        }
+    }

@@ -35,7 +35,9 @@ class Outcome:
 
 
 class StageStopped(RuntimeError):
-    """The run cannot go on (a full disk): what was done is recorded, the same command does the rest once the cause is gone."""
+    """The run cannot go on (a full disk): what was done is recorded, the same command does the rest
+    once the cause is gone.
+    """
 
 
 def run_group(items: list[tuple[str, Any]], stage: Callable, num_retries: int) -> Iterator[Outcome]:
@@ -74,7 +76,9 @@ def _run_one(item_id: str, record: Any, stage: Callable, num_retries: int) -> Ou
 
 
 def outcome_of(item_id: str, result: Any, seconds: float) -> Outcome:
-    """A stage's result, or the exception it raised, as an outcome; StageStopped for what no other item would survive either."""
+    """A stage's result, or the exception it raised, as an outcome; StageStopped for what no other
+    item would survive either.
+    """
     if isinstance(result, Drop):
         return Outcome(item_id, "dropped", reason=result.reason, seconds=seconds)
     if isinstance(result, Exception):

@@ -1,7 +1,8 @@
-"""Worker processes on this machine: each gets one group of items at a time and reports every item as it ends.
+"""Worker processes on this machine: each gets one group of items at a time and reports every item
+as it ends.
 
-A worker that dies (out of memory, a crash in a codec) or hangs costs only what it had in hand: those items are tried once more, one by
-one. If this process is killed its workers end with it.
+A worker that dies (out of memory, a crash in a codec) or hangs costs only what it had in hand:
+those items are tried once more, one by one. If this process is killed its workers end with it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ class _Worker:
     def __init__(self, stage: bytes, num_retries: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, stage, num_retries, os.getpid()), daemon=True)
+        self.process = context.Process(
+            target=_work, args=(theirs, stage, num_retries, os.getpid()), daemon=True
+        )
         self.process.start()
         theirs.close()
         self.ready = self.busy = self.gone = self.is_retry = False
@@ -44,14 +47,19 @@ class _Worker:
         self.pipe.close()
 
 
-def run(groups: list, stage: Callable, num_workers: int, num_retries: int, stall_s: float) -> Iterator[Outcome]:
-    """Run all groups of items (id, record) on `num_workers` processes, yielding outcomes as they come."""
+def run(
+    groups: list, stage: Callable, num_workers: int, num_retries: int, stall_s: float
+) -> Iterator[Outcome]:
+    """Run all groups of items (id, record) on `num_workers` processes, yielding outcomes as they
+    come.
+    """
     queue = deque((items, False) for items in groups)
     try:
         packed = pickle.dumps(stage)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ValueError(
-            f"the stage cannot be sent to worker processes ({error}): define it in a module, or use num_workers=1"
+            f"the stage cannot be sent to worker processes ({error}): define it in a module, or use"
+            " num_workers=1"
         ) from None
     workers = [_Worker(packed, num_retries) for _ in range(num_workers)]
     try:
@@ -102,7 +110,8 @@ def _problem(worker: _Worker, stall_s: float) -> str:
     quiet_s = time.monotonic() - worker.heard_at
     if not worker.ready and (worker.gone or quiet_s > START_S):
         raise RuntimeError(
-            "a worker process did not start: put the script's code under `if __name__ == '__main__':`, or use num_workers=1"
+            "a worker process did not start: put the script's code under `if __name__ =="
+            " '__main__':`, or use num_workers=1"
         )
     if worker.gone:
         return f"worker: its process died (exit code {worker.process.exitcode})"

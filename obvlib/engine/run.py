@@ -1,7 +1,9 @@
-"""Running one stage over many records: in this process, in worker processes, or on a Ray cluster, with one way of keeping score.
+"""Running one stage over many records: in this process, in worker processes, or on a Ray cluster,
+with one way of keeping score.
 
-A stage is a callable that takes a record and returns a record or a `Drop`. What is done stays done: the ledger knows, and running the same
-command again does the rest. Bad data fails its own item; a full disk or an interrupt ends the run, with everything so far recorded.
+A stage is a callable that takes a record and returns a record or a `Drop`. What is done stays done:
+the ledger knows, and running the same command again does the rest. Bad data fails its own item; a
+full disk or an interrupt ends the run, with everything so far recorded.
 
 >>> kept = run_stage(clips, slice_one, ledger, name="slice", params={"mode": "exact"})
 """
@@ -26,7 +28,9 @@ STALL_S = 1800.0  # a worker that reports nothing for so long is ended, and its 
 
 @dataclass
 class StageRun:
-    """What came of a stage: `kept` in the order of the input, and how many items ended how, this time and before."""
+    """What came of a stage: `kept` in the order of the input, and how many items ended how, this
+    time and before.
+    """
 
     kept: list[Any] = field(default_factory=list)
     num_done: int = 0
@@ -60,12 +64,15 @@ def run_stage(
     stall_s: float = STALL_S,
     show_progress: bool = True,
 ) -> StageRun:
-    """Run `stage` on every record that the ledger does not know as done under `name` and `params`; return what was kept.
+    """Run `stage` on every record that the ledger does not know as done under `name` and `params`;
+    return what was kept.
 
-    `key` gives an item's id (default: its `clip_id`, `example_id` or `video_id`). With `group`, records that share a group go to one worker
-    together, and a stage with a `run_group(records)` method that yields (index, result) gets them at once. `weight` is an item's share of
-    the work, for the estimate of the remaining time. `is_current(row)` may refuse a done row (its file is gone), which then runs again.
-    A ValueError of the stage fails its item; anything else is tried `num_retries` times more before it does.
+    `key` gives an item's id (default: its `clip_id`, `example_id` or `video_id`). With `group`,
+    records that share a group go to one worker together, and a stage with a `run_group(records)`
+    method that yields (index, result) gets them at once. `weight` is an item's share of the work,
+    for the estimate of the remaining time. `is_current(row)` may refuse a done row (its file is
+    gone), which then runs again. A ValueError of the stage fails its item; anything else is tried
+    `num_retries` times more before it does.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}: use {' or '.join(ENGINES)}")
@@ -101,7 +108,8 @@ def _by_id(records: Iterable[Any], key: Callable[[Any], str]) -> dict[str, Any]:
     for record in records:
         if items.setdefault(key(record), record) != record:
             raise ValueError(
-                f"two different records have the id {key(record)!r}: ids must be unique, or pass another key="
+                f"two different records have the id {key(record)!r}: ids must be unique, or pass"
+                " another key="
             )
     return items
 
@@ -120,7 +128,9 @@ def _stored(outcome: Outcome, record: Any) -> Any:
     return to_json(outcome.output) if dataclasses.is_dataclass(outcome.output) else outcome.output
 
 
-def _grouped(todo: dict[str, Any], group: Callable | None, weight: Callable) -> list[list[tuple[str, Any]]]:
+def _grouped(
+    todo: dict[str, Any], group: Callable | None, weight: Callable
+) -> list[list[tuple[str, Any]]]:
     """Items by group, the heaviest group first: workers then finish at about the same time."""
     groups: dict[str, list[tuple[str, Any]]] = {}
     for id_, record in todo.items():
@@ -150,7 +160,9 @@ def _record(outcomes, ledger, name, params, run, results, todo, weight, show_pro
     from tqdm.auto import tqdm
 
     total = sum(weight(record) for record in todo.values())
-    with tqdm(total=total, desc=name, disable=not show_progress, unit="", smoothing=0.05, bar_format=_BAR) as bar:
+    with tqdm(
+        total=total, desc=name, disable=not show_progress, unit="", smoothing=0.05, bar_format=_BAR
+    ) as bar:
         for outcome in outcomes:
             _write(ledger, name, params, outcome, todo[outcome.item_id])
             setattr(run, f"num_{outcome.status}", getattr(run, f"num_{outcome.status}") + 1)
@@ -161,7 +173,8 @@ def _record(outcomes, ledger, name, params, run, results, todo, weight, show_pro
                 bar.total -= weight(todo[outcome.item_id])
                 bar.refresh()
             bar.set_postfix_str(
-                f"{run.num_done} done, {run.num_dropped} dropped, {run.num_failed} failed", refresh=False
+                f"{run.num_done} done, {run.num_dropped} dropped, {run.num_failed} failed",
+                refresh=False,
             )
 
 
@@ -178,7 +191,8 @@ def _write(ledger: Ledger, name: str, params: Any, outcome: Outcome, record: Any
         )
     except sqlite3.OperationalError as error:
         raise StageStopped(
-            f"ledger {ledger.path} cannot be written ({error}): make room, then run the same command again"
+            f"ledger {ledger.path} cannot be written ({error}): make room, then run the same"
+            " command again"
         ) from None
 
 

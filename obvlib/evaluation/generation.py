@@ -1,7 +1,8 @@
 """Greedy generation in batches with our own positions, from the prompt's to every new token's.
 
-The library's `generate` would recompute positions by its own rule (see `obvlib.positions`), so that a model trained with one rule answered
-under another. Here a row's next token has position `index + rope_delta`, in the prompt's own numbering, whatever else is in the batch.
+The library's `generate` would recompute positions by its own rule (see `obvlib.positions`), so that
+a model trained with one rule answered under another. Here a row's next token has position `index +
+rope_delta`, in the prompt's own numbering, whatever else is in the batch.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def pad_left(inputs: Sequence[ModelInput], pad_token_id: int) -> dict[str, torch.Tensor]:
-    """A batch of prompts (B, L) that all end in the last column, with attention_mask and position_ids (3, B, L)."""
+    """A batch of prompts (B, L) that all end in the last column, with attention_mask and
+    position_ids (3, B, L).
+    """
     import torch
 
     longest = max(sample.num_tokens for sample in inputs)
@@ -47,20 +50,26 @@ def generate(
 ) -> list[list[int]]:
     """The most likely continuation of each prompt, as new token ids without the end token.
 
-    Prompts must be encoded with `add_generation_prompt=True`. One forward pass reads all prompts, then each step adds one token to every
-    row through the key-value cache until each has ended or `max_new_tokens` is reached. Deterministic; gradients are off.
+    Prompts must be encoded with `add_generation_prompt=True`. One forward pass reads all prompts,
+    then each step adds one token to every row through the key-value cache until each has ended or
+    `max_new_tokens` is reached. Deterministic; gradients are off.
     """
     import torch
     from transformers import DynamicCache
 
     if max_new_tokens < 1:
-        raise ValueError(f"max_new_tokens is {max_new_tokens}: an answer needs room for at least one token")
+        raise ValueError(
+            f"max_new_tokens is {max_new_tokens}: an answer needs room for at least one token"
+        )
     if not inputs:
         return []
     device = model.get_input_embeddings().weight.device
     batch = {name: value.to(device) for name, value in pad_left(inputs, pad_token_id).items()}
     mask = batch["attention_mask"]
-    deltas = torch.tensor([sample.num_tokens + sample.rope_delta for sample in inputs], device=device)  # (B,)
+    # (B,)
+    deltas = torch.tensor(
+        [sample.num_tokens + sample.rope_delta for sample in inputs], device=device
+    )
     ends = torch.tensor(sorted(eos_token_ids), device=device)
     was_training = model.training
     model.eval()

@@ -1,7 +1,9 @@
-"""Predictions: every example of a benchmark through the training path's own inputs, answered greedily, one line of JSON each.
+"""Predictions: every example of a benchmark through the training path's own inputs, answered
+greedily, one line of JSON each.
 
-A prediction is written as soon as it exists. Running again continues where the last run stopped; a clip that cannot be read becomes a
-prediction with status "failed" and the reason, which scoring counts as wrong.
+A prediction is written as soon as it exists. Running again continues where the last run stopped; a
+clip that cannot be read becomes a prediction with status "failed" and the reason, which scoring
+counts as wrong.
 """
 
 from __future__ import annotations
@@ -32,7 +34,16 @@ if TYPE_CHECKING:
 
 ReadVisuals = Callable[[Example], Sequence["Visual"]]
 # What turns an example into model input and an answer: a change there asks every question again.
-INPUT_CODE = (frame_policy, inputs, mini, generation, media.decode, media.prepare, media.read, media.source)
+INPUT_CODE = (
+    frame_policy,
+    inputs,
+    mini,
+    generation,
+    media.decode,
+    media.prepare,
+    media.read,
+    media.source,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +71,13 @@ def predict(
     replace: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Prediction]:
-    """Answer `examples` and return one Prediction each, in their order; `out_path` (JSON lines) holds them as they come.
+    """Answer `examples` and return one Prediction each, in their order; `out_path` (JSON lines)
+    holds them as they come.
 
-    `read` turns an example into its visuals; by default its media files are read under `config.policy`. An example that has changed since
-    it was answered is answered again. Where `out_path` holds predictions of another model or other settings, ValueError, or with
-    `replace` they are moved aside.
+    `read` turns an example into its visuals; by default its media files are read under
+    `config.policy`. An example that has changed since it was answered is answered again. Where
+    `out_path` holds predictions of another model or other settings, ValueError, or with `replace`
+    they are moved aside.
     """
     _check_unique(examples)
     _claim(out_path, fingerprint(bundle, config), replace)
@@ -75,7 +88,9 @@ def predict(
         for start in range(0, len(waiting), config.batch_size):
             batch = waiting[start : start + config.batch_size]
             for prediction in _answer(bundle, batch, config, read or visuals_reader(config.policy)):
-                prediction = dataclasses.replace(prediction, example_hash=digests[prediction.example_id])
+                prediction = dataclasses.replace(
+                    prediction, example_hash=digests[prediction.example_id]
+                )
                 answered[prediction.example_id] = prediction
                 out.write(json.dumps(to_json(prediction), ensure_ascii=False) + "\n")
             out.flush()
@@ -84,8 +99,12 @@ def predict(
     return [answered[e.example_id] for e in examples]
 
 
-def prompt_input(example: Example, visuals: Sequence[Visual], bundle: Bundle, config: EvalConfig) -> ModelInput:
-    """The example as model input: the same turns and encoding that training uses, up to where the assistant answers."""
+def prompt_input(
+    example: Example, visuals: Sequence[Visual], bundle: Bundle, config: EvalConfig
+) -> ModelInput:
+    """The example as model input: the same turns and encoding that training uses, up to where the
+    assistant answers.
+    """
     from obvlib.inputs import encode, example_turns
 
     return encode(
@@ -121,12 +140,21 @@ def _pixels(path: str) -> np.ndarray:
 
 
 def fingerprint(bundle: Bundle, config: EvalConfig) -> str:
-    """A short hash of the weights, of every setting that can change an answer, and of the code that makes the model's input."""
+    """A short hash of the weights, of every setting that can change an answer, and of the code that
+    makes the model's input.
+    """
     digest = hashlib.sha256(hash_code(*INPUT_CODE).encode())
     for name, tensor in sorted(bundle.model.state_dict().items()):
         digest.update(name.encode())
         digest.update(
-            str((tensor.shape, tensor.dtype, tensor.double().sum().item(), tensor.double().norm().item())).encode()
+            str(
+                (
+                    tensor.shape,
+                    tensor.dtype,
+                    tensor.double().sum().item(),
+                    tensor.double().norm().item(),
+                )
+            ).encode()
         )
     settings = {
         "policy": config.policy.to_dict(),
@@ -137,7 +165,9 @@ def fingerprint(bundle: Bundle, config: EvalConfig) -> str:
     return digest.hexdigest()[:16]
 
 
-def _answer(bundle: Bundle, batch: list[Example], config: EvalConfig, read: ReadVisuals) -> Iterator[Prediction]:
+def _answer(
+    bundle: Bundle, batch: list[Example], config: EvalConfig, read: ReadVisuals
+) -> Iterator[Prediction]:
     from obvlib.evaluation.generation import generate
 
     prompts: list[tuple[Example, ModelInput]] = []
@@ -146,7 +176,10 @@ def _answer(bundle: Bundle, batch: list[Example], config: EvalConfig, read: Read
             prompts.append((example, prompt_input(example, read(example), bundle, config)))
         except (ValueError, OSError) as error:
             yield Prediction(
-                example_id=example.example_id, response="", status="failed", reason=str(error) or type(error).__name__
+                example_id=example.example_id,
+                response="",
+                status="failed",
+                reason=str(error) or type(error).__name__,
             )
     if not prompts:
         return
@@ -170,20 +203,25 @@ def _check_unique(examples: Sequence[Example]) -> None:
     seen: set[str] = set()
     for example in examples:
         if example.example_id in seen:
-            raise ValueError(f"example_id {example.example_id!r} stands twice in {example.benchmark}; make ids unique")
+            raise ValueError(
+                f"example_id {example.example_id!r} stands twice in {example.benchmark}; make ids"
+                " unique"
+            )
         seen.add(example.example_id)
 
 
 def _claim(out_path: Path, mark: str, replace: bool) -> None:
-    """Note beside the predictions what made them; refuse to mix them with those of other weights or settings, or move those aside."""
+    """Note beside the predictions what made them; refuse to mix them with those of other weights or
+    settings, or move those aside.
+    """
     out_path.parent.mkdir(parents=True, exist_ok=True)
     note = out_path.with_name(out_path.name + ".made_by")
     found = note.read_text() if note.exists() else "unknown"
     if out_path.exists() and found != mark:
         if not replace:
             raise ValueError(
-                f"{out_path} holds predictions of another model or other settings (fingerprint {found}, now {mark}): "
-                "choose another output folder, or remove that file"
+                f"{out_path} holds predictions of another model or other settings (fingerprint"
+                f" {found}, now {mark}): choose another output folder, or remove that file"
             )
         os.replace(out_path, out_path.with_name(f"{out_path.stem}.{found}{out_path.suffix}"))
     if found != mark:
@@ -193,7 +231,9 @@ def _claim(out_path: Path, mark: str, replace: bool) -> None:
 
 
 def _still_valid(path: Path, digests: dict[str, str]) -> list[Prediction]:
-    """The predictions already written whose example is unchanged. Others, and a line cut short by a killed run, leave the file."""
+    """The predictions already written whose example is unchanged. Others, and a line cut short by a
+    killed run, leave the file.
+    """
     if not path.exists():
         return []
     written = path.read_bytes()
@@ -204,7 +244,8 @@ def _still_valid(path: Path, digests: dict[str, str]) -> list[Prediction]:
             row = json.loads(line)
         except ValueError as error:
             raise ValueError(
-                f"{path}, line {number}: not JSON ({error}); remove the line, and its question is asked again"
+                f"{path}, line {number}: not JSON ({error}); remove the line, and its question is"
+                " asked again"
             ) from None
         found.append(from_json(Prediction, row, f"{path}, line {number}"))
     valid = [p for p in found if digests.get(p.example_id, p.example_hash) == p.example_hash]
@@ -216,7 +257,9 @@ def _still_valid(path: Path, digests: dict[str, str]) -> list[Prediction]:
 def _digest(example: Example) -> str:
     """What was asked: the row, and the size of each media file that is there."""
     sizes = [Path(path).stat().st_size if Path(path).is_file() else None for path in example.media]
-    return hashlib.sha256(json.dumps([to_json(example), sizes], sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        json.dumps([to_json(example), sizes], sort_keys=True).encode()
+    ).hexdigest()[:16]
 
 
 def memory_reader(clips: Iterable[SeenClip]) -> Callable[[Example], list[Any]]:

@@ -1,6 +1,8 @@
-"""From a conversation about clips to what the model computes on. Training and evaluation both go through here.
+"""From a conversation about clips to what the model computes on. Training and evaluation both go
+through here.
 
-In: turns with text, frames and images. Out: tokens, patches, label masks and positions, alone or packed into rows.
+In: turns with text, frames and images. Out: tokens, patches, label masks and positions, alone or
+packed into rows.
 """
 
 from obvlib.inputs.encoding import (

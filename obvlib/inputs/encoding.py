@@ -1,7 +1,8 @@
-"""From a conversation to what the model reads: token ids, labels, patches and positions. Training and evaluation both come through here.
+"""From a conversation to what the model reads: token ids, labels, patches and positions. Training
+and evaluation both come through here.
 
-Labels are right by construction: every piece of a turn is tokenised as a piece, with a flag that says whether it is learned. Only an
-assistant's answer and the <|im_end|> that closes it are:
+Labels are right by construction: every piece of a turn is tokenised as a piece, with a flag that
+says whether it is learned. Only an assistant's answer and the <|im_end|> that closes it are:
 
     <|im_start|> user \\n <|vision_start|> v v <|vision_end|> What ? <|im_end|> \\n <|im_start|> assistant \\n  B  <|im_end|> \\n
     -100 everywhere                                                                                         B  <|im_end|> -100
@@ -43,16 +44,37 @@ from obvlib.inputs.vision import (
     seconds_per_patch,
 )
 
-__all__ = ["Image", "InputError", "ModelInput", "TokenCounts", "TooLong", "Turn", "Video", "VisionSpec", "clip_turns"]
-__all__ += ["count_tokens", "describe_turns", "encode", "example_turns", "fit_image", "fit_video", "num_tokens"]
+__all__ = [
+    "Image",
+    "InputError",
+    "ModelInput",
+    "TokenCounts",
+    "TooLong",
+    "Turn",
+    "Video",
+    "VisionSpec",
+    "clip_turns",
+]
+__all__ += [
+    "count_tokens",
+    "describe_turns",
+    "encode",
+    "example_turns",
+    "fit_image",
+    "fit_video",
+    "num_tokens",
+]
 __all__ += ["question_text", "question_turns", "resize"]
 
-START_OF_TURN, END_OF_TURN = -1, -2  # stand for the ids of <|im_start|> and <|im_end|>, which the tokenizer knows
+# stand for the ids of <|im_start|> and <|im_end|>, which the tokenizer knows
+START_OF_TURN, END_OF_TURN = -1, -2
 Visual = Video | Image
 
 
 class InputError(ValueError):
-    """A sample that cannot become model input; the message names the sample, what is wrong and the remedy."""
+    """A sample that cannot become model input; the message names the sample, what is wrong and the
+    remedy.
+    """
 
 
 class TooLong(InputError):
@@ -61,7 +83,9 @@ class TooLong(InputError):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ModelInput:
-    """One encoded sample, unpadded, in numpy. `labels` are not shifted: the model shifts them itself."""
+    """One encoded sample, unpadded, in numpy. `labels` are not shifted: the model shifts them
+    itself.
+    """
 
     input_ids: np.ndarray  # (L,) int64
     labels: np.ndarray  # (L,) int64, -100 where nothing is learned
@@ -87,23 +111,30 @@ def encode(
     max_tokens: int | None = None,
     name: str = "",
 ) -> ModelInput:
-    """Encode a conversation; with `add_generation_prompt` it ends where the assistant's answer is to begin.
+    """Encode a conversation; with `add_generation_prompt` it ends where the assistant's answer is
+    to begin.
 
-    Token for token what the family's processor and chat template give, except that text which looks like a special token stays text.
-    Raises InputError (a ValueError naming the sample) for input that cannot be used, TooLong above `max_tokens`.
+    Token for token what the family's processor and chat template give, except that text which looks
+    like a special token stays text. Raises InputError (a ValueError naming the sample) for input
+    that cannot be used, TooLong above `max_tokens`.
     """
     try:
         pieces, visuals = _pieces(turns, spec, add_generation_prompt)
         ids, labels = _tokenise(pieces, tokenizer, spec)
         if max_tokens is not None and len(ids) > max_tokens:
-            raise TooLong(f"sample {name!r}: {len(ids)} tokens, a row holds {max_tokens}; it is left out, not cut")
+            raise TooLong(
+                f"sample {name!r}: {len(ids)} tokens, a row holds {max_tokens}; it is left out,"
+                " not cut"
+            )
         pixels = _patches(visuals, spec)
         positions, delta = _positions(ids, visuals, pixels, spec)
     except InputError:
         raise
     except ValueError as error:
         raise InputError(f"sample {name!r}: {error}") from None
-    return ModelInput(input_ids=ids, labels=labels, position_ids=positions, rope_delta=delta, name=name, **pixels)
+    return ModelInput(
+        input_ids=ids, labels=labels, position_ids=positions, rope_delta=delta, name=name, **pixels
+    )
 
 
 @dataclass(frozen=True)
@@ -115,8 +146,12 @@ class TokenCounts:
     learned: int
 
 
-def count_tokens(turns: Sequence[Turn], tokenizer: Any, spec: VisionSpec, *, name: str = "") -> TokenCounts:
-    """What `encode` will count, without touching a pixel: `Video.blank` stands for frames not read yet."""
+def count_tokens(
+    turns: Sequence[Turn], tokenizer: Any, spec: VisionSpec, *, name: str = ""
+) -> TokenCounts:
+    """What `encode` will count, without touching a pixel: `Video.blank` stands for frames not read
+    yet.
+    """
     try:
         pieces, _ = _pieces(turns, spec, False)
         ids, labels = _tokenise(pieces, tokenizer, spec)
@@ -139,8 +174,12 @@ class _Piece:
     learned: bool = False
 
 
-def _pieces(turns: Sequence[Turn], spec: VisionSpec, add_generation_prompt: bool) -> tuple[list[_Piece], list[Visual]]:
-    """The conversation as pieces in order, and its visuals. Special tokens are names here, looked up by `_tokenise`."""
+def _pieces(
+    turns: Sequence[Turn], spec: VisionSpec, add_generation_prompt: bool
+) -> tuple[list[_Piece], list[Visual]]:
+    """The conversation as pieces in order, and its visuals. Special tokens are names here, looked
+    up by `_tokenise`.
+    """
     check_turns(turns, add_generation_prompt)
     if turns[0].role != "system" and spec.family != "qwen3_vl":
         turns = [Turn("system", SYSTEM_TEXT), *turns]
@@ -160,7 +199,9 @@ def _pieces(turns: Sequence[Turn], spec: VisionSpec, add_generation_prompt: bool
 
 
 def _visual_pieces(visual: Visual, spec: VisionSpec) -> list[_Piece]:
-    """Placeholders of one visual between vision start and end; Qwen3-VL brackets each temporal patch and writes its time before it."""
+    """Placeholders of one visual between vision start and end; Qwen3-VL brackets each temporal
+    patch and writes its time before it.
+    """
     is_video = isinstance(visual, Video)
     (check_video if is_video else check_image)(visual, spec)
     t, h, w = grid_of(visual, spec)
@@ -177,11 +218,19 @@ def _visual_pieces(visual: Visual, spec: VisionSpec) -> list[_Piece]:
     return [_Piece([start, *[token] * (t * per_patch), end])]
 
 
-def _tokenise(pieces: list[_Piece], tokenizer: Any, spec: VisionSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Token ids and labels (L,) int64. Text that runs on from piece to piece is tokenised in one go, unless what is learned begins."""
+def _tokenise(
+    pieces: list[_Piece], tokenizer: Any, spec: VisionSpec
+) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids and labels (L,) int64. Text that runs on from piece to piece is tokenised in one
+    go, unless what is learned begins.
+    """
     merged: list[_Piece] = []
     for piece in pieces:
-        same_kind = merged and type(merged[-1].content) is type(piece.content) and merged[-1].learned == piece.learned
+        same_kind = (
+            merged
+            and type(merged[-1].content) is type(piece.content)
+            and merged[-1].learned == piece.learned
+        )
         if same_kind:
             merged[-1].content = merged[-1].content + piece.content
         else:
@@ -189,28 +238,37 @@ def _tokenise(pieces: list[_Piece], tokenizer: Any, spec: VisionSpec) -> tuple[n
     special = _special_ids(tokenizer, spec)
     texts = [piece.content for piece in merged if isinstance(piece.content, str)]
     encoded = iter(
-        tokenizer(texts, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False)["input_ids"]
+        tokenizer(
+            texts, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False
+        )["input_ids"]
     )
     ids, labels = [], []
     for piece in merged:
-        part = next(encoded) if isinstance(piece.content, str) else [special.get(i, i) for i in piece.content]
+        part = (
+            next(encoded)
+            if isinstance(piece.content, str)
+            else [special.get(i, i) for i in piece.content]
+        )
         ids += part
         labels += part if piece.learned else [IGNORE] * len(part)
     if (largest := max(ids)) >= spec.vocab_size:
         raise ValueError(
-            f"token id {largest} is outside the model's vocabulary of {spec.vocab_size}: load the tokenizer of this model"
+            f"token id {largest} is outside the model's vocabulary of {spec.vocab_size}: load the"
+            " tokenizer of this model"
         )
     return np.array(ids, dtype=np.int64), np.array(labels, dtype=np.int64)
 
 
 def _special_ids(tokenizer: Any, spec: VisionSpec) -> dict[int, int]:
-    """Ids of <|im_start|> and <|im_end|>; ValueError where the tokenizer and the model's config do not belong together."""
+    """Ids of <|im_start|> and <|im_end|>; ValueError where the tokenizer and the model's config do
+    not belong together.
+    """
     names = ["<|im_start|>", "<|im_end|>", "<|image_pad|>", "<|video_pad|>"]
     start, end, image, video = tokenizer.convert_tokens_to_ids(names)
     if (image, video) != (spec.image_token_id, spec.video_token_id):
         raise ValueError(
-            f"the tokenizer's placeholders have ids {image}, {video}, the model's config says {spec.image_token_id}, "
-            f"{spec.video_token_id}: load the tokenizer of this model"
+            f"the tokenizer's placeholders have ids {image}, {video}, the model's config says"
+            f" {spec.image_token_id}, {spec.video_token_id}: load the tokenizer of this model"
         )
     return {START_OF_TURN: start, END_OF_TURN: end}
 
@@ -224,7 +282,9 @@ def _patches(visuals: Sequence[Visual], spec: VisionSpec) -> dict[str, np.ndarra
     ):
         parts = [patches(frames_of(visual), spec) for visual in visuals if isinstance(visual, kind)]
         if parts:
-            out[values] = parts[0][0] if len(parts) == 1 else np.concatenate([part for part, _ in parts])
+            out[values] = (
+                parts[0][0] if len(parts) == 1 else np.concatenate([part for part, _ in parts])
+            )
             out[grids] = np.stack([grid for _, grid in parts])
     return out
 
@@ -232,14 +292,18 @@ def _patches(visuals: Sequence[Visual], spec: VisionSpec) -> dict[str, np.ndarra
 def _positions(
     ids: np.ndarray, visuals: Sequence[Visual], grids: dict[str, np.ndarray], spec: VisionSpec
 ) -> tuple[np.ndarray, int]:
-    """M-RoPE positions by the family's rule for time: temporal patches count 1 (Qwen2-VL), by seconds (2.5), or not at all (3)."""
+    """M-RoPE positions by the family's rule for time: temporal patches count 1 (Qwen2-VL), by
+    seconds (2.5), or not at all (3).
+    """
     video_grids, steps = grids.get("video_grid_thw"), None
     if video_grids is not None and spec.family == "qwen3_vl":
         video_grids = np.repeat(video_grids, video_grids[:, 0], axis=0)
         video_grids[:, 0] = 1
     elif video_grids is not None and spec.family == "qwen2_5_vl":
         videos = [visual for visual in visuals if isinstance(visual, Video)]
-        steps = [seconds_per_patch(video.times_s, spec) * spec.tokens_per_second for video in videos]
+        steps = [
+            seconds_per_patch(video.times_s, spec) * spec.tokens_per_second for video in videos
+        ]
     return mrope_positions(
         ids,
         grids.get("image_grid_thw"),

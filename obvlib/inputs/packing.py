@@ -5,13 +5,14 @@ A toy of four samples and rows of 10 tokens:
 >>> pack([7, 5, 3, 5], capacity=10)
 [[0, 2], [1, 3]]
 
-A packed row counts its text positions anew in every sample, which is how the attention knows where one ends and the next begins:
+A packed row counts its text positions anew in every sample, which is how the attention knows where
+one ends and the next begins:
 
     sample         A  A  A  B  B
     text position  0  1  2  0  1
 
-Labels are those of the samples, one after the other, not shifted: the model shifts them itself, and a sample's first label is always -100,
-so no sample is asked to predict the next one's beginning.
+Labels are those of the samples, one after the other, not shifted: the model shifts them itself, and
+a sample's first label is always -100, so no sample is asked to predict the next one's beginning.
 """
 
 from __future__ import annotations
@@ -30,13 +31,19 @@ IGNORE = -100  # the label of a token that is not learned
 
 
 def pack(
-    lengths: Sequence[int], capacity: int, *, seed: int | None = None, names: Sequence[str] | None = None
+    lengths: Sequence[int],
+    capacity: int,
+    *,
+    seed: int | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[list[int]]:
-    """Distribute items into as few bins as best-fit decreasing: the longest first, each into the fullest bin that still has room.
+    """Distribute items into as few bins as best-fit decreasing: the longest first, each into the
+    fullest bin that still has room.
 
-    Returns lists of indices into `lengths`, every index once, no list's lengths above `capacity`. Without a seed bins come longest
-    item first; with one, items of equal length change places and the bins are shuffled, the same way every time.
-    Raises ValueError for a length above capacity or below 1, by the item's name where `names` gives it.
+    Returns lists of indices into `lengths`, every index once, no list's lengths above `capacity`.
+    Without a seed bins come longest item first; with one, items of equal length change places and
+    the bins are shuffled, the same way every time. Raises ValueError for a length above capacity or
+    below 1, by the item's name where `names` gives it.
     """
     _check(lengths, capacity, names)
     order = list(range(len(lengths)))
@@ -70,10 +77,14 @@ def pack(
     return bins
 
 
-def pack_shards(lengths: Sequence[int], capacity: int, *, shard_size: int = 8192, seed: int = 0) -> list[list[int]]:
-    """Pack each run of `shard_size` items by itself: when rows are added at the end, the bins of all full shards stay as they were.
+def pack_shards(
+    lengths: Sequence[int], capacity: int, *, shard_size: int = 8192, seed: int = 0
+) -> list[list[int]]:
+    """Pack each run of `shard_size` items by itself: when rows are added at the end, the bins of
+    all full shards stay as they were.
 
-    Costs at most one bin that is not full for each shard. Bins keep the shards' order; an epoch shuffles them with `epoch_order`.
+    Costs at most one bin that is not full for each shard. Bins keep the shards' order; an epoch
+    shuffles them with `epoch_order`.
     """
     if shard_size < 1:
         raise ValueError(f"shard_size is {shard_size}: a shard needs at least one item")
@@ -85,7 +96,9 @@ def pack_shards(lengths: Sequence[int], capacity: int, *, shard_size: int = 8192
 
 
 def epoch_order(num_rows: int, seed: int, epoch: int) -> list[int]:
-    """A shuffled order of the rows for one epoch: the same for the same seed and epoch on every machine."""
+    """A shuffled order of the rows for one epoch: the same for the same seed and epoch on every
+    machine.
+    """
     order = list(range(num_rows))
     random.Random(f"{seed} {epoch}").shuffle(order)
     return order
@@ -94,8 +107,9 @@ def epoch_order(num_rows: int, seed: int, epoch: int) -> list[int]:
 def lower_bound(lengths: Sequence[int], capacity: int) -> int:
     """No packing can use fewer bins than this: Martello and Toth's bound L2.
 
-    For each k up to half the capacity: items above capacity - k stay alone, those above half need a bin each, and the rest, down
-    to length k, must fit into the room that these leave or into further bins.
+    For each k up to half the capacity: items above capacity - k stay alone, those above half need a
+    bin each, and the rest, down to length k, must fit into the room that these leave or into
+    further bins.
     """
     _check(lengths, capacity, None)
     sizes = np.sort(np.asarray(lengths, dtype=np.int64))
@@ -114,10 +128,12 @@ def lower_bound(lengths: Sequence[int], capacity: int) -> int:
 
 
 def collate(inputs: Sequence[Any]) -> dict[str, torch.Tensor]:
-    """One packed row of `ModelInput`s as the model's keyword arguments: input_ids and labels (1, L), position_ids (4, 1, L), pixels and grids.
+    """One packed row of `ModelInput`s as the model's keyword arguments: input_ids and labels (1,
+    L), position_ids (4, 1, L), pixels and grids.
 
-    position_ids[0] counts each sample's tokens from 0, rows 1 to 3 are its M-RoPE positions. There is no attention mask: an attention
-    of `obvlib.attention`, or flash attention, finds the samples in position_ids[0].
+    position_ids[0] counts each sample's tokens from 0, rows 1 to 3 are its M-RoPE positions. There
+    is no attention mask: an attention of `obvlib.attention`, or flash attention, finds the samples
+    in position_ids[0].
     """
     import torch
 
@@ -137,7 +153,9 @@ def collate(inputs: Sequence[Any]) -> dict[str, torch.Tensor]:
 
 
 def num_label_tokens(labels: np.ndarray | torch.Tensor) -> int:
-    """How many tokens of a batch are learned: what its summed loss is divided by, across accumulation steps and devices."""
+    """How many tokens of a batch are learned: what its summed loss is divided by, across
+    accumulation steps and devices.
+    """
     return int((labels[..., 1:] != IGNORE).sum())
 
 
@@ -152,11 +170,15 @@ def _check(lengths: Sequence[int], capacity: int, names: Sequence[str] | None) -
     if capacity < 1:
         raise ValueError(f"capacity is {capacity}: a row needs room for at least one token")
     if names is not None and len(names) != len(lengths):
-        raise ValueError(f"names has {len(names)} entries for {len(lengths)} lengths: give one for each")
+        raise ValueError(
+            f"names has {len(names)} entries for {len(lengths)} lengths: give one for each"
+        )
     for item, length in enumerate(lengths):
         if not 1 <= length <= capacity or length != int(length):
             name = f"{names[item]!r} (item {item})" if names is not None else f"item {item}"
             remedy = (
-                "drop it with a reason, or raise the capacity" if length > capacity else "give whole tokens, at least 1"
+                "drop it with a reason, or raise the capacity"
+                if length > capacity
+                else "give whole tokens, at least 1"
             )
             raise ValueError(f"length of {name} is {length}, capacity {capacity}: {remedy}")

@@ -1,4 +1,5 @@
-"""A clip's caption and questions as a conversation: whole turns, options shown, nothing decided by searching text.
+"""A clip's caption and questions as a conversation: whole turns, options shown, nothing decided by
+searching text.
 
 user       <video> Describe what this clip shows.
 assistant  An apical four-chamber view of a normal heart.
@@ -19,7 +20,8 @@ from obvlib.core import Example, QAPair
 from obvlib.inputs.vision import Image, Video
 
 ROLES = ("system", "user", "assistant")
-SYSTEM_TEXT = "You are a helpful assistant."  # what Qwen2-VL was trained with where no system turn is given
+# what Qwen2-VL was trained with where no system turn is given
+SYSTEM_TEXT = "You are a helpful assistant."
 DESCRIBE_PROMPTS = (
     "Describe what this clip shows.",
     "What can be seen here?",
@@ -36,7 +38,9 @@ SHORT_REQUEST = "Answer briefly."
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn: who speaks, the text, and the pictures or videos shown before it (only a user shows any)."""
+    """One turn: who speaks, the text, and the pictures or videos shown before it (only a user shows
+    any).
+    """
 
     role: str
     text: str
@@ -44,23 +48,36 @@ class Turn:
 
 
 def check_turns(turns: Sequence[Turn], add_generation_prompt: bool) -> None:
-    """Raise ValueError for a conversation that no model was trained on: empty turns, two of one role in a row, no question to answer."""
+    """Raise ValueError for a conversation that no model was trained on: empty turns, two of one
+    role in a row, no question to answer.
+    """
     if not turns:
         raise ValueError("no turns: a sample needs at least one")
     for turn in turns:
         if not isinstance(turn, Turn):
-            raise ValueError(f"a turn is {type(turn).__name__}: build each with Turn(role, text, visuals)")
-        if odd := [type(visual).__name__ for visual in turn.visuals if not isinstance(visual, (Video, Image))]:
-            raise ValueError(f"a visual is {odd[0]}: wrap frames in Video(frames, times_s), a picture in Image(pixels)")
+            raise ValueError(
+                f"a turn is {type(turn).__name__}: build each with Turn(role, text, visuals)"
+            )
+        if odd := [
+            type(visual).__name__
+            for visual in turn.visuals
+            if not isinstance(visual, (Video, Image))
+        ]:
+            raise ValueError(
+                f"a visual is {odd[0]}: wrap frames in Video(frames, times_s), a picture in"
+                " Image(pixels)"
+            )
         if turn.role not in ROLES:
             raise ValueError(f"role {turn.role!r}: use one of {', '.join(ROLES)}")
         if not isinstance(turn.text, str) or not turn.text.strip():
             raise ValueError(
-                f"text of the {turn.role}'s turn is {turn.text!r}: an empty turn teaches nothing; leave it out"
+                f"text of the {turn.role}'s turn is {turn.text!r}: an empty turn teaches nothing;"
+                " leave it out"
             )
         if any("\ud800" <= letter <= "\udfff" for letter in turn.text):
             raise ValueError(
-                f"text of the {turn.role}'s turn holds half a character (a lone surrogate): decode its source again"
+                f"text of the {turn.role}'s turn holds half a character (a lone surrogate): decode"
+                " its source again"
             )
         if turn.visuals and turn.role != "user":
             raise ValueError(f"visuals in a turn of the {turn.role}: only a user shows pictures")
@@ -69,10 +86,14 @@ def check_turns(turns: Sequence[Turn], add_generation_prompt: bool) -> None:
     expected = [("user", "assistant")[i % 2] for i in range(len(spoken))]
     if spoken != expected or not spoken:
         raise ValueError(
-            f"turns are {' '.join(roles)}: user and assistant take turns, the user first, after at most one system turn"
+            f"turns are {' '.join(roles)}: user and assistant take turns, the user first, after at"
+            " most one system turn"
         )
     if add_generation_prompt and spoken[-1] != "user":
-        raise ValueError("the last turn is the assistant's: nothing is left to generate; pass the turns before it")
+        raise ValueError(
+            "the last turn is the assistant's: nothing is left to generate; pass the turns"
+            " before it"
+        )
 
 
 def describe_turns(visuals: Sequence[Video | Image], caption: str, seed: int | str) -> list[Turn]:
@@ -82,11 +103,16 @@ def describe_turns(visuals: Sequence[Video | Image], caption: str, seed: int | s
 
 
 def question_turns(
-    visuals: Sequence[Video | Image], questions: QAPair | Example | Sequence[QAPair], *, answer: bool = True
+    visuals: Sequence[Video | Image],
+    questions: QAPair | Example | Sequence[QAPair],
+    *,
+    answer: bool = True,
 ) -> list[Turn]:
-    """Each question and its answer as turns, the visuals before the first; `answer=False` leaves the last answer to the model.
+    """Each question and its answer as turns, the visuals before the first; `answer=False` leaves
+    the last answer to the model.
 
-    Anything with question, options and answer serves: a QAPair in training, an Example in evaluation, so that both read the same.
+    Anything with question, options and answer serves: a QAPair in training, an Example in
+    evaluation, so that both read the same.
     """
     pairs = list(questions) if isinstance(questions, (list, tuple)) else [questions]
     if not pairs:
@@ -101,7 +127,9 @@ def question_turns(
 
 
 def question_text(pair: QAPair | Example) -> str:
-    """The question as the user puts it: options each on a line with its letter, then what kind of answer is wanted."""
+    """The question as the user puts it: options each on a line with its letter, then what kind of
+    answer is wanted.
+    """
     if not pair.options:
         return f"{pair.question.strip()}\n{SHORT_REQUEST}"
     options = "\n".join(f"{letter}. {text.strip()}" for letter, text in pair.options.items())
@@ -111,16 +139,21 @@ def question_text(pair: QAPair | Example) -> str:
 def clip_turns(
     visuals: Sequence[Video | Image], caption: str, qa_pairs: Sequence[QAPair], seed: int | str
 ) -> list[Turn]:
-    """A clip's whole conversation: its description, where it has a caption, then its questions; the visuals are shown once."""
+    """A clip's whole conversation: its description, where it has a caption, then its questions; the
+    visuals are shown once.
+    """
     turns = describe_turns(visuals, caption, seed) if caption.strip() else []
     return turns + (question_turns(() if turns else visuals, qa_pairs) if qa_pairs else [])
 
 
 def example_turns(example: Example, visuals: Sequence[Video | Image]) -> list[Turn]:
-    """A benchmark's question as one user turn, worded as in training; ValueError if its media are missing or too many."""
+    """A benchmark's question as one user turn, worded as in training; ValueError if its media are
+    missing or too many.
+    """
     if len(visuals) != len(example.media):
         raise ValueError(
-            f"example {example.example_id!r} is about {len(example.media)} media files, {len(visuals)} were given: "
-            "a question without its video cannot be judged; record it as failed"
+            f"example {example.example_id!r} is about {len(example.media)} media files,"
+            f" {len(visuals)} were given: a question without its video cannot be judged; record it"
+            " as failed"
         )
     return question_turns(visuals, example, answer=False)

@@ -1,7 +1,8 @@
-"""Pictures and videos as the vision tower takes them: what a model expects (`VisionSpec`), checks, and patches.
+"""Pictures and videos as the vision tower takes them: what a model expects (`VisionSpec`), checks,
+and patches.
 
-Frames come in at their final size (`FramePolicy.fit_size`); here they are only normalised and cut into patches, so that what the inspector
-shows is what the model saw.
+Frames come in at their final size (`FramePolicy.fit_size`); here they are only normalised and cut
+into patches, so that what the inspector shows is what the model saw.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import numpy as np
 
 from obvlib.core import FramePolicy
 
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # Qwen2-VL, Qwen2.5-VL
+# Qwen2-VL, Qwen2.5-VL
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HALF_MEAN, HALF_STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # Qwen3-VL
 FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 
@@ -40,7 +42,9 @@ class Image:
 
 @dataclass(frozen=True, kw_only=True)
 class VisionSpec:
-    """What a model family wants to see and by which token ids; read from a model's config, so that small vocabularies work too."""
+    """What a model family wants to see and by which token ids; read from a model's config, so that
+    small vocabularies work too.
+    """
 
     family: str = "qwen2_vl"  # which time and position rule: qwen2_vl | qwen2_5_vl | qwen3_vl
     patch_size: int = 14  # px
@@ -58,12 +62,15 @@ class VisionSpec:
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise ValueError(
-                f"family {self.family!r} is not known: the time and position rules exist for {', '.join(FAMILIES)}"
+                f"family {self.family!r} is not known: the time and position rules exist for"
+                f" {', '.join(FAMILIES)}"
             )
 
     @classmethod
     def from_config(cls, config: Any) -> VisionSpec:
-        """Read a transformers config (Qwen2VLConfig, Qwen2_5_VLConfig, Qwen3VLConfig); ValueError for any other family."""
+        """Read a transformers config (Qwen2VLConfig, Qwen2_5_VLConfig, Qwen3VLConfig); ValueError
+        for any other family.
+        """
         vision = config.vision_config
         spec = cls(
             family=config.model_type,
@@ -77,7 +84,9 @@ class VisionSpec:
             vocab_size=config.get_text_config().vocab_size,
             mean=HALF_MEAN if config.model_type == "qwen3_vl" else CLIP_MEAN,
             std=HALF_STD if config.model_type == "qwen3_vl" else CLIP_STD,
-            tokens_per_second=float(vision.tokens_per_second) if config.model_type == "qwen2_5_vl" else 1.0,
+            tokens_per_second=(
+                float(vision.tokens_per_second) if config.model_type == "qwen2_5_vl" else 1.0
+            ),
         )
         return spec
 
@@ -88,23 +97,32 @@ class VisionSpec:
 
 
 def check_video(video: Video, spec: VisionSpec) -> None:
-    """Raise ValueError, with the remedy, for frames that cannot become patches or times that cannot be theirs."""
+    """Raise ValueError, with the remedy, for frames that cannot become patches or times that cannot
+    be theirs.
+    """
     if isinstance(video.frames, (list, tuple)):
         sizes = sorted({np.shape(frame) for frame in video.frames})
         if len(sizes) > 1:
             raise ValueError(
-                f"frames of different sizes {sizes[0]} and {sizes[1]}: resize all frames of a clip to one size"
+                f"frames of different sizes {sizes[0]} and {sizes[1]}: resize all frames of a clip"
+                " to one size"
             )
     frames, times_s = np.asarray(video.frames), np.asarray(video.times_s)
     if frames.size == 0:
-        raise ValueError("no frames: the clip has none that can be decoded; drop it with that reason")
+        raise ValueError(
+            "no frames: the clip has none that can be decoded; drop it with that reason"
+        )
     _check_pixels(frames, 4, "frames", "(T, H, W, 3)", spec)
     if times_s.dtype.kind not in "fiu":
         raise ValueError(f"times_s are {times_s.dtype}: give seconds as numbers")
     if times_s.shape != frames.shape[:1]:
-        raise ValueError(f"times_s has shape {times_s.shape} for {len(frames)} frames: give each frame's time")
+        raise ValueError(
+            f"times_s has shape {times_s.shape} for {len(frames)} frames: give each frame's time"
+        )
     if not np.isfinite(times_s).all() or (np.diff(times_s) < 0).any() or times_s[0] < 0:
-        raise ValueError("times_s must be finite, not negative and ascending: read them with the frames")
+        raise ValueError(
+            "times_s must be finite, not negative and ascending: read them with the frames"
+        )
 
 
 def check_image(image: Image, spec: VisionSpec) -> None:
@@ -119,19 +137,26 @@ def _check_pixels(array: np.ndarray, ndim: int, name: str, shape: str, spec: Vis
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(f"{name} hold NaN or infinity: decode them again, and pass uint8")
     if array.dtype != np.uint8:
-        raise ValueError(f"{name} are {array.dtype}: pass uint8, 0 to 255; normalising is done here")
+        raise ValueError(
+            f"{name} are {array.dtype}: pass uint8, 0 to 255; normalising is done here"
+        )
     if array.ndim != ndim or array.shape[-1] != 3:
         raise ValueError(f"{name} have shape {array.shape}: expected {shape} in RGB")
     height, width = array.shape[-3:-1]
     if height % spec.factor or width % spec.factor:
         raise ValueError(
-            f"{name} are {height}x{width} px: both must be multiples of {spec.factor}; use FramePolicy.fit_size and vision.resize"
+            f"{name} are {height}x{width} px: both must be multiples of {spec.factor}; use"
+            " FramePolicy.fit_size and vision.resize"
         )
 
 
 def frames_of(visual: Video | Image) -> np.ndarray:
-    """A visual as frames (T, H, W, 3): an image is a single frame, which the temporal patch then holds twice."""
-    return np.asarray(visual.frames) if isinstance(visual, Video) else np.asarray(visual.pixels)[None]
+    """A visual as frames (T, H, W, 3): an image is a single frame, which the temporal patch then
+    holds twice.
+    """
+    return (
+        np.asarray(visual.frames) if isinstance(visual, Video) else np.asarray(visual.pixels)[None]
+    )
 
 
 def grid_of(visual: Video | Image, spec: VisionSpec) -> tuple[int, int, int]:
@@ -145,36 +170,47 @@ def grid_of(visual: Video | Image, spec: VisionSpec) -> tuple[int, int, int]:
 
 
 def patches(frames: np.ndarray, spec: VisionSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Normalised patches (n, 3 * temporal * patch * patch) float32 and the grid (3,) int64 of frames (T, H, W, 3) uint8.
+    """Normalised patches (n, 3 * temporal * patch * patch) float32 and the grid (3,) int64 of
+    frames (T, H, W, 3) uint8.
 
-    An odd last frame is repeated. Patches come temporal patch by temporal patch, in squares of merge_size x merge_size that become one
-    token each; inside a patch channel, frame, row, column. Equal to the reference processor's within float error.
+    An odd last frame is repeated. Patches come temporal patch by temporal patch, in squares of
+    merge_size x merge_size that become one token each; inside a patch channel, frame, row, column.
+    Equal to the reference processor's within float error.
     """
     if padding := -len(frames) % spec.temporal_patch_size:
         frames = np.concatenate([frames, np.repeat(frames[-1:], padding, axis=0)])
     num_frames, height, width, _ = frames.shape
     patch, merge, temporal = spec.patch_size, spec.merge_size, spec.temporal_patch_size
     grid = (num_frames // temporal, height // patch, width // patch)
-    blocks = frames.reshape(grid[0], temporal, grid[1] // merge, merge, patch, grid[2] // merge, merge, patch, 3)
-    blocks = blocks.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7)  # (t, h', w', merge, merge, 3, temporal, patch, patch) uint8
+    blocks = frames.reshape(
+        grid[0], temporal, grid[1] // merge, merge, patch, grid[2] // merge, merge, patch, 3
+    )
+    # (t, h', w', merge, merge, 3, temporal, patch, patch) uint8
+    blocks = blocks.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7)
     out = np.empty((int(np.prod(grid)), 3, temporal * patch * patch), dtype=np.float32)
     blocks = np.ascontiguousarray(blocks).reshape(out.shape)
     for channel, (mean, std) in enumerate(
         zip(spec.mean, spec.std, strict=True)
     ):  # (x / 255 - mean) / std, in two passes
-        np.multiply(blocks[:, channel], np.float32(1 / (255 * std)), out=out[:, channel], dtype=np.float32)
+        np.multiply(
+            blocks[:, channel], np.float32(1 / (255 * std)), out=out[:, channel], dtype=np.float32
+        )
         out[:, channel] -= np.float32(mean / std)
     return out.reshape(len(out), -1), np.array(grid, dtype=np.int64)
 
 
 def resize(frames: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Frames (T, H, W, 3) or one picture (H, W, 3) uint8 at another size: bicubic with antialiasing, as the reference processor does."""
+    """Frames (T, H, W, 3) or one picture (H, W, 3) uint8 at another size: bicubic with
+    antialiasing, as the reference processor does.
+    """
     import torch
 
     if frames.shape[-3:-1] == (height, width):
         return frames
     single = frames.ndim == 3
-    tensor = torch.from_numpy(np.array(frames[None] if single else frames, copy=True)).permute(0, 3, 1, 2)
+    tensor = torch.from_numpy(np.array(frames[None] if single else frames, copy=True)).permute(
+        0, 3, 1, 2
+    )
     resized = torch.nn.functional.interpolate(
         tensor, size=(height, width), mode="bicubic", antialias=True, align_corners=False
     )
@@ -189,7 +225,9 @@ def fit_video(frames: np.ndarray, times_s: np.ndarray, policy: FramePolicy) -> V
 
 
 def fit_image(pixels: np.ndarray, policy: FramePolicy) -> Image:
-    """The picture at the size that `policy` gives a still image; grey pictures become RGB, a fourth channel is dropped."""
+    """The picture at the size that `policy` gives a still image; grey pictures become RGB, a fourth
+    channel is dropped.
+    """
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=-1)
     height, width = policy.fit_image_size(pixels.shape[0], pixels.shape[1])
@@ -197,15 +235,21 @@ def fit_image(pixels: np.ndarray, policy: FramePolicy) -> Image:
 
 
 def seconds_per_patch(times_s: np.ndarray, spec: VisionSpec) -> float:
-    """Seconds of clip that one temporal patch spans: frames a patch times their usual distance (a repeated last frame does not count)."""
+    """Seconds of clip that one temporal patch spans: frames a patch times their usual distance (a
+    repeated last frame does not count).
+    """
     steps = np.diff(np.asarray(times_s, dtype=np.float64))
     steps = steps[steps > 0]
     return spec.temporal_patch_size * float(np.median(steps)) if len(steps) else 0.0
 
 
 def patch_times(times_s: np.ndarray, spec: VisionSpec) -> np.ndarray:
-    """The time written before each temporal patch of Qwen3-VL: the middle of its first and last frame, in seconds."""
+    """The time written before each temporal patch of Qwen3-VL: the middle of its first and last
+    frame, in seconds.
+    """
     times_s = np.asarray(times_s, dtype=np.float64)
-    times_s = np.concatenate([times_s, np.repeat(times_s[-1:], -len(times_s) % spec.temporal_patch_size)])
+    times_s = np.concatenate(
+        [times_s, np.repeat(times_s[-1:], -len(times_s) % spec.temporal_patch_size)]
+    )
     pairs = times_s.reshape(-1, spec.temporal_patch_size)
     return (pairs[:, 0] + pairs[:, -1]) / 2

@@ -1,6 +1,7 @@
 """Which datasets and benchmarks there are, and their rows as records.
 
-In: cards, row files, the hub. Out: clips and examples, each bad row with its reason, splits by source video, and coverage.
+In: cards, row files, the hub. Out: clips and examples, each bad row with its reason, splits by
+source video, and coverage.
 """
 
 from obvlib.manifests import coverage
@@ -8,7 +9,12 @@ from obvlib.manifests.benchmarks import NAMES, clip_examples, load_examples, med
 from obvlib.manifests.cards import Card, card_names, load_card, pin
 from obvlib.manifests.hub import HubUnavailable, fetch
 from obvlib.manifests.rows import RowProblem, iter_rows, load_rows
-from obvlib.manifests.splits import Contamination, check_contamination, check_file_names, split_by_source
+from obvlib.manifests.splits import (
+    Contamination,
+    check_contamination,
+    check_file_names,
+    split_by_source,
+)
 
 __all__ = [
     "Card",

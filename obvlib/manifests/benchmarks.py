@@ -1,8 +1,10 @@
-"""One reader for each benchmark: rows → examples, each with one question, its options, its answer and the paths of its media.
+"""One reader for each benchmark: rows → examples, each with one question, its options, its answer
+and the paths of its media.
 
-What every reader keeps to: the order is that of the rows; `example_id` is unique; a closed answer is a letter of `options`, a yes/no answer
-the word in lower case; `video_id` is what confidence intervals cluster by (the source video, the study, the image). Paths are given whether
-or not the file is there: a missing one becomes a failed prediction with its reason, not a smaller benchmark.
+What every reader keeps to: the order is that of the rows; `example_id` is unique; a closed answer
+is a letter of `options`, a yes/no answer the word in lower case; `video_id` is what confidence
+intervals cluster by (the source video, the study, the image). Paths are given whether or not the
+file is there: a missing one becomes a failed prediction with its reason, not a smaller benchmark.
 """
 
 from __future__ import annotations
@@ -21,11 +23,23 @@ from obvlib.core.records import check_id
 from obvlib.manifests.cards import Card, load_card, warn_of_differences
 from obvlib.manifests.rows import RowProblem, as_letter, clip_from_row, hub_rows, iter_rows
 
-NAMES = ("mini", "real_small", "MIMICEchoQA", "SurgeryVideoQA", "VQA-RAD", "PathVQA", "SLAKE", "MedQA", "PubMedQA")
+NAMES = (
+    "mini",
+    "real_small",
+    "MIMICEchoQA",
+    "SurgeryVideoQA",
+    "VQA-RAD",
+    "PathVQA",
+    "SLAKE",
+    "MedQA",
+    "PubMedQA",
+)
 
 
 def media_dir(name: str) -> Path:
-    """Where a benchmark's slices, loops or images lie unless told otherwise: `media/<name>` under the data root."""
+    """Where a benchmark's slices, loops or images lie unless told otherwise: `media/<name>` under
+    the data root.
+    """
     return data_root() / "media" / name.lower()
 
 
@@ -39,10 +53,11 @@ def load_examples(
 ) -> list[Example]:
     """The examples of a benchmark of `NAMES`, in any case.
 
-    `media` is the folder of its files (default `media_dir(name)`), `rows` a JSON lines file to read in place of the hub, `limit` keeps the
-    first so many. A row that is no example is added to `problems`, or warned about where no list is given; so is a number of questions other
-    than the card's. Raises HubUnavailable where rows
-    are neither cached nor within reach, ValueError for an unknown name.
+    `media` is the folder of its files (default `media_dir(name)`), `rows` a JSON lines file to read
+    in place of the hub, `limit` keeps the first so many. A row that is no example is added to
+    `problems`, or warned about where no list is given; so is a number of questions other than the
+    card's. Raises HubUnavailable where rows are neither cached nor within reach, ValueError for an
+    unknown name.
     """
     known = {n.lower(): n for n in NAMES}
     if name.lower() not in known:
@@ -65,7 +80,9 @@ def load_examples(
     if problems is not None:
         problems.extend(found)
     elif found:
-        warnings.warn(f"{name}: {len(found)} rows are no examples; the first: {found[0].reason}", stacklevel=2)
+        warnings.warn(
+            f"{name}: {len(found)} rows are no examples; the first: {found[0].reason}", stacklevel=2
+        )
     return examples
 
 
@@ -85,7 +102,9 @@ def clip_examples(clips: Iterable[Clip], benchmark: str, folder: Path) -> Iterat
             )
 
 
-def _items(name: str, folder: Path, rows: str | os.PathLike | None) -> Iterator[Example | RowProblem]:
+def _items(
+    name: str, folder: Path, rows: str | os.PathLike | None
+) -> Iterator[Example | RowProblem]:
     if name == "real_small":
         from obvlib.mini import real_examples
 
@@ -94,11 +113,15 @@ def _items(name: str, folder: Path, rows: str | os.PathLike | None) -> Iterator[
     if name in ("mini", "SurgeryVideoQA"):
         source = Path(rows) if rows is not None else name
         for item in iter_rows(source, split="test" if name == "mini" else ""):
-            yield from [item] if isinstance(item, RowProblem) else clip_examples([item], name, folder)
+            yield from (
+                [item] if isinstance(item, RowProblem) else clip_examples([item], name, folder)
+            )
         return
     card = load_card(name)
     read = {"MIMICEchoQA": _echo, "MedQA": _medqa, "PubMedQA": _pubmedqa}.get(name, _image)
-    for number, (where, row) in enumerate(read_rows(rows) if rows is not None else hub_rows(card), start=1):
+    for number, (where, row) in enumerate(
+        read_rows(rows) if rows is not None else hub_rows(card), start=1
+    ):
         try:
             yield read(row, where, number, card, folder, name)
         except RecordError as error:
@@ -106,14 +129,20 @@ def _items(name: str, folder: Path, rows: str | os.PathLike | None) -> Iterator[
             yield RowProblem(where=where, reason=reason)
 
 
-def _echo(row: dict[str, Any], where: str, number: int, card: Card, folder: Path, name: str) -> Example:
-    """MIMICEchoQA: options in columns, the loop by its path below PhysioNet's file tree; clustered by patient, else by folder."""
+def _echo(
+    row: dict[str, Any], where: str, number: int, card: Card, folder: Path, name: str
+) -> Example:
+    """MIMICEchoQA: options in columns, the loop by its path below PhysioNet's file tree; clustered
+    by patient, else by folder.
+    """
     video = _text(row, "video", where)
     parts = PurePosixPath(video).parts
     for part in parts:
         check_id(part, f"a part of video {video!r}")
     patient = re.search(r"(?:^|/)(p\d{4,})/s\d+", video)
-    pair = clip_from_row({**row, "video_id": "loop", "video": "", "timestamp": [0, 1]}, where).qa_pairs
+    pair = clip_from_row(
+        {**row, "video_id": "loop", "video": "", "timestamp": [0, 1]}, where
+    ).qa_pairs
     if not pair:
         raise RecordError(f"{where}: field 'question' is missing; add it to the row")
     return Example(
@@ -128,12 +157,17 @@ def _echo(row: dict[str, Any], where: str, number: int, card: Card, folder: Path
     )
 
 
-def _image(row: dict[str, Any], where: str, number: int, card: Card, folder: Path, name: str) -> Example:
-    """VQA-RAD, PathVQA, SLAKE: the picture is in the row; it is written once under the hash of its pixels, which is the cluster too."""
+def _image(
+    row: dict[str, Any], where: str, number: int, card: Card, folder: Path, name: str
+) -> Example:
+    """VQA-RAD, PathVQA, SLAKE: the picture is in the row; it is written once under the hash of its
+    pixels, which is the cluster too.
+    """
     image = row.get("image")
     if not hasattr(image, "save"):
         raise RecordError(
-            f"{where}: field 'image' is {type(image).__name__}, not a picture; read the rows through the hub"
+            f"{where}: field 'image' is {type(image).__name__}, not a picture; read the rows"
+            " through the hub"
         )
     answer = _text(row, "answer", where)
     if answer.lower() in ("yes", "no"):
@@ -158,7 +192,9 @@ def _image(row: dict[str, Any], where: str, number: int, card: Card, folder: Pat
     )
 
 
-def _medqa(row: dict[str, Any], where: str, number: int, card: Card, folder: Path, name: str) -> Example:
+def _medqa(
+    row: dict[str, Any], where: str, number: int, card: Card, folder: Path, name: str
+) -> Example:
     """MedQA: a vignette with four lettered options."""
     options = row.get("options")
     if not isinstance(options, dict):
@@ -177,8 +213,12 @@ def _medqa(row: dict[str, Any], where: str, number: int, card: Card, folder: Pat
     )
 
 
-def _pubmedqa(row: dict[str, Any], where: str, number: int, card: Card, folder: Path, name: str) -> Example:
-    """PubMedQA: the abstract comes before the question; yes, no and maybe are the options A, B and C."""
+def _pubmedqa(
+    row: dict[str, Any], where: str, number: int, card: Card, folder: Path, name: str
+) -> Example:
+    """PubMedQA: the abstract comes before the question; yes, no and maybe are the options A, B and
+    C.
+    """
     context = row.get("context") or {}
     sections = context.get("contexts", []) if isinstance(context, dict) else [str(context)]
     options = {"A": "yes", "B": "no", "C": "maybe"}
@@ -210,5 +250,7 @@ def _check_unique(examples: list[Example], name: str) -> None:
     seen: set[str] = set()
     for example in examples:
         if example.example_id in seen:
-            raise RecordError(f"{name}: example_id {example.example_id!r} comes twice; remove the repeated row")
+            raise RecordError(
+                f"{name}: example_id {example.example_id!r} comes twice; remove the repeated row"
+            )
         seen.add(example.example_id)

@@ -1,4 +1,6 @@
-"""Cards: what is known about a dataset, a benchmark or a model before its files are opened, and the hub revision it is pinned to."""
+"""Cards: what is known about a dataset, a benchmark or a model before its files are opened, and the
+hub revision it is pinned to.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,9 @@ ACCESS = ("shipped", "package", "public", "credentialed")
 class Card:
     """What is known about a dataset, a benchmark or a model before its files are opened.
 
-    `revision` None means unpinned, and so is every result made from it. `access`: "shipped" with the project, in an installed "package",
-    "public" on the hub, or "credentialed" (its data may not leave this machine without permission).
+    `revision` None means unpinned, and so is every result made from it. `access`: "shipped" with
+    the project, in an installed "package", "public" on the hub, or "credentialed" (its data may not
+    leave this machine without permission).
     """
 
     name: str
@@ -46,7 +49,9 @@ class Card:
             ("access", self.access, ACCESS),
         ):
             if value not in allowed:
-                raise RecordError(f"card {self.name!r}: {name} {value!r} is not one of {', '.join(allowed)}")
+                raise RecordError(
+                    f"card {self.name!r}: {name} {value!r} is not one of {', '.join(allowed)}"
+                )
 
 
 def card_names() -> list[str]:
@@ -55,7 +60,9 @@ def card_names() -> list[str]:
 
 
 def load_card(name: str) -> Card:
-    """The card of that name, in any case; RecordError lists the known names, or names the field that the file gets wrong."""
+    """The card of that name, in any case; RecordError lists the known names, or names the field
+    that the file gets wrong.
+    """
     import yaml
 
     path = manifests_dir() / "cards" / f"{name.lower()}.yaml"
@@ -77,7 +84,9 @@ def counts_of(clips: Iterable[Clip]) -> dict[str, float]:
 
 
 def warn_of_differences(card: Card, counts: dict[str, float]) -> None:
-    """Warn where rows count differently (by more than 1 %) from what their card states: another revision, or rows that were dropped."""
+    """Warn where rows count differently (by more than 1 %) from what their card states: another
+    revision, or rows that were dropped.
+    """
     apart = [
         f"{name} {counts[name]:g} instead of {stated:g}"
         for name, stated in card.counts.items()
@@ -85,24 +94,33 @@ def warn_of_differences(card: Card, counts: dict[str, float]) -> None:
     ]
     if apart:
         warnings.warn(
-            f"{card.title}: the rows differ from the card: {', '.join(apart)}; look at the revision", stacklevel=3
+            f"{card.title}: the rows differ from the card: {', '.join(apart)}; look at the"
+            " revision",
+            stacklevel=3,
         )
 
 
 def pin(name: str) -> tuple[str, str]:
-    """Write the newest revision of a card's hub repository into the card; return the revision before ("" if none) and the one now.
+    """Write the newest revision of a card's hub repository into the card; return the revision
+    before ("" if none) and the one now.
 
-    A result made from then on names it, and the same files are read until the card is pinned again. HubUnavailable leaves the card as it is;
-    RecordError for a card without a hub repository.
+    A result made from then on names it, and the same files are read until the card is pinned again.
+    HubUnavailable leaves the card as it is; RecordError for a card without a hub repository.
     """
     card = load_card(name)
     if not card.hub_id:
-        raise RecordError(f"card {name!r} has no hub_id: only what comes from the hub can be pinned")
+        raise RecordError(
+            f"card {name!r} has no hub_id: only what comes from the hub can be pinned"
+        )
     revision = ask(card.hub_id, repo_type="model" if card.kind == "model" else "dataset")
     path = manifests_dir() / "cards" / f"{name.lower()}.yaml"
-    text, found = re.subn(r"(?m)^revision:.*$", f'revision: "{revision}"', path.read_text(encoding="utf-8"))
+    text, found = re.subn(
+        r"(?m)^revision:.*$", f'revision: "{revision}"', path.read_text(encoding="utf-8")
+    )
     if found != 1:
-        raise RecordError(f"{path} has {found} lines that begin with 'revision:': leave exactly one")
+        raise RecordError(
+            f"{path} has {found} lines that begin with 'revision:': leave exactly one"
+        )
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)

@@ -1,4 +1,6 @@
-"""What became of every row, in numbers that add up, and what a dataset asks for before anything is cut."""
+"""What became of every row, in numbers that add up, and what a dataset asks for before anything is
+cut.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,11 @@ KINDS = {"missing": "missing", "broken": "broken", "no_video": "broken", "past_e
 def coverage(
     name: str, jobs: list, refused: list, problems: list, result: Any, rows: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The report of a run. Every clip is in exactly one of done, skipped (done by an earlier run), missing, broken, past_end and other.
+    """The report of a run. Every clip is in exactly one of done, skipped (done by an earlier run),
+    missing, broken, past_end and other.
 
-    `jobs` are all clips asked for, `refused` and `problems` rows that could not become one, `rows` the ledger's.
+    `jobs` are all clips asked for, `refused` and `problems` rows that could not become one, `rows`
+    the ledger's.
     """
     by_id = {row["item_id"]: row for row in rows}
     clips, hours, failures = Counter(), defaultdict(float), []
@@ -27,19 +31,31 @@ def coverage(
             failures.append(_failure(job, by_id[job.clip_id]["reason"]))
     failures += [_failure(item, item.reason) for item in refused]
     clips["skipped"], clips["done"] = clips["done"] - result.num_done, result.num_done
-    outputs = [by_id[job.clip_id]["output"] for job in jobs if _status(by_id.get(job.clip_id)) == "done"]
+    outputs = [
+        by_id[job.clip_id]["output"] for job in jobs if _status(by_id.get(job.clip_id)) == "done"
+    ]
     return {
         "stage": name,
         "num_clips": len(jobs) + len(refused),
         "num_sources": len({job.video_id for job in jobs}),
-        "clips": {k: clips[k] for k in ("done", "skipped", "missing", "broken", "past_end", "other")}
-        | {"conflicts": len(refused)},
+        "clips": (
+            {k: clips[k] for k in ("done", "skipped", "missing", "broken", "past_end", "other")}
+            | {"conflicts": len(refused)}
+        ),
         "bad_rows": len(problems),
-        "hours": {"asked": round(sum(hours.values()), 4)} | {k: round(v, 4) for k, v in sorted(hours.items())},
+        "hours": (
+            {"asked": round(sum(hours.values()), 4)}
+            | {k: round(v, 4) for k, v in sorted(hours.items())}
+        ),
         "reasons": dict(Counter(_kind(f["reason"]) for f in failures).most_common()),
         "modes": dict(Counter(output["mode"] for output in outputs)),
         "notes": dict(
-            Counter(n.partition(" from ")[0] for o in outputs for n in (o.get("note") or "").split("; ") if n)
+            Counter(
+                n.partition(" from ")[0]
+                for o in outputs
+                for n in (o.get("note") or "").split("; ")
+                if n
+            )
         ),
         "size_bytes": sum(output["size_bytes"] for output in outputs),
         "seconds": round(result.seconds, 3),
@@ -65,13 +81,24 @@ def _failure(item: Any, reason: str) -> dict[str, str]:
 def render(report: dict[str, Any]) -> str:
     """The report in a few lines for a terminal."""
     clips, hours = report["clips"], report["hours"]
-    counts = ", ".join(f"{count} {kind}" for kind, count in clips.items() if count) or "nothing to do"
+    counts = (
+        ", ".join(f"{count} {kind}" for kind, count in clips.items() if count) or "nothing to do"
+    )
     lines = [
-        f"{report['stage']}: {report['num_clips']} clips of {report['num_sources']} sources: {counts}",
-        f"hours: {hours.get('done', 0.0):.2f} of {hours['asked']:.2f}; {report['size_bytes'] / 1e6:.1f} MB; {report['seconds']:.1f} s",
+        (
+            f"{report['stage']}: {report['num_clips']} clips of {report['num_sources']} sources:"
+            f" {counts}"
+        ),
+        (
+            f"hours: {hours.get('done', 0.0):.2f} of {hours['asked']:.2f};"
+            f" {report['size_bytes'] / 1e6:.1f} MB; {report['seconds']:.1f} s"
+        ),
     ]
     if report["bad_rows"]:
-        lines.append(f"{report['bad_rows']} rows are no clips; the first: {report['bad_row_reasons'][0]['reason']}")
+        lines.append(
+            f"{report['bad_rows']} rows are no clips; the first:"
+            f" {report['bad_row_reasons'][0]['reason']}"
+        )
     lines += [f"  {failure['clip_id']}: {failure['reason']}" for failure in report["failures"][:10]]
     if len(report["failures"]) > 10:
         lines.append(f"  … and {len(report['failures']) - 10} more in the coverage report")
@@ -79,7 +106,9 @@ def render(report: dict[str, Any]) -> str:
 
 
 def summarize(clips: Iterable[Any]) -> dict[str, Any]:
-    """What a dataset asks for: clips (each once), sources, hours, how many clips a source has and how much of them overlaps."""
+    """What a dataset asks for: clips (each once), sources, hours, how many clips a source has and
+    how much of them overlaps.
+    """
     spans: dict[str, set[tuple[float, float]]] = defaultdict(set)
     for clip in clips:
         spans[clip.video_id].add((clip.start_s, clip.end_s))
@@ -94,7 +123,9 @@ def summarize(clips: Iterable[Any]) -> dict[str, Any]:
         "overlap": 1 - distinct_s / asked_s if asked_s else 0.0,
         "max_clips_per_source": max(per_source, default=0),
         "mean_clip_s": asked_s / max(1, sum(per_source)),
-        "source_hours_at_least": sum(max(end for _, end in source) for source in spans.values()) / 3600,
+        "source_hours_at_least": (
+            sum(max(end for _, end in source) for source in spans.values()) / 3600
+        ),
     }
 
 

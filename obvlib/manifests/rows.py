@@ -1,4 +1,5 @@
-"""Which data and models there are (cards), and their rows as clips: every row becomes a Clip or a problem that says where and why.
+"""Which data and models there are (cards), and their rows as clips: every row becomes a Clip or a
+problem that says where and why.
 
 >>> load_card("SurgeryVideoQA").hub_id
 'connectthapa84/SurgeryVideoQA'
@@ -21,7 +22,9 @@ from obvlib.manifests.cards import Card, card_names, counts_of, load_card, warn_
 
 @dataclass(frozen=True, kw_only=True)
 class RowProblem:
-    """A row that could not be used: `where` names the file and line, `video_id` is empty where the row has none."""
+    """A row that could not be used: `where` names the file and line, `video_id` is empty where the
+    row has none.
+    """
 
     where: str
     reason: str
@@ -29,10 +32,12 @@ class RowProblem:
 
 
 def load_rows(source: str | Path, *, split: str = "") -> tuple[list[Clip], list[RowProblem]]:
-    """The clips of a card ("mini", "OpenBiomedVid" …) or of a JSON lines file, and the rows that are not clips.
+    """The clips of a card ("mini", "OpenBiomedVid" …) or of a JSON lines file, and the rows that
+    are not clips.
 
-    A bad row never ends the run. HubUnavailable for a hub dataset that is neither cached nor within reach; FileNotFoundError for a path
-    that is not there. `split` keeps one split where the source has several.
+    A bad row never ends the run. HubUnavailable for a hub dataset that is neither cached nor within
+    reach; FileNotFoundError for a path that is not there. `split` keeps one split where the source
+    has several.
     """
     clips, problems = [], []
     for item in iter_rows(source, split=split):
@@ -60,7 +65,9 @@ def iter_rows(source: str | Path, *, split: str = "") -> Iterator[Clip | RowProb
             yield RowProblem(where=where, reason=broken)
             continue
         try:
-            clip = clip_from_row(row, where, dataset=dataset, split="" if card is None else split or card.split)
+            clip = clip_from_row(
+                row, where, dataset=dataset, split="" if card is None else split or card.split
+            )
         except RecordError as error:
             video_id = row.get("video_id", "") if isinstance(row, dict) else ""
             yield RowProblem(where=where, reason=str(error), video_id=str(video_id)[:200])
@@ -70,7 +77,9 @@ def iter_rows(source: str | Path, *, split: str = "") -> Iterator[Clip | RowProb
 
 
 def hub_rows(card: Card, split: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """("hub id, split, row N", row) for each row of a hub dataset at the card's revision; HubUnavailable when it cannot be had."""
+    """("hub id, split, row N", row) for each row of a hub dataset at the card's revision;
+    HubUnavailable when it cannot be had.
+    """
     from obvlib.manifests.hub import fetch
 
     directory = fetch(card.hub_id, revision=card.revision, repo_type="dataset")
@@ -83,13 +92,16 @@ def hub_rows(card: Card, split: str = "") -> Iterator[tuple[str, dict[str, Any]]
 
 
 def clip_from_row(row: Any, where: str, *, dataset: str = "", split: str = "") -> Clip:
-    """A row of the published schema (video_id, timestamp [start, end], video, caption, qa_pairs …) or of our own as a Clip.
+    """A row of the published schema (video_id, timestamp [start, end], video, caption, qa_pairs …)
+    or of our own as a Clip.
 
-    Columns that a clip has no place for are ignored. RecordError names `where`, the field, its value and the remedy.
+    Columns that a clip has no place for are ignored. RecordError names `where`, the field, its
+    value and the remedy.
     """
     if not isinstance(row, dict):
         raise RecordError(
-            f"{where}: expected a JSON object, got {type(row).__name__}; a failed step may have written it, drop the line"
+            f"{where}: expected a JSON object, got {type(row).__name__}; a failed step may have"
+            " written it, drop the line"
         )
     if "start_s" in row:
         clip = from_json(Clip, row, where)
@@ -106,17 +118,27 @@ def clip_from_row(row: Any, where: str, *, dataset: str = "", split: str = "") -
         "transcript": (row.get("transcript") or (said if cleaned else "")) or "",
         "dataset": dataset,
         "split": split,
-        **{name: row[name] for name in ("video", "video_url", "modality", "region") if row.get(name)},
+        **{
+            name: row[name]
+            for name in ("video", "video_url", "modality", "region")
+            if row.get(name)
+        },
     }
-    pairs = [_pair_fields(pair, f"{where}, field 'qa_pairs[{i}]'") for i, pair in enumerate(_pairs(row, where))]
+    pairs = [
+        _pair_fields(pair, f"{where}, field 'qa_pairs[{i}]'")
+        for i, pair in enumerate(_pairs(row, where))
+    ]
     return from_json(Clip, {**fields, "qa_pairs": pairs}, where)
 
 
 def _file_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
-    """(where, row, "") for each line, or (where, None, reason) for a line that is not JSON: the lines after it still come."""
+    """(where, row, "") for each line, or (where, None, reason) for a line that is not JSON: the
+    lines after it still come.
+    """
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is no file of rows, and no card has this name: use one of {', '.join(card_names())}"
+            f"{path} is no file of rows, and no card has this name: use one of"
+            f" {', '.join(card_names())}"
         )
     with open(path, "rb") as lines:
         for number, line in enumerate(lines, start=1):
@@ -126,7 +148,11 @@ def _file_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
             try:
                 yield where, parse(line.decode("utf-8-sig" if number == 1 else "utf-8")), ""
             except (ValueError, RecursionError) as error:
-                yield where, None, f"{where}: not JSON ({error}); each line must hold one JSON object in UTF-8"
+                yield (
+                    where,
+                    None,
+                    f"{where}: not JSON ({error}); each line must hold one JSON object in UTF-8",
+                )
 
 
 def _timestamp(row: dict[str, Any], where: str) -> tuple[float, float]:
@@ -135,31 +161,42 @@ def _timestamp(row: dict[str, Any], where: str) -> tuple[float, float]:
         raise RecordError(f"{where}: field 'timestamp' is missing; add [start, end] in seconds")
     numbers = isinstance(value, (list, tuple)) and len(value) == 2
     if not numbers or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in value):
-        raise RecordError(f"{where}: field 'timestamp' is {value!r}; give [start, end], two numbers of seconds")
+        raise RecordError(
+            f"{where}: field 'timestamp' is {value!r}; give [start, end], two numbers of seconds"
+        )
     if any(isinstance(v, int) and abs(v) >= 2**53 for v in value):
         raise RecordError(
-            f"{where}: field 'timestamp' has a number of {max(len(str(v)) for v in value)} digits; give seconds"
+            f"{where}: field 'timestamp' has a number of {max(len(str(v)) for v in value)} digits;"
+            " give seconds"
         )
     return float(value[0]), float(value[1])
 
 
 def _pairs(row: dict[str, Any], where: str) -> list[Any]:
-    """The row's QA pairs: a list, a list written as a JSON string, or one pair spread over the row itself."""
+    """The row's QA pairs: a list, a list written as a JSON string, or one pair spread over the row
+    itself.
+    """
     pairs = row.get("qa_pairs")
     if isinstance(pairs, str):
         try:
             pairs = json.loads(pairs) if pairs.strip() else []
         except ValueError as error:
-            raise RecordError(f"{where}: field 'qa_pairs' is not JSON ({error}); give a list of pairs") from None
+            raise RecordError(
+                f"{where}: field 'qa_pairs' is not JSON ({error}); give a list of pairs"
+            ) from None
     if pairs is None:
         pairs = [row] if row.get("question") else []
     if not isinstance(pairs, (list, tuple)):
-        raise RecordError(f"{where}: field 'qa_pairs' is a {type(pairs).__name__}; give a list of pairs")
+        raise RecordError(
+            f"{where}: field 'qa_pairs' is a {type(pairs).__name__}; give a list of pairs"
+        )
     return list(pairs)
 
 
 def _pair_fields(pair: Any, where: str) -> dict[str, Any]:
-    """A published pair in our fields: options by letter, the answer as a letter where there are options."""
+    """A published pair in our fields: options by letter, the answer as a letter where there are
+    options.
+    """
     if not isinstance(pair, dict) or not pair.get("question"):
         raise RecordError(f"{where}: {pair!r} has no question; drop the pair or fill it in")
     options = pair.get("options") or {
@@ -168,9 +205,12 @@ def _pair_fields(pair: Any, where: str) -> dict[str, Any]:
     if isinstance(options, (list, tuple)):
         options = dict(zip("ABCDEFGH", options, strict=False))
     if not isinstance(options, dict):
-        raise RecordError(f"{where}: options {options!r}; give an object of letters and texts, or a list of texts")
+        raise RecordError(
+            f"{where}: options {options!r}; give an object of letters and texts, or a list of texts"
+        )
     answer = pair.get("correct_option") or pair.get("answer") or pair.get("correct_answer") or ""
-    if str(answer).strip().lower() in ("yes", "no"):  # asked as such, whatever empty or echoing options the row carries
+    # asked as such, whatever empty or echoing options the row carries
+    if str(answer).strip().lower() in ("yes", "no"):
         options, answer = {}, str(answer).strip().lower()
     return {
         "question": pair["question"],
@@ -181,8 +221,13 @@ def _pair_fields(pair: Any, where: str) -> dict[str, Any]:
 
 
 def as_letter(answer: str, options: dict[str, str]) -> str:
-    """The letter of `answer` among `options`, given as the letter or as the option's text; "" where it is neither."""
+    """The letter of `answer` among `options`, given as the letter or as the option's text; "" where
+    it is neither.
+    """
     said = str(answer).strip()
     if said.upper() in options:
         return said.upper()
-    return next((letter for letter, text in options.items() if str(text).strip().lower() == said.lower()), "")
+    return next(
+        (letter for letter, text in options.items() if str(text).strip().lower() == said.lower()),
+        "",
+    )

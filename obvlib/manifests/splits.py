@@ -1,4 +1,6 @@
-"""Splits by source video, and the checks that keep test videos and other clips' pictures out of training."""
+"""Splits by source video, and the checks that keep test videos and other clips' pictures out of
+training.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,17 @@ class Contamination(ValueError):
     """Source videos of the test split appear in training."""
 
 
-def split_by_source(clips: Iterable[Clip], *, test_share: float, seed: int = 0) -> tuple[list[Clip], list[Clip]]:
-    """(train, test): all clips of one source video fall on the same side, which depends on its id and the seed alone."""
+def split_by_source(
+    clips: Iterable[Clip], *, test_share: float, seed: int = 0
+) -> tuple[list[Clip], list[Clip]]:
+    """(train, test): all clips of one source video fall on the same side, which depends on its id
+    and the seed alone.
+    """
     if not 0 < test_share < 1:
-        raise ValueError(f"test_share is {test_share}: give the share of source videos to hold out, between 0 and 1")
+        raise ValueError(
+            f"test_share is {test_share}: give the share of source videos to hold out, between 0"
+            " and 1"
+        )
     train, test = [], []
     for clip in clips:
         digest = hashlib.sha256(f"{seed}:{clip.video_id}".encode()).digest()
@@ -26,12 +35,15 @@ def split_by_source(clips: Iterable[Clip], *, test_share: float, seed: int = 0) 
 
 
 def check_file_names(clips: Iterable[Clip]) -> None:
-    """Raise ValueError where two clips name one file: one of them would be read with the other's pictures."""
+    """Raise ValueError where two clips name one file: one of them would be read with the other's
+    pictures.
+    """
     named: dict[str, str] = {}
     for clip in clips:
         if named.setdefault(clip.file_name, clip.clip_id) != clip.clip_id:
             raise ValueError(
-                f"file {clip.file_name!r} is named by clip {named[clip.file_name]} and by {clip.clip_id}: rename one"
+                f"file {clip.file_name!r} is named by clip {named[clip.file_name]} and by"
+                f" {clip.clip_id}: rename one"
             )
 
 
@@ -40,5 +52,6 @@ def check_contamination(train: Iterable[Any], test: Iterable[Any]) -> None:
     shared = sorted({item.video_id for item in train} & {item.video_id for item in test})
     if shared:
         raise Contamination(
-            f"{len(shared)} source videos are in training and in the test split: {', '.join(shared)}; remove their clips from one"
+            f"{len(shared)} source videos are in training and in the test split:"
+            f" {', '.join(shared)}; remove their clips from one"
         )

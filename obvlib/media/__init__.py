@@ -1,6 +1,7 @@
 """Reading, cutting and writing video: the only room that touches video files.
 
-In: a file, and times in seconds. Out: frames at those times as arrays, or clips in MP4 that show what the source shows.
+In: a file, and times in seconds. Out: frames at those times as arrays, or clips in MP4 that show
+what the source shows.
 """
 
 from obvlib.media.cut import MODES, Slice, slice_clip

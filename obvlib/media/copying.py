@@ -1,7 +1,8 @@
-"""Clips made of the source's own packets: all of them (`copy`), or all but those before the first key frame (`smart`).
+"""Clips made of the source's own packets: all of them (`copy`), or all but those before the first
+key frame (`smart`).
 
-`smart` joins two H.264 streams in one track. Both keep their parameter sets, under different ids, in the track's header, so any reader can
-start anywhere in either part.
+`smart` joins two H.264 streams in one track. Both keep their parameter sets, under different ids,
+in the track's header, so any reader can start anywhere in either part.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ TAGS = {"hevc": "hvc1"}  # Apple's players show no HEVC under another name
 
 @dataclass
 class Plan:
-    """Which packets to copy, and when what they hold is shown: `times` in ticks from the clip's start, by source timestamp."""
+    """Which packets to copy, and when what they hold is shown: `times` in ticks from the clip's
+    start, by source timestamp.
+    """
 
     mode: str = "copy"
     reason: str = ""  # why copying will not do
@@ -35,7 +38,8 @@ class Plan:
     frame_ticks: int = 1  # usual length of a frame
     first: int = 0  # timestamp of the first packet to copy: a key frame
     last: int = 0  # and of the last, in decoding order
-    decode_times: dict[int, int] = field(default_factory=dict)  # by timestamp, rising in the order of the packets
+    # by timestamp, rising in the order of the packets
+    decode_times: dict[int, int] = field(default_factory=dict)
     opening: int | None = None  # timestamp of the frame that is on screen at the cut
     shown: list[int] = field(default_factory=list)  # timestamps of the frames shown
     head: list[int] = field(default_factory=list)  # those of them to encode anew
@@ -46,11 +50,15 @@ class Plan:
 
 
 def plan(source: Source, start_s: float, end_s: float, mode: str) -> Plan:
-    """Read the packets' times from the key frame before the start to the end and decide what to copy."""
+    """Read the packets' times from the key frame before the start to the end and decide what to
+    copy.
+    """
     video = source.video
     made = Plan(mode=mode, duration=round((end_s - start_s) / TIME_BASE))
     made.clock = clip_clock(video.time_base, source.origin_s + exact(start_s), TIME_BASE)
-    made.frame_ticks = max(1, round(1 / ((video.average_rate or video.guessed_rate or 25) * TIME_BASE)))
+    made.frame_ticks = max(
+        1, round(1 / ((video.average_rate or video.guessed_rate or 25) * TIME_BASE))
+    )
     if video.codec_context.name not in MP4_CODECS:
         made.reason = f"{video.codec_context.name} cannot be copied into MP4: encoded anew"
         return made
@@ -101,15 +109,18 @@ def _packet_times(source: Source, start: int, end: int) -> list[_Times]:
         times.append(_Times(packet.pts, packet.is_keyframe, alone, not packet.is_discard, last))
     if not times:
         raise MediaError(
-            f"{source.name} holds no video packets before {source.seconds(end):.3f} s: truncated; download it again"
+            f"{source.name} holds no video packets before {source.seconds(end):.3f} s: truncated;"
+            " download it again"
         )
     return times
 
 
 def _decode_times(stored: list[int], made: Plan) -> tuple[dict[int, int], int]:
-    """A decoding time for each packet to copy, from the clip's start, and how far decoding runs ahead of showing.
+    """A decoding time for each packet to copy, from the clip's start, and how far decoding runs
+    ahead of showing.
 
-    The i-th packet is decoded at the i-th time anything is shown, moved ahead so that none is shown before it is decoded.
+    The i-th packet is decoded at the i-th time anything is shown, moved ahead so that none is shown
+    before it is decoded.
     """
     first, last = stored.index(made.first), stored.index(made.last)
     copied = [pts for pts in stored[first : last + 1] if not made.head or pts >= made.first]
@@ -122,7 +133,9 @@ def _decode_times(stored: list[int], made: Plan) -> tuple[dict[int, int], int]:
 def _check_reaches_end(source: Source, packets: list[_Times], end_s: float) -> None:
     last_s = source.seconds(max(p.end for p in packets))
     if last_s + PAST_END_S < end_s:
-        raise MediaError(f"{source.name} stops at {last_s:.3f} s, before {end_s} s: truncated; download it again")
+        raise MediaError(
+            f"{source.name} stops at {last_s:.3f} s, before {end_s} s: truncated; download it again"
+        )
 
 
 def _clip_ticks(made: Plan, pts: int) -> int:
@@ -134,7 +147,9 @@ def _plan_head(made: Plan, source: Source, packets: list[_Times]) -> None:
     name, context = source.video.codec_context.name, source.video.codec_context
     joint = next((p for p in packets if p.alone and p.pts > made.opening), None)
     if name != "h264" or context.pix_fmt not in ("yuv420p", "yuvj420p"):
-        made.reason = f"smart joins 8-bit H.264 only, this is {name} {context.pix_fmt}: encoded anew"
+        made.reason = (
+            f"smart joins 8-bit H.264 only, this is {name} {context.pix_fmt}: encoded anew"
+        )
     elif joint is None or joint.pts > made.shown[-1]:
         made.reason = "no key frame to copy from inside the clip: encoded anew"
     elif context.field_order not in (0, 1):
@@ -169,7 +184,8 @@ def _copied(source: Source, made: Plan):
     for packet in packets_from(source, made.first):
         started = started or packet.pts == made.first
         if not started or (made.head and packet.pts < made.first):
-            continue  # before the joint, or leading it on screen and referring to what is not copied
+            # before the joint, or leading it on screen and referring to what is not copied
+            continue
         shown_at, is_last = packet.pts, packet.pts == made.last
         packet.dts = made.decode_times[shown_at]
         packet.pts = _clip_ticks(made, shown_at)
@@ -198,17 +214,26 @@ class _Head:
         used = {nal.set_id(unit) for unit in nal.parameter_sets(self.extradata)}
         free = next(i for i in range(1, 32) if i not in used)
         encoder = av.CodecContext.create("libx264", "w")
-        encoder.width, encoder.height, encoder.pix_fmt = original.width, original.height, original.pix_fmt
+        encoder.width, encoder.height, encoder.pix_fmt = (
+            original.width,
+            original.height,
+            original.pix_fmt,
+        )
         encoder.time_base = TIME_BASE
         encoder.framerate = self.source.video.average_rate or Fraction(30)
-        encoder.options = HEAD_ENCODING | {"x264-params": f"sps-id={free}", "flags": "+global_header"}
+        encoder.options = HEAD_ENCODING | {
+            "x264-params": f"sps-id={free}",
+            "flags": "+global_header",
+        }
         encoder.thread_count, encoder.thread_type = original.thread_count, "FRAME"
         copy_look(encoder, original)
         encoder.open()
         return encoder
 
     def packets(self) -> list[Any]:
-        """Encode what is shown before the joint; decoding runs as far ahead of showing as in the copied part."""
+        """Encode what is shown before the joint; decoding runs as far ahead of showing as in the
+        copied part.
+        """
         made, out = self.made, []
         wanted = set(made.head)
         frames = decode(self.source, made.head[0], made.head[-1], lambda pts, after: pts in wanted)
@@ -220,7 +245,8 @@ class _Head:
         out += self.encoder.encode(None)
         if len(out) != len(made.head):
             raise MediaError(
-                f"{self.source.name}: {len(out)} of {len(made.head)} frames decode before the key frame: damaged"
+                f"{self.source.name}: {len(out)} of {len(made.head)} frames decode before the key"
+                " frame: damaged"
             )
         return [self._fitted(packet, made.delay) for packet in out]
 
@@ -228,7 +254,9 @@ class _Head:
         fitted = packet
         if self.prefix_size:
             units = nal.split_annex_b(bytes(packet))
-            fitted = av.Packet(b"".join(len(u).to_bytes(self.prefix_size, "big") + u for u in units))
+            fitted = av.Packet(
+                b"".join(len(u).to_bytes(self.prefix_size, "big") + u for u in units)
+            )
             fitted.is_keyframe = packet.is_keyframe
         fitted.pts, fitted.dts, fitted.time_base = packet.pts, packet.pts - delay, TIME_BASE
         return fitted

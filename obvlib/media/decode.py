@@ -1,7 +1,9 @@
-"""Decoding as little as gives the exact frames: the part of the package that decides how fast it is.
+"""Decoding as little as gives the exact frames: the part of the package that decides how fast it
+is.
 
-Presentation times stand in the packets, so which packets hold a wanted frame is known before anything is decoded. Of the others only
-those that later frames refer to are decoded, and none after the last wanted frame of a group of pictures.
+Presentation times stand in the packets, so which packets hold a wanted frame is known before
+anything is decoded. Of the others only those that later frames refer to are decoded, and none after
+the last wanted frame of a group of pictures.
 """
 
 from __future__ import annotations
@@ -17,18 +19,22 @@ import numpy as np
 from obvlib.media import nal
 from obvlib.media.source import SNAP_S, MediaError, Source
 
-PAST_END_S = 1.0  # headers round: the last frame stays on screen so long after its end, and no longer
+# headers round: the last frame stays on screen so long after its end, and no longer
+PAST_END_S = 1.0
 SEEK_GAP_S = 8.0  # a wanted time this far ahead is sought rather than read up to
 MAX_REORDER = 16  # frames that any codec shows later than it stores them
 MAX_HELD_BYTES = 32 << 20  # of packets kept back in the hope that they need not be decoded
-SKIPPING_CODECS = {"h264", "hevc", "vp9", "mpeg4", "mpeg2video"}  # whose decoders can be told so at each packet
+# whose decoders can be told so at each packet
+SKIPPING_CODECS = {"h264", "hevc", "vp9", "mpeg4", "mpeg2video"}
 INTERPOLATION = "BICUBIC"
 
 
 def frames_on_screen(source: Source, times_s: list[float]) -> Iterator[tuple[int, Any]]:
-    """Yield (index, frame) for sorted `times_s`: the frame on screen at each time, in order, several times where it stays on.
+    """Yield (index, frame) for sorted `times_s`: the frame on screen at each time, in order,
+    several times where it stays on.
 
-    Times before the first frame get the first, times after the last frame the last: callers check the length that they expect.
+    Times before the first frame get the first, times after the last frame the last: callers check
+    the length that they expect.
     """
     start = 0
     while start < len(times_s):
@@ -39,10 +45,14 @@ def frames_on_screen(source: Source, times_s: list[float]) -> Iterator[tuple[int
         start = stop
 
 
-def _run_on_screen(source: Source, times_s: list[float], start: int, stop: int) -> Iterator[tuple[int, Any]]:
+def _run_on_screen(
+    source: Source, times_s: list[float], start: int, stop: int
+) -> Iterator[tuple[int, Any]]:
     wanted = [source.ticks(max(0.0, t) + SNAP_S) for t in times_s[start:stop]]
     index, shown, damaged = 0, None, source.num_damaged
-    for frame in decode(source, wanted[0], wanted[-1], lambda pts, after: _any_between(wanted, pts, after)):
+    for frame in decode(
+        source, wanted[0], wanted[-1], lambda pts, after: _any_between(wanted, pts, after)
+    ):
         while index < len(wanted) and frame.pts > wanted[index] and shown is not None:
             _check_stale(source, shown, wanted[index], damaged)
             yield start + index, shown
@@ -51,14 +61,23 @@ def _run_on_screen(source: Source, times_s: list[float], start: int, stop: int) 
     if (
         shown is None
     ):  # a recording that begins in the middle of a group: its first frame that decodes stands for those before
-        shown = next(decode(source, wanted[0], wanted[-1] + round(10 / source.video.time_base), lambda *_: True), None)
+        shown = next(
+            decode(
+                source, wanted[0], wanted[-1] + round(10 / source.video.time_base), lambda *_: True
+            ),
+            None,
+        )
     if shown is None:
-        raise MediaError(f"{source.name}: no frame can be decoded at {times_s[start]:.3f} s; the file is damaged there")
+        raise MediaError(
+            f"{source.name}: no frame can be decoded at {times_s[start]:.3f} s; the file is damaged"
+            " there"
+        )
     for rest in range(index, len(wanted)):
         if wanted[rest] > source.read_until + PAST_END_S / source.video.time_base:
             end_s, asked_s = source.seconds(source.read_until), times_s[start + rest]
             raise MediaError(
-                f"{source.name} stops at {end_s:.3f} s, before {asked_s:.3f} s: truncated; download it again"
+                f"{source.name} stops at {end_s:.3f} s, before {asked_s:.3f} s: truncated; download"
+                " it again"
             )
         _check_stale(source, shown, wanted[rest], damaged)
         yield start + rest, shown
@@ -69,7 +88,8 @@ def _check_stale(source: Source, shown: Any, wanted: int, damaged: int) -> None:
     away_s = abs(wanted - shown.pts) * float(source.video.time_base)
     if source.num_damaged > damaged and away_s > PAST_END_S:
         raise MediaError(
-            f"{source.name}: no frame can be decoded at {source.seconds(wanted):.3f} s; the file is damaged there"
+            f"{source.name}: no frame can be decoded at {source.seconds(wanted):.3f} s; the file is"
+            " damaged there"
         )
 
 
@@ -79,10 +99,14 @@ def _any_between(wanted: list[int], first: int, after: float) -> bool:
     return index < len(wanted) and wanted[index] < after
 
 
-def decode(source: Source, first: int, last: int, needed: Callable[[int, float], bool]) -> Iterator[Any]:
-    """Decode the frames that are `needed(pts, next frame's pts)` between the ticks `first` and `last`, in presentation order.
+def decode(
+    source: Source, first: int, last: int, needed: Callable[[int, float], bool]
+) -> Iterator[Any]:
+    """Decode the frames that are `needed(pts, next frame's pts)` between the ticks `first` and
+    `last`, in presentation order.
 
-    Frames that others refer to come along; they have honest timestamps. What is too damaged to decode is left out.
+    Frames that others refer to come along; they have honest timestamps. What is too damaged to
+    decode is left out.
     """
     context = source.video.codec_context
     can_skip = context.name in SKIPPING_CODECS
@@ -93,16 +117,31 @@ def decode(source: Source, first: int, last: int, needed: Callable[[int, float],
     yield from _timed(_decode_packet(source, None), source)
 
 
-def _to_decode(source: Source, first: int, last: int, needed: Callable) -> Iterator[tuple[Any, bool]]:
-    """Packets in decoding order with whether their frame is needed; packets that no needed frame depends on are left out."""
+def _to_decode(
+    source: Source, first: int, last: int, needed: Callable
+) -> Iterator[tuple[Any, bool]]:
+    """Packets in decoding order with whether their frame is needed; packets that no needed frame
+    depends on are left out.
+    """
     held: list[Any] = []
     held_bytes, fresh_start = 0, None
     codec = source.video.codec_context.name
     extradata = source.video.codec_context.extradata or b""
-    for packet, is_needed, leading_needed in _judged(source, packets_from(source, first), last, needed):
-        if packet.is_keyframe and not leading_needed and nal.starts_anew(codec, extradata, bytes(packet)):
+    for packet, is_needed, leading_needed in _judged(
+        source, packets_from(source, first), last, needed
+    ):
+        if (
+            packet.is_keyframe
+            and not leading_needed
+            and nal.starts_anew(codec, extradata, bytes(packet))
+        ):
             held, held_bytes, fresh_start = [], 0, packet.pts
-        elif fresh_start is not None and not is_needed and packet.pts is not None and packet.pts < fresh_start:
+        elif (
+            fresh_start is not None
+            and not is_needed
+            and packet.pts is not None
+            and packet.pts < fresh_start
+        ):
             continue  # leads a key frame whose predecessors were left out
         held.append((packet, is_needed))
         held_bytes += packet.size
@@ -111,8 +150,12 @@ def _to_decode(source: Source, first: int, last: int, needed: Callable) -> Itera
             held, held_bytes = [], 0
 
 
-def _judged(source: Source, packets: Iterator[Any], last: int, needed: Callable) -> Iterator[tuple[Any, bool, bool]]:
-    """Look just far enough ahead to know each packet's successor on screen; stop when nothing wanted can follow."""
+def _judged(
+    source: Source, packets: Iterator[Any], last: int, needed: Callable
+) -> Iterator[tuple[Any, bool, bool]]:
+    """Look just far enough ahead to know each packet's successor on screen; stop when nothing
+    wanted can follow.
+    """
     waiting: deque[Any] = deque()
     shown: list[int] = []  # sorted presentation times of the packets in sight
 
@@ -121,12 +164,16 @@ def _judged(source: Source, packets: Iterator[Any], last: int, needed: Callable)
         return shown[index] if index < len(shown) else float("inf")
 
     def judge(packet: Any) -> bool:
-        return packet.pts is None or (not packet.is_discard and needed(packet.pts, successor(packet)))
+        return packet.pts is None or (
+            not packet.is_discard and needed(packet.pts, successor(packet))
+        )
 
     def settle() -> tuple[Any, bool, bool]:
         packet = waiting.popleft()
         leading = packet.is_keyframe and packet.pts is not None
-        leads = leading and any(p.pts is not None and p.pts < packet.pts and judge(p) for p in waiting)
+        leads = leading and any(
+            p.pts is not None and p.pts < packet.pts and judge(p) for p in waiting
+        )
         if len(shown) > 512:
             del shown[:256]
         return packet, judge(packet), leads
@@ -137,7 +184,11 @@ def _judged(source: Source, packets: Iterator[Any], last: int, needed: Callable)
         if packet.pts is not None and not packet.is_discard:
             bisect.insort(shown, packet.pts)
         horizon = all_seen_before(packet, shown)
-        while waiting and horizon is not None and (waiting[0].pts is None or successor(waiting[0]) <= horizon):
+        while (
+            waiting
+            and horizon is not None
+            and (waiting[0].pts is None or successor(waiting[0]) <= horizon)
+        ):
             yield settle()
         if horizon is not None and horizon > last:
             break
@@ -146,23 +197,32 @@ def _judged(source: Source, packets: Iterator[Any], last: int, needed: Callable)
 
 
 def all_seen_before(packet: Any, shown: list[int]) -> float | None:
-    """The time up to which all that is shown has been read; the sorted `shown` tells where the container stores no decoding times."""
+    """The time up to which all that is shown has been read; the sorted `shown` tells where the
+    container stores no decoding times.
+    """
     if packet.dts is not None:
         return packet.dts
     return shown[-MAX_REORDER - 1] if len(shown) > MAX_REORDER else None
 
 
 def packets_from(source: Source, first: int, stream: Any = None) -> Iterator[Any]:
-    """Packets of a stream from the key frame at or before the tick `first`, to the end of what can be read."""
+    """Packets of a stream from the key frame at or before the tick `first`, to the end of what can
+    be read.
+    """
     stream = stream or source.video
-    for back_s in (0.0, 1.0, 10.0, 60.0, None):  # an index may point behind the asked time; None: the very start
+    # an index may point behind the asked time; None: the very start
+    for back_s in (0.0, 1.0, 10.0, 60.0, None):
         start_s = source.seconds(first, stream) - back_s if back_s is not None else -60.0
         source.seek(start_s, stream)
         packets = _demux(source, stream)
         head = next(packets, None)
         if head is None:
             continue
-        if head.pts is not None and head.pts <= first and (head.is_keyframe or stream is not source.video):
+        if (
+            head.pts is not None
+            and head.pts <= first
+            and (head.is_keyframe or stream is not source.video)
+        ):
             break
     if head is not None:
         yield head
@@ -196,8 +256,15 @@ def _timed(frames: list[Any], source: Source) -> Iterator[Any]:
 
 
 def upright(frame: Any) -> Any:
-    """The frame as a viewer sees it: turned by its rotation metadata, interlaced lines joined within the frame alone."""
-    turn = {90: "transpose=cclock", -90: "transpose=clock", 180: "hflip,vflip", -180: "hflip,vflip"}.get(frame.rotation)
+    """The frame as a viewer sees it: turned by its rotation metadata, interlaced lines joined
+    within the frame alone.
+    """
+    turn = {
+        90: "transpose=cclock",
+        -90: "transpose=clock",
+        180: "hflip,vflip",
+        -180: "hflip,vflip",
+    }.get(frame.rotation)
     steps = (["estdif=mode=frame"] if frame.interlaced_frame else []) + ([turn] if turn else [])
     return filtered(frame, ",".join(steps)) if steps else frame
 
@@ -205,7 +272,9 @@ def upright(frame: Any) -> Any:
 def filtered(frame: Any, steps: str) -> Any:
     """One frame through a filter chain of its own, its timestamp kept."""
     graph = av.filter.Graph()
-    head = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    head = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )
     for step in steps.split(","):
         name, _, args = step.partition("=")
         node = graph.add(name, args)
@@ -222,8 +291,13 @@ def filtered(frame: Any, steps: str) -> Any:
 
 
 def to_rgb(frame: Any, height: int | None, width: int | None) -> np.ndarray:
-    """(H, W, 3) uint8 of an upright frame, resized with an antialiased bicubic filter where a size is given."""
+    """(H, W, 3) uint8 of an upright frame, resized with an antialiased bicubic filter where a size
+    is given.
+    """
     frame = upright(frame)
     return frame.to_ndarray(
-        format="rgb24", height=height or frame.height, width=width or frame.width, interpolation=INTERPOLATION
+        format="rgb24",
+        height=height or frame.height,
+        width=width or frame.width,
+        interpolation=INTERPOLATION,
     )

@@ -1,7 +1,9 @@
-"""Setting where an MP4 track's presentation ends: the one thing about edit lists that the muxer does not let us say.
+"""Setting where an MP4 track's presentation ends: the one thing about edit lists that the muxer
+does not let us say.
 
-A copied stretch of video must carry frames after its end that earlier ones refer to. The edit list says that they are not shown, and
-every reader built on libav (this book's, OpenCV's, decord's) and browsers honour it.
+A copied stretch of video must carry frames after its end that earlier ones refer to. The edit list
+says that they are not shown, and every reader built on libav (this book's, OpenCV's, decord's) and
+browsers honour it.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ _PARENTS = {b"moov", b"trak", b"edts", b"mdia"}
 
 
 def set_track_ends(path: str | os.PathLike, ends: dict[int, int]) -> None:
-    """Give track number i (from 0, in file order) a presentation of `ends[i]` units of the movie's time scale."""
+    """Give track number i (from 0, in file order) a presentation of `ends[i]` units of the movie's
+    time scale.
+    """
     with open(path, "r+b") as file:
         track = -1
         for kind, start, _ in _boxes(file, 0, os.fstat(file.fileno()).st_size):
@@ -26,7 +30,9 @@ def set_track_ends(path: str | os.PathLike, ends: dict[int, int]) -> None:
 
 
 def _boxes(file, start: int, end: int):
-    """Walk (kind, content start, content size) of all boxes, going into those that hold the ones we look for."""
+    """Walk (kind, content start, content size) of all boxes, going into those that hold the ones we
+    look for.
+    """
     while start + 8 <= end:
         file.seek(start)
         size, kind = struct.unpack(">I4s", file.read(8))
@@ -43,7 +49,9 @@ def _boxes(file, start: int, end: int):
 
 
 def _set_last_duration(file, start: int, duration: int) -> None:
-    """elst: version and flags, count, then entries of (duration, media time, rate); the last is the one that is shown."""
+    """elst: version and flags, count, then entries of (duration, media time, rate); the last is the
+    one that is shown.
+    """
     file.seek(start)
     wide, count = file.read(4)[0] == 1, struct.unpack(">I", file.read(4))[0]
     file.seek(start + 8 + (count - 1) * (20 if wide else 12))

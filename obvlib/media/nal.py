@@ -1,4 +1,6 @@
-"""Just enough of H.264's syntax to join two streams in one track: parameter sets, their ids, and which pictures stand alone."""
+"""Just enough of H.264's syntax to join two streams in one track: parameter sets, their ids, and
+which pictures stand alone.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,8 @@ def is_idr(data: bytes, size: int) -> bool:
 def starts_anew(codec: str, extradata: bytes, packet: bytes) -> bool:
     """Can a decoder go on with this key frame's packet although what came before it was left out?
 
-    In H.264 and HEVC not every key frame ends the order that frames are counted in; in other codecs it does.
+    In H.264 and HEVC not every key frame ends the order that frames are counted in; in other codecs
+    it does.
     """
     if codec == "h264":
         return is_idr(packet, prefix_size(extradata))
@@ -72,7 +75,9 @@ def parameter_sets(extradata: bytes) -> list[bytes]:
 
 
 def set_id(unit: bytes) -> int:
-    """The id of a parameter set: the first Exp-Golomb number of a PPS, of an SPS the one after profile and level."""
+    """The id of a parameter set: the first Exp-Golomb number of a PPS, of an SPS the one after
+    profile and level.
+    """
     body = unit[1:9] if unit[0] & 31 == PPS else unit[4:12]
     bits = "".join(f"{byte:08b}" for byte in body)
     zeros = bits.index("1")
@@ -80,7 +85,9 @@ def set_id(unit: bytes) -> int:
 
 
 def avcc(header: bytes, sets: list[bytes]) -> bytes:
-    """An avcC record with these sets; profile, level and prefix size are `header`'s (the first five bytes of another record)."""
+    """An avcC record with these sets; profile, level and prefix size are `header`'s (the first five
+    bytes of another record).
+    """
     groups = [[s for s in sets if s[0] & 31 == kind] for kind in (SPS, PPS)]
     out = header[:5] + bytes([0xE0 | len(groups[0])])
     for number, group in enumerate(groups):

@@ -15,8 +15,10 @@ from obvlib.media.source import Source, clip_clock, exact
 from obvlib.media.write import TIME_BASE
 
 COPIED_CODECS = {"aac", "mp3", "mp3float", "opus", "libopus", "ac3", "eac3", "alac"}
-AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz; what AAC can hold and players play
-PREROLL_S = 0.1  # decoders need a little of what came before to start cleanly; the edit list hides it
+# Hz; what AAC can hold and players play
+AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+# decoders need a little of what came before to start cleanly; the edit list hides it
+PREROLL_S = 0.1
 
 
 @dataclass
@@ -59,8 +61,14 @@ class Sound:
 
     def _encoded(self) -> Iterator[Any]:
         for start in range(0, len(self.samples), 1024):
-            frame = av.AudioFrame.from_ndarray(self.samples[None, start : start + 1024], format="fltp", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = self.sample_rate, start, Fraction(1, self.sample_rate)
+            frame = av.AudioFrame.from_ndarray(
+                self.samples[None, start : start + 1024], format="fltp", layout="mono"
+            )
+            frame.sample_rate, frame.pts, frame.time_base = (
+                self.sample_rate,
+                start,
+                Fraction(1, self.sample_rate),
+            )
             yield from self.stream.encode(frame)
         yield from self.stream.encode(None)
 
@@ -100,7 +108,9 @@ def _copied(source: Source, start_s: float, end_s: float) -> Sound:
     return clip
 
 
-def _read_audio(source: Source, sample_rate: int, start_s: float, end_s: float | None) -> np.ndarray:
+def _read_audio(
+    source: Source, sample_rate: int, start_s: float, end_s: float | None
+) -> np.ndarray:
     resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate)
     num_samples = None if end_s is None else round((end_s - start_s) * sample_rate)
     chunks: list[tuple[int, np.ndarray]] = []
@@ -114,7 +124,10 @@ def _read_audio(source: Source, sample_rate: int, start_s: float, end_s: float |
             offset += len(samples)
 
     context, time_base = stream.codec_context, stream.time_base
-    for packet in [*_until(packets_from(source, source.ticks(start_s - 0.2, stream), stream), source, end_s), None]:
+    for packet in [
+        *_until(packets_from(source, source.ticks(start_s - 0.2, stream), stream), source, end_s),
+        None,
+    ]:
         try:
             decoded = context.decode(packet)
         except av.FFmpegError:
@@ -122,7 +135,8 @@ def _read_audio(source: Source, sample_rate: int, start_s: float, end_s: float |
         for frame in decoded:
             if frame.pts is not None:
                 at = round(
-                    (float(frame.pts * (frame.time_base or time_base) - source.origin_s) - start_s) * sample_rate
+                    (float(frame.pts * (frame.time_base or time_base) - source.origin_s) - start_s)
+                    * sample_rate
                 )
                 if offset is None or abs(at - offset) > sample_rate // 20:  # a gap, not rounding
                     keep(resampler.resample(None) if offset is not None else [])
@@ -137,7 +151,11 @@ def _read_audio(source: Source, sample_rate: int, start_s: float, end_s: float |
 
 def _until(packets, source: Source, end_s: float | None):
     for packet in packets:
-        if end_s is not None and packet.pts is not None and source.seconds(packet.pts, source.audio) > end_s + 0.2:
+        if (
+            end_s is not None
+            and packet.pts is not None
+            and source.seconds(packet.pts, source.audio) > end_s + 0.2
+        ):
             return
         yield packet
 

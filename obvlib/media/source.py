@@ -1,7 +1,8 @@
 """Opening a video, and the one clock that every reader shares.
 
-Time 0 of a video is its first presented video frame. Containers start wherever they like (a transport stream at 1.4 s, an MP4 with an
-edit list before 0); sound that comes before that frame is left out, sound that starts later begins with silence.
+Time 0 of a video is its first presented video frame. Containers start wherever they like (a
+transport stream at 1.4 s, an MP4 with an edit list before 0); sound that comes before that frame is
+left out, sound that starts later begins with silence.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from typing import Any
 
 import av
 
-SNAP_S = 0.001  # rows round times to milliseconds: a frame that begins this soon after an asked time counts as being on screen
+# rows round times to milliseconds: a frame that begins this soon after an asked time counts as
+# being on screen
+SNAP_S = 0.001
 READ_BLOCK_BYTES = 1 << 20  # of one request to a remote store
 
 
 class MediaError(ValueError):
-    """A video that cannot be used as asked. `kind` sorts it in reports: missing, broken, no_video, past_end or settings."""
+    """A video that cannot be used as asked. `kind` sorts it in reports: missing, broken, no_video,
+    past_end or settings.
+    """
 
     def __init__(self, message: str, kind: str = "broken") -> None:
         super().__init__(message)
@@ -33,7 +38,9 @@ class MediaError(ValueError):
 
 @dataclass
 class Source:
-    """An open video: its container, the streams in use and the clock's origin in seconds of the container's own time."""
+    """An open video: its container, the streams in use and the clock's origin in seconds of the
+    container's own time.
+    """
 
     name: str
     container: Any
@@ -63,7 +70,9 @@ class Source:
         return int((Fraction(time_s) + self.origin_s) // (stream or self.video).time_base)
 
     def seek(self, time_s: float, stream: Any = None) -> None:
-        """Go to the last key frame at or before `time_s`; formats without an index may land elsewhere."""
+        """Go to the last key frame at or before `time_s`; formats without an index may land
+        elsewhere.
+        """
         stream = stream or self.video
         for ticks in (self.ticks(time_s, stream), self.ticks(0.0, stream), stream.start_time or 0):
             try:
@@ -74,7 +83,9 @@ class Source:
 
 
 def clip_clock(time_base: Fraction, start: Fraction, tick: Fraction) -> Callable[[int], int]:
-    """A function from timestamps in `time_base` to the nearest number of ticks after `start`; in whole numbers, since it is asked often."""
+    """A function from timestamps in `time_base` to the nearest number of ticks after `start`; in
+    whole numbers, since it is asked often.
+    """
     scale = time_base.numerator * start.denominator * tick.denominator
     offset = start.numerator * time_base.denominator * tick.denominator
     divisor = time_base.denominator * start.denominator * tick.numerator
@@ -87,8 +98,12 @@ def exact(time_s: float) -> Fraction:
 
 
 @contextmanager
-def open_source(location: str | os.PathLike, num_threads: int = 0, need_video: bool = True) -> Iterator[Source]:
-    """Open a local path or any fsspec location for reading; MediaError says what is wrong with it. `num_threads` 0: one per core."""
+def open_source(
+    location: str | os.PathLike, num_threads: int = 0, need_video: bool = True
+) -> Iterator[Source]:
+    """Open a local path or any fsspec location for reading; MediaError says what is wrong with it.
+    `num_threads` 0: one per core.
+    """
     name = os.fspath(location)
     with _open_container(name) as container:
         video, audio = _pick_streams(container, num_threads)
@@ -110,9 +125,16 @@ def _open_container(name: str) -> Iterator[Any]:
     except (av.FFmpegError, OSError, ValueError) as error:
         if file:
             file.close()
-        # the library's "invalid data" says no more than this sentence; other reasons, such as a lack of rights, do
-        why = "" if isinstance(error, av.InvalidDataError) else f" ({getattr(error, 'strerror', None) or error})"
-        raise MediaError(f"{name} does not open as a video{why}: truncated or not a video; download it again") from None
+        # the library's "invalid data" says no more than this sentence; other reasons, such as a
+        # lack of rights, do
+        why = (
+            ""
+            if isinstance(error, av.InvalidDataError)
+            else f" ({getattr(error, 'strerror', None) or error})"
+        )
+        raise MediaError(
+            f"{name} does not open as a video{why}: truncated or not a video; download it again"
+        ) from None
     try:
         yield container
     finally:
@@ -128,20 +150,34 @@ def _open_remote(name: str) -> Any:
         fs, path = fsspec.core.url_to_fs(name)
         return fs.open(path, "rb", block_size=READ_BLOCK_BYTES, cache_type="readahead")
     except FileNotFoundError:
-        raise MediaError(f"nothing at {name}: check the address and your access to it", "missing") from None
+        raise MediaError(
+            f"nothing at {name}: check the address and your access to it", "missing"
+        ) from None
 
 
 def _options(name: str) -> dict[str, str]:
-    """AVI and raw streams store no presentation times: have them worked out. A file that is really a playlist may not reach out."""
+    """AVI and raw streams store no presentation times: have them worked out. A file that is really
+    a playlist may not reach out.
+    """
     timeless = name.lower().endswith((".avi", ".h264", ".264", ".hevc", ".265", ".m4v"))
     return {"protocol_whitelist": "file"} | ({"fflags": "+genpts"} if timeless else {})
 
 
 def _pick_streams(container: Any, num_threads: int) -> tuple[Any, Any]:
-    """The first real video stream (not a cover picture) and the audio stream marked as default, else the first."""
+    """The first real video stream (not a cover picture) and the audio stream marked as default,
+    else the first.
+    """
     pictures = av.stream.Disposition.attached_pic
-    videos = [s for s in container.streams.video if not s.disposition & pictures and s.codec_context is not None]
-    audios = [s for s in container.streams.audio if s.codec_context is not None and s.codec_context.sample_rate]
+    videos = [
+        s
+        for s in container.streams.video
+        if not s.disposition & pictures and s.codec_context is not None
+    ]
+    audios = [
+        s
+        for s in container.streams.audio
+        if s.codec_context is not None and s.codec_context.sample_rate
+    ]
     audios.sort(key=lambda s: not s.disposition & av.stream.Disposition.default)
     video = videos[0] if videos else None
     if video is not None:
@@ -158,7 +194,9 @@ def _origin(container: Any, stream: Any) -> Fraction:
 
 
 def _first_shown(container: Any, stream: Any) -> int | None:
-    """AVI stores no presentation times and its start is that of decoding: look at the first packets."""
+    """AVI stores no presentation times and its start is that of decoding: look at the first
+    packets.
+    """
     packets = itertools.islice(container.demux(stream), 17)
     first = min((packet.pts for packet in packets if packet.pts is not None), default=None)
     container.seek(stream.start_time, stream=stream)

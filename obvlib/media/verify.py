@@ -1,4 +1,6 @@
-"""Checking a clip before it gets its name: it opens, shows what was asked, when it was asked, and its sound fits."""
+"""Checking a clip before it gets its name: it opens, shows what was asked, when it was asked, and
+its sound fits.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,17 @@ from obvlib.media.write import TIME_BASE
 
 
 def verify_clip(
-    path: str | os.PathLike, times: list[int], duration: int, probe_times: list[int], has_audio: bool
+    path: str | os.PathLike,
+    times: list[int],
+    duration: int,
+    probe_times: list[int],
+    has_audio: bool,
 ) -> None:
-    """Raise MediaError unless the file shows frames at exactly `times` (ticks from its start) and lasts `duration` ticks.
+    """Raise MediaError unless the file shows frames at exactly `times` (ticks from its start) and
+    lasts `duration` ticks.
 
-    The frames at `probe_times` are decoded. Presentation times of all others are read from the packets, which costs next to nothing.
+    The frames at `probe_times` are decoded. Presentation times of all others are read from the
+    packets, which costs next to nothing.
     """
     with open_source(path, num_threads=1) as clip:
         _check_times(clip, times, duration)
@@ -26,12 +34,16 @@ def verify_clip(
 def _check_times(clip: Source, times: list[int], duration: int) -> None:
     tick = float(TIME_BASE)
     shown = sorted(
-        clip.seconds(p.pts) for p in packets_from(clip, clip.ticks(0.0)) if p.pts is not None and not p.is_discard
+        clip.seconds(p.pts)
+        for p in packets_from(clip, clip.ticks(0.0))
+        if p.pts is not None and not p.is_discard
     )
     problem = ""
     if len(shown) != len(times):
         problem = f"shows {len(shown)} frames instead of {len(times)}"
-    elif late := [(a, b * tick) for a, b in zip(shown, times, strict=True) if abs(a - b * tick) > 1.5 * tick]:
+    elif late := [
+        (a, b * tick) for a, b in zip(shown, times, strict=True) if abs(a - b * tick) > 1.5 * tick
+    ]:
         problem = f"shows a frame at {late[0][0]:.4f} s instead of {late[0][1]:.4f} s"
     elif any(b <= a for a, b in zip(shown, shown[1:], strict=False)):
         problem = "has two frames at one time"
@@ -50,7 +62,9 @@ def _check_probes(clip: Source, probe_times: list[int]) -> None:
     times_s = [float(t * TIME_BASE) for t in sorted(set(probe_times))]
     for index, frame in frames_on_screen(clip, times_s):
         if abs(clip.seconds(frame.pts) - times_s[index]) > 0.002:
-            raise MediaError(f"the clip written decodes no frame at {times_s[index]:.3f} s: it was not kept")
+            raise MediaError(
+                f"the clip written decodes no frame at {times_s[index]:.3f} s: it was not kept"
+            )
 
 
 def _check_sound(clip: Source, duration_s: float) -> None:
@@ -61,5 +75,6 @@ def _check_sound(clip: Source, duration_s: float) -> None:
     length_s = float((clip.audio.duration or 0) * clip.audio.time_base)
     if start_s < -0.05 or start_s + length_s > duration_s + 0.05:
         raise MediaError(
-            f"the sound of the clip written goes from {start_s:.3f} to {start_s + length_s:.3f} s of {duration_s:.3f}"
+            f"the sound of the clip written goes from {start_s:.3f} to {start_s + length_s:.3f} s"
+            f" of {duration_s:.3f}"
         )

@@ -1,4 +1,6 @@
-"""Writing video files: H.264 and AAC in MP4, complete under a temporary name before they get their own."""
+"""Writing video files: H.264 and AAC in MP4, complete under a temporary name before they get their
+own.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,13 @@ import numpy as np
 from obvlib.core.files import replacing
 from obvlib.media.source import MediaError
 
-TIME_BASE = Fraction(1, 90_000)  # of every track written: divides common frame rates and milliseconds
-MUX_OPTIONS = {"movflags": "+faststart+use_metadata_tags", "movie_timescale": "90000", "avoid_negative_ts": "disabled"}
+# of every track written: divides common frame rates and milliseconds
+TIME_BASE = Fraction(1, 90_000)
+MUX_OPTIONS = {
+    "movflags": "+faststart+use_metadata_tags",
+    "movie_timescale": "90000",
+    "avoid_negative_ts": "disabled",
+}
 
 
 def write_video(
@@ -31,27 +38,35 @@ def write_video(
     codec: str = "libx264",
     options: dict[str, str] | None = None,
 ) -> Path:
-    """Write frames (T, H, W, 3) uint8 RGB, or an iterator of (H, W, 3), at a constant rate; return the path.
+    """Write frames (T, H, W, 3) uint8 RGB, or an iterator of (H, W, 3), at a constant rate; return
+    the path.
 
-    `audio` is (N,) or (N, 2) float32 in [-1, 1], written as AAC at about `audio_bit_rate` bits a second.
-    Odd sizes are kept (4:4:4 chroma). `crf` 0 is lossless but for the colour conversion.
+    `audio` is (N,) or (N, 2) float32 in [-1, 1], written as AAC at about `audio_bit_rate` bits a
+    second. Odd sizes are kept (4:4:4 chroma). `crf` 0 is lossless but for the colour conversion.
     MediaError names what cannot be written.
     """
     rows = iter(frames)
     first = next(rows, None)
     if first is None or not 0 < fps < 1000:
         raise MediaError(
-            f"frames for {path} at {fps} fps: give at least one frame, and a rate between 0 and 1000", "settings"
+            f"frames for {path} at {fps} fps: give at least one frame, and a rate between 0 and"
+            " 1000",
+            "settings",
         )
     height, width = _check_frame(first, np.shape(first)[:2]).shape[:2]
     settings = {"crf": str(crf), "preset": preset} if codec.startswith("libx26") else {}
-    with replacing(path) as partial, av.open(str(partial), "w", format="mp4", options=MUX_OPTIONS) as out:
+    with (
+        replacing(path) as partial,
+        av.open(str(partial), "w", format="mp4", options=MUX_OPTIONS) as out,
+    ):
         rate = Fraction(fps).limit_denominator(1001)
         stream = video_stream(out, codec, height, width, rate, settings | (options or {}))
         sound = _audio_stream(out, audio, sample_rate, audio_bit_rate)
         track, step, num_frames = VideoTrack(out, stream), 1 / (rate * TIME_BASE), 0
         for row in itertools.chain([first], rows):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(_check_frame(row, (height, width))), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(_check_frame(row, (height, width))), format="rgb24"
+            )
             track.add(frame, round(num_frames * step))
             num_frames += 1
         track.finish(round(num_frames * step))
@@ -60,28 +75,42 @@ def write_video(
     return Path(path)
 
 
-def video_stream(out: Any, codec: str, height: int, width: int, rate: Fraction | None, options: dict[str, str]) -> Any:
+def video_stream(
+    out: Any, codec: str, height: int, width: int, rate: Fraction | None, options: dict[str, str]
+) -> Any:
     """Add an 8-bit video stream for upright frames of this size; 4:2:0 where the size is even."""
     stream = out.add_stream(codec, rate=rate or 30, options=options)
     stream.height, stream.width = height, width
     stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
     stream.codec_context.time_base = stream.time_base = TIME_BASE
-    stream.codec_context.thread_type = "FRAME"  # x264 is slower, and its files larger, with a picture cut into slices
+    # x264 is slower, and its files larger, with a picture cut into slices
+    stream.codec_context.thread_type = "FRAME"
     return stream
 
 
 class VideoTrack:
-    """Encodes frames into a stream, one packet behind: how long the last one lasts is only known at the end."""
+    """Encodes frames into a stream, one packet behind: how long the last one lasts is only known at
+    the end.
+    """
 
     def __init__(self, out: Any, stream: Any) -> None:
         self.out, self.stream, self.held, self.last_pts = out, stream, None, 0
 
     def add(self, frame: Any, pts: int) -> None:
-        """Encode a frame, converted to the stream's size and format, to be shown from `pts` ticks on."""
+        """Encode a frame, converted to the stream's size and format, to be shown from `pts` ticks
+        on.
+        """
         stream = self.stream
-        if (frame.format.name, frame.height, frame.width) != (stream.pix_fmt, stream.height, stream.width):
+        if (frame.format.name, frame.height, frame.width) != (
+            stream.pix_fmt,
+            stream.height,
+            stream.width,
+        ):
             frame = frame.reformat(
-                format=stream.pix_fmt, width=stream.width, height=stream.height, interpolation="BICUBIC"
+                format=stream.pix_fmt,
+                width=stream.width,
+                height=stream.height,
+                interpolation="BICUBIC",
             )
         frame.pts, frame.time_base = pts, TIME_BASE
         frame.pict_type = 0  # the encoder chooses its own key frames
@@ -90,8 +119,11 @@ class VideoTrack:
     def finish(self, end: int) -> None:
         """Write what is left; the last frame stays on screen until `end` ticks."""
         self._mux(self.stream.encode(None))
-        if self.held.pts == self.last_pts:  # not where the last stored is a B-frame shown before others
-            self.held.duration = max(1, round(end * TIME_BASE / self.held.time_base) - self.held.pts)
+        # not where the last stored is a B-frame shown before others
+        if self.held.pts == self.last_pts:
+            self.held.duration = max(
+                1, round(end * TIME_BASE / self.held.time_base) - self.held.pts
+            )
         self.out.mux(self.held)
 
     def _mux(self, packets: list[Any]) -> None:
@@ -103,9 +135,15 @@ class VideoTrack:
 
 def _check_frame(frame: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     frame = np.asarray(frame)
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.shape[:2] != tuple(size):
+    if (
+        frame.dtype != np.uint8
+        or frame.ndim != 3
+        or frame.shape[2] != 3
+        or frame.shape[:2] != tuple(size)
+    ):
         raise MediaError(
-            f"a frame of shape {frame.shape} {frame.dtype}: give (H, W, 3) uint8, all of one size", "settings"
+            f"a frame of shape {frame.shape} {frame.dtype}: give (H, W, 3) uint8, all of one size",
+            "settings",
         )
     return frame
 
@@ -114,14 +152,20 @@ def _audio_stream(out: Any, audio: np.ndarray | None, sample_rate: int, bit_rate
     if audio is None:
         return None
     if np.ndim(audio) not in (1, 2) or (np.ndim(audio) == 2 and np.shape(audio)[1] != 2):
-        raise MediaError(f"audio of shape {np.shape(audio)}: give (N,) or (N, 2) float32", "settings")
+        raise MediaError(
+            f"audio of shape {np.shape(audio)}: give (N,) or (N, 2) float32", "settings"
+        )
     return out.add_stream(
-        "aac", rate=sample_rate, layout="mono" if np.ndim(audio) == 1 else "stereo", bit_rate=bit_rate
+        "aac",
+        rate=sample_rate,
+        layout="mono" if np.ndim(audio) == 1 else "stereo",
+        bit_rate=bit_rate,
     )
 
 
 def _encode_audio(out: Any, stream: Any, audio: np.ndarray, sample_rate: int) -> None:
-    samples = np.ascontiguousarray(np.asarray(audio, np.float32).reshape(len(audio), -1).T)  # (channels, N)
+    # (channels, N)
+    samples = np.ascontiguousarray(np.asarray(audio, np.float32).reshape(len(audio), -1).T)
     layout = "mono" if len(samples) == 1 else "stereo"
     for start in range(0, samples.shape[1], 1024):
         frame = av.AudioFrame.from_ndarray(

@@ -1,7 +1,9 @@
-"""What the four renderers share: the picture plane, soft shapes, textures, tone and the machine's overlay.
+"""What the four renderers share: the picture plane, soft shapes, textures, tone and the machine's
+overlay.
 
-The plane is resolution-free: x runs from -4/3 (left) to 4/3 (right), y from -1 (top) to 1 (bottom), whatever the pixel grid. A scene drawn
-at 320x240 px and one drawn at 56x56 px are the same picture, squeezed as a decoder and a resize would squeeze it. Everything is float32.
+The plane is resolution-free: x runs from -4/3 (left) to 4/3 (right), y from -1 (top) to 1 (bottom),
+whatever the pixel grid. A scene drawn at 320x240 px and one drawn at 56x56 px are the same picture,
+squeezed as a decoder and a resize would squeeze it. Everything is float32.
 """
 
 from __future__ import annotations
@@ -29,15 +31,21 @@ class Plane:
         y = (np.arange(height, dtype=np.float32) + 0.5) / height * 2 - 1
         return cls(x.astype(np.float32)[None, :], y.astype(np.float32)[:, None])
 
-    def turned(self, center: tuple[float, float], angle: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates (H, W) of every pixel in a frame centred at `center`, turned by `angle` radians and enlarged by `scale`."""
+    def turned(
+        self, center: tuple[float, float], angle: float, scale: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates (H, W) of every pixel in a frame centred at `center`, turned by `angle`
+        radians and enlarged by `scale`.
+        """
         cos, sin = np.float32(np.cos(angle) / scale), np.float32(np.sin(angle) / scale)
         dx, dy = self.x - np.float32(center[0]), self.y - np.float32(center[1])
         return dx * cos + dy * sin, dy * cos - dx * sin
 
 
 def inside(distance: np.ndarray, softness: float) -> np.ndarray:
-    """1 where a signed distance is negative, 0 where positive, with a linear edge `softness` wide (plane units)."""
+    """1 where a signed distance is negative, 0 where positive, with a linear edge `softness` wide
+    (plane units).
+    """
     return np.clip(np.float32(0.5) - distance * np.float32(1 / softness), 0, 1)
 
 
@@ -60,27 +68,43 @@ def along_time(values: np.ndarray | float) -> np.ndarray:
 
 @cache
 def texture(grain: float, seed: int = 0) -> np.ndarray:
-    """A repeating noise field, (512, 512) float32 of mean 0 and variance 1, whose features are about `grain` texels across."""
+    """A repeating noise field, (512, 512) float32 of mean 0 and variance 1, whose features are
+    about `grain` texels across.
+    """
     rng = np.random.default_rng([17, seed, round(grain * 100)])
     frequency = np.fft.fftfreq(_TEXTURE_SIZE)
     squared = frequency[:, None] ** 2 + frequency[None, :] ** 2
-    spectrum = np.fft.fft2(rng.standard_normal((_TEXTURE_SIZE, _TEXTURE_SIZE))) * np.exp(-squared * (grain * 2.2) ** 2)
+    spectrum = np.fft.fft2(rng.standard_normal((_TEXTURE_SIZE, _TEXTURE_SIZE))) * np.exp(
+        -squared * (grain * 2.2) ** 2
+    )
     field = np.fft.ifft2(spectrum).real
     return ((field - field.mean()) / field.std()).astype(np.float32)
 
 
-def look_up(field: np.ndarray, u: np.ndarray, v: np.ndarray, texels_per_unit: float = _TEXELS_PER_UNIT) -> np.ndarray:
-    """The texture's value at plane coordinates (u, v), which broadcast against each other; nearest texel, repeating."""
+def look_up(
+    field: np.ndarray, u: np.ndarray, v: np.ndarray, texels_per_unit: float = _TEXELS_PER_UNIT
+) -> np.ndarray:
+    """The texture's value at plane coordinates (u, v), which broadcast against each other; nearest
+    texel, repeating.
+    """
     column = (u * np.float32(texels_per_unit)).astype(np.int32) & (_TEXTURE_SIZE - 1)
     row = (v * np.float32(texels_per_unit)).astype(np.int32) & (_TEXTURE_SIZE - 1)
     return field.take(row * _TEXTURE_SIZE + column)
 
 
 def flicker(seed: int, moments: np.ndarray, plane: Plane, grain: float = 2.0) -> np.ndarray:
-    """Sensor noise, (T, H, W) of variance 1: the same field at another place for every moment (whole milliseconds, or a slice's number)."""
+    """Sensor noise, (T, H, W) of variance 1: the same field at another place for every moment
+    (whole milliseconds, or a slice's number).
+    """
     moments = np.asarray(moments, dtype=np.int64)
-    scattered = (moments[:, None] * np.array([2654435761, 2246822519]) + seed * 40503) % 2**32 / 2**32 * 5
-    return look_up(texture(grain, 9), plane.x + along_time(scattered[:, 0]), plane.y + along_time(scattered[:, 1]))
+    scattered = (
+        (moments[:, None] * np.array([2654435761, 2246822519]) + seed * 40503) % 2**32 / 2**32 * 5
+    )
+    return look_up(
+        texture(grain, 9),
+        plane.x + along_time(scattered[:, 0]),
+        plane.y + along_time(scattered[:, 1]),
+    )
 
 
 def milliseconds(times_s: np.ndarray) -> np.ndarray:
@@ -97,10 +121,14 @@ def tinted(gray: np.ndarray, tint: tuple[float, float, float], gamma: float = 1.
 
 
 @cache
-def overlay(height: int, width: int, texts: tuple[tuple[float, float, str], ...], lines: tuple = ()) -> np.ndarray:
-    """The machine's lettering as coverage (H, W) in 0..1: `texts` are (x, y, text) from their top left, `lines` (x0, y0, x1, y1).
+def overlay(
+    height: int, width: int, texts: tuple[tuple[float, float, str], ...], lines: tuple = ()
+) -> np.ndarray:
+    """The machine's lettering as coverage (H, W) in 0..1: `texts` are (x, y, text) from their top
+    left, `lines` (x0, y0, x1, y1).
 
-    Drawn at 320x240 px or finer and averaged down, so that a small picture carries what is left of it and no more.
+    Drawn at 320x240 px or finer and averaged down, so that a small picture carries what is left of
+    it and no more.
     """
     from PIL import Image, ImageDraw, ImageFont
 

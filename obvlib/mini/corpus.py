@@ -20,22 +20,34 @@ def videos_dir() -> Path:
 
 
 def rows(split: str | None = None) -> list[Clip]:
-    """The clips of the lecture videos, one for each narrated imaging segment; `split` "train" or "test" keeps one split."""
+    """The clips of the lecture videos, one for each narrated imaging segment; `split` "train" or
+    "test" keeps one split.
+    """
     if split not in (None, "train", "test"):
-        raise ValueError(f"split {split!r} of the mini corpus: use 'train', 'test' or None for both")
+        raise ValueError(
+            f"split {split!r} of the mini corpus: use 'train', 'test' or None for both"
+        )
     clips = read_jsonl(corpus_dir() / "rows.jsonl", Clip)
     return [clip for clip in clips if split in (None, clip.split)]
 
 
 def sources(split: str | None = None) -> list[Source]:
-    """The lectures themselves: what each part of a video is, when, and every spoken word with its time."""
-    return [source for source in read_jsonl(corpus_dir() / "sources.jsonl", Source) if split in (None, source.split)]
+    """The lectures themselves: what each part of a video is, when, and every spoken word with its
+    time.
+    """
+    return [
+        source
+        for source in read_jsonl(corpus_dir() / "sources.jsonl", Source)
+        if split in (None, source.split)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A stretch of a lecture: "title", "speaker" or "imaging". `seed` draws its picture; `observable` False means that the words do not
-    describe it (such a segment is true imagery whose caption a careful curator drops)."""
+    """A stretch of a lecture: "title", "speaker" or "imaging". `seed` draws its picture;
+    `observable` False means that the words do not describe it (such a segment is true imagery whose
+    caption a careful curator drops).
+    """
 
     kind: str
     text: str
@@ -51,7 +63,9 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A lecture video: its file is `{video_id}.mp4`. With it, every frame of the video can be drawn again."""
+    """A lecture video: its file is `{video_id}.mp4`. With it, every frame of the video can be drawn
+    again.
+    """
 
     video_id: str
     split: str

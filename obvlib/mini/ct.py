@@ -1,6 +1,7 @@
 """Computed tomography: a scroll through the slices of a chest or a head, with or without a lesion.
 
-A chest lesion is a solid nodule in the dark lung, a head lesion a bright bleed with a darker rim; both span several slices.
+A chest lesion is a solid nodule in the dark lung, a head lesion a bright bleed with a darker rim;
+both span several slices.
 """
 
 from __future__ import annotations
@@ -9,12 +10,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from obvlib.mini.canvas import Plane, along_time, bell, ease, flicker, inside, look_up, overlay, texture, tinted
+from obvlib.mini.canvas import (
+    Plane,
+    along_time,
+    bell,
+    ease,
+    flicker,
+    inside,
+    look_up,
+    overlay,
+    texture,
+    tinted,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CtScene:
-    """One scroll; `lesion` is (x, y, radius, slice position 0..1) or None, `backwards` scrolls from the last slice to the first."""
+    """One scroll; `lesion` is (x, y, radius, slice position 0..1) or None, `backwards` scrolls from
+    the last slice to the first.
+    """
 
     region: str
     lesion: tuple[float, float, float, float] | None
@@ -32,11 +46,17 @@ class CtScene:
     noise_seed: int
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, region: str, has_lesion: bool, duration_s: float) -> CtScene:
+    def draw(
+        cls, rng: np.random.Generator, region: str, has_lesion: bool, duration_s: float
+    ) -> CtScene:
         """A random patient; `region` is "chest" or "head"."""
         side = 1 if rng.random() < 0.5 else -1
         if region == "chest":
-            place = (side * rng.uniform(0.47, 0.58), rng.uniform(-0.22, 0.2), rng.uniform(0.19, 0.25))
+            place = (
+                side * rng.uniform(0.47, 0.58),
+                rng.uniform(-0.22, 0.2),
+                rng.uniform(0.19, 0.25),
+            )
         else:
             place = (side * rng.uniform(0.3, 0.38), rng.uniform(-0.35, 0.3), rng.uniform(0.2, 0.26))
         lesion = tuple(map(float, (*place, rng.uniform(0.38, 0.62))))
@@ -71,8 +91,13 @@ class CtScene:
         density = self._chest(x, y, z) if self.region == "chest" else self._head(x, y, z)
         gray = (density - 0.5) * self.window + 0.5 + self.level
         gray += self._slice_noise(position, plane) * self.noise * (0.3 + density)
-        lettering = overlay(plane.y.shape[0], plane.x.shape[1], _LABELS[self.region], ((1.29, -0.7, 1.29, 0.7),))
-        knob = inside(np.maximum(np.abs(plane.x - 1.29) - 0.025, np.abs(plane.y - (z * 1.3 - 0.65)) - 0.06), 0.01)
+        lettering = overlay(
+            plane.y.shape[0], plane.x.shape[1], _LABELS[self.region], ((1.29, -0.7, 1.29, 0.7),)
+        )
+        knob = inside(
+            np.maximum(np.abs(plane.x - 1.29) - 0.025, np.abs(plane.y - (z * 1.3 - 0.65)) - 0.06),
+            0.01,
+        )
         return tinted(np.maximum(np.maximum(gray, 0.8 * lettering), 0.7 * knob), (1.0, 1.0, 1.0))
 
     def _slice_noise(self, position: np.ndarray, plane: Plane) -> np.ndarray:
@@ -84,11 +109,16 @@ class CtScene:
         """Density 0 (air) to 1 (bone), (T, H, W)."""
         a, b = 1.12 * self.build, 0.8
         body = np.sqrt((x / a) ** 2 + (y / b) ** 2 + 0.18 * (x / a) ** 2 * (y / b) ** 2)
-        reach = np.sqrt(np.clip(1.06 - np.square((z - 0.52) / 0.62), 0.2, 1))  # lungs are largest in the middle slices
-        density = inside(body - 1, 0.03) * 0.34 + inside(body - 0.93, 0.03) * 0.2  # fat, then muscle
+        # lungs are largest in the middle slices
+        reach = np.sqrt(np.clip(1.06 - np.square((z - 0.52) / 0.62), 0.2, 1))
+        # fat, then muscle
+        density = inside(body - 1, 0.03) * 0.34 + inside(body - 0.93, 0.03) * 0.2
         lungs = 0
         for side in (-1, 1):
-            lung = np.sqrt(np.square((x - side * 0.52) / (0.4 * reach)) + np.square((y + 0.03) / (0.58 * reach)))
+            lung = np.sqrt(
+                np.square((x - side * 0.52) / (0.4 * reach))
+                + np.square((y + 0.03) / (0.58 * reach))
+            )
             lungs = np.maximum(lungs, inside(lung - 1, 0.07))
         depth_shift = np.round(z * 14) * np.float32(0.37)
         vessels = look_up(texture(4.5, 3), x + self.noise_seed % 61 + depth_shift, y * 1.0)
@@ -96,7 +126,8 @@ class CtScene:
         density = density * (1 - lungs) + lungs * air
         heart_size = ease(z, 0.2, 0.6)
         heart = np.sqrt(
-            np.square((x - 0.1) / (0.2 + 0.17 * heart_size)) + np.square((y + 0.08) / (0.34 + 0.06 * heart_size))
+            np.square((x - 0.1) / (0.2 + 0.17 * heart_size))
+            + np.square((y + 0.08) / (0.34 + 0.06 * heart_size))
         )
         density = _over(density, inside(heart - 1, 0.06), 0.58)
         density = _over(density, inside(np.hypot(x - 0.14, y - 0.3) - 0.09, 0.02), 0.66)  # aorta
@@ -106,7 +137,9 @@ class CtScene:
         couch = bell(y - (0.92 + 0.1 * (x / 1.2) ** 2), 0.02) * 0.35
         return np.maximum(density, couch)
 
-    def _bones(self, density: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, body: np.ndarray) -> np.ndarray:
+    def _bones(
+        self, density: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, body: np.ndarray
+    ) -> np.ndarray:
         """Ribs that wander around the chest from slice to slice, the spine and the breastbone."""
         around = np.arctan2(y / 0.8, x / 1.12)
         ribs = ease(np.cos(around * 9 + z * 16) - 0.15, 0.2, 0.45) * bell(body - 0.84, 0.045) * 1.2
@@ -114,19 +147,24 @@ class CtScene:
         spine = np.minimum(np.hypot(x, (y - 0.47) * 1.1) - 0.14, np.hypot(x * 2.2, y - 0.68) - 0.12)
         density = _over(density, inside(spine, 0.02), 0.86)
         density = _over(density, inside(np.hypot(x, y - 0.6) - 0.05, 0.02), 0.5)  # spinal canal
-        return _over(density, inside(np.maximum(np.abs(x) - 0.13, np.abs(y + 0.63) - 0.04), 0.03), 0.82)
+        return _over(
+            density, inside(np.maximum(np.abs(x) - 0.13, np.abs(y + 0.63) - 0.04), 0.03), 0.82
+        )
 
     def _head(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Density 0 (air) to 1 (bone), (T, H, W)."""
         reach = 1 - 0.16 * np.square((z - 0.4) / 0.6)
         a, b = 0.74 * self.build * reach, 0.9 * reach
         skull = np.sqrt(np.square(x / a) + np.square(y / b))
-        folds = look_up(texture(7.0, 4), x + self.noise_seed % 53 + np.round(z * 10) * np.float32(0.05), y)
+        folds = look_up(
+            texture(7.0, 4), x + self.noise_seed % 53 + np.round(z * 10) * np.float32(0.05), y
+        )
         near_skull = ease(skull, 0.5, 0.85)
         brain = 0.47 + 0.025 * folds - 0.2 * near_skull * bell(folds, 0.35)
         half = np.exp(-np.square((z - 0.5) / 0.25))
         for side in (-1, 1):
-            for front in (-1, 1):  # front and back horns bend outwards from the midline: the butterfly
+            # front and back horns bend outwards from the midline: the butterfly
+            for front in (-1, 1):
                 along, across = y - front * 0.2, x - side * (0.07 + 0.55 * np.square(y))
                 horn = np.hypot(along * 0.75, across * (2.1 if front < 0 else 1.7)) - 0.15 * half
                 brain = _over(brain, inside(horn, 0.04), 0.2)
@@ -137,7 +175,9 @@ class CtScene:
         density = _over(density, inside(skull - 1, 0.03), 0.98)
         return _over(density, inside(skull - 0.9, 0.03), brain)
 
-    def _lesion(self, density: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, halo: float) -> np.ndarray:
+    def _lesion(
+        self, density: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, halo: float
+    ) -> np.ndarray:
         """A ball with a slightly ragged edge, cut at slice position z."""
         center_x, center_y, radius, center_z = self.lesion
         cut = np.sqrt(np.clip(1 - np.square((z - center_z) / 0.36), 0, 1)) * radius

@@ -1,6 +1,8 @@
-"""Microscopy: a layer of cells in time lapse, phase contrast, in which one cell divides or none does.
+"""Microscopy: a layer of cells in time lapse, phase contrast, in which one cell divides or none
+does.
 
-A dividing cell does what real ones do under phase contrast: it rounds up, turns bright, pinches and becomes two bright daughters.
+A dividing cell does what real ones do under phase contrast: it rounds up, turns bright, pinches and
+becomes two bright daughters.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ TINTS = ((1.0, 1.0, 1.0), (0.86, 1.0, 0.84), (0.84, 0.94, 1.0), (1.0, 0.92, 0.78
 
 @dataclass(frozen=True, kw_only=True)
 class MicroscopyScene:
-    """One time lapse. `cells` rows: x, y, drift x, drift y, half length, half width, angle; `division` is (x, y, radius, angle, start 0..1)."""
+    """One time lapse. `cells` rows: x, y, drift x, drift y, half length, half width, angle;
+    `division` is (x, y, radius, angle, start 0..1).
+    """
 
     cells: np.ndarray
     division: tuple[float, float, float, float, float] | None
@@ -81,17 +85,26 @@ class MicroscopyScene:
         gray = gray + self.contrast * (
             0.26 * bell(nearest - 1.06, 0.1) - inside(nearest - 1, 0.14) * (0.13 - 0.035 * grains)
         )
-        gray = gray - self.contrast * 0.1 * inside(nearest - 0.42, 0.08) + 0.06 * bell(nearest - 0.42, 0.06)
+        gray = (
+            gray
+            - self.contrast * 0.1 * inside(nearest - 0.42, 0.08)
+            + 0.06 * bell(nearest - 0.42, 0.06)
+        )
         if self.division:
             gray = self._dividing(gray, plane, share)
         gray = gray + self.noise * flicker(self.noise_seed, milliseconds(times_s), plane)
         lettering = overlay(
-            plane.y.shape[0], plane.x.shape[1], _LABELS, ((0.87, 0.9, 1.24, 0.9), (0.87, 0.905, 1.24, 0.905))
+            plane.y.shape[0],
+            plane.x.shape[1],
+            _LABELS,
+            ((0.87, 0.9, 1.24, 0.9), (0.87, 0.905, 1.24, 0.905)),
         )
         return np.maximum(tinted(gray, self.tint), 0.95 * lettering[..., None])
 
     def _nearest_cell(self, x: np.ndarray, y: np.ndarray, share: np.ndarray) -> np.ndarray:
-        """For each pixel the smallest elliptic radius to any cell: 1 on the outline, 0 in a cell's middle; (T, H, W)."""
+        """For each pixel the smallest elliptic radius to any cell: 1 on the outline, 0 in a cell's
+        middle; (T, H, W).
+        """
         nearest = None
         for place_x, place_y, drift_x, drift_y, half_length, half_width, angle in self.cells:
             dx, dy = x - (place_x + drift_x * share), y - (place_y + drift_y * share)
@@ -108,7 +121,10 @@ class MicroscopyScene:
         apart = radius * 0.92 * parting
         radius = radius * (1 - 0.24 * parting)
         dx, dy = plane.x - np.float32(center_x), plane.y - np.float32(center_y)
-        along, across = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
+        along, across = (
+            dx * np.cos(angle) + dy * np.sin(angle),
+            dy * np.cos(angle) - dx * np.sin(angle),
+        )
         stretch = 1 + 0.35 * (1 - rounding)  # still flat and spread out before it rounds up
         distance = np.hypot((np.abs(along) - apart) / stretch, across * stretch) / radius
         body = inside(distance - 1, 0.12)
@@ -118,7 +134,12 @@ class MicroscopyScene:
         )
         glow = flat + (round_ - flat) * rounding
         chromosomes = (
-            inside(np.maximum(np.abs(np.abs(along) - apart * 0.8) - 0.055, np.abs(across) - radius * 0.55), 0.04)
+            inside(
+                np.maximum(
+                    np.abs(np.abs(along) - apart * 0.8) - 0.055, np.abs(across) - radius * 0.55
+                ),
+                0.04,
+            )
             * rounding
         )
         gray = gray + (glow - 0.22 * chromosomes - gray) * body
@@ -130,7 +151,9 @@ class MicroscopyScene:
 
 
 def _spread(rng: np.random.Generator, num: int, keep_free: np.ndarray | None) -> np.ndarray:
-    """Random places at least a cell apart from each other and, where given, well away from `keep_free`; (N, 2)."""
+    """Random places at least a cell apart from each other and, where given, well away from
+    `keep_free`; (N, 2).
+    """
     places: list[np.ndarray] = []
     for _ in range(400):
         place = np.array([rng.uniform(-1.3, 1.3), rng.uniform(-0.95, 0.95)])

@@ -1,7 +1,8 @@
 """Captions and questions about a drawn clip, all decided by its ground truth.
 
-Closed questions show lettered options in a seeded order and are answered by the letter; yes/no questions by the word; the open family
-("finding") by a short phrase. The phrases share no content words with one another, so that word overlap can tell them apart.
+Closed questions show lettered options in a seeded order and are answered by the letter; yes/no
+questions by the word; the open family ("finding") by a short phrase. The phrases share no content
+words with one another, so that word overlap can tell them apart.
 """
 
 from __future__ import annotations
@@ -11,8 +12,22 @@ import numpy as np
 from obvlib.core import QAPair
 from obvlib.mini.render import Truth
 
-FAMILIES = ("modality", "region", "ejection_fraction", "heart_rate", "lesion", "division", "polyp", "finding")
-MODALITIES = {"echo": "Echocardiography", "ct": "CT scan", "microscopy": "Microscopy", "endoscopy": "Endoscopy"}
+FAMILIES = (
+    "modality",
+    "region",
+    "ejection_fraction",
+    "heart_rate",
+    "lesion",
+    "division",
+    "polyp",
+    "finding",
+)
+MODALITIES = {
+    "echo": "Echocardiography",
+    "ct": "CT scan",
+    "microscopy": "Microscopy",
+    "endoscopy": "Endoscopy",
+}
 REGIONS = ("heart", "chest", "head", "colon", "cultured cells")
 EF_CLASSES = ("normal", "mildly reduced", "severely reduced")
 RATE_CLASSES = ("slow", "normal", "fast")
@@ -57,10 +72,26 @@ _WORDINGS = {
         "What is the heart rate class?",
         "How would you grade the heart rate?",
     ),
-    "lesion": ("Is there a lesion?", "Does any slice show a lesion?", "Can a lesion be seen in this scan?"),
-    "division": ("Does a cell divide?", "Is there a cell division in this clip?", "Can a dividing cell be seen?"),
-    "polyp": ("Is there a polyp?", "Does the wall carry a polyp?", "Can a polyp be seen in this clip?"),
-    "finding": ("What does the clip show?", "What is the main finding?", "Describe the finding in a few words."),
+    "lesion": (
+        "Is there a lesion?",
+        "Does any slice show a lesion?",
+        "Can a lesion be seen in this scan?",
+    ),
+    "division": (
+        "Does a cell divide?",
+        "Is there a cell division in this clip?",
+        "Can a dividing cell be seen?",
+    ),
+    "polyp": (
+        "Is there a polyp?",
+        "Does the wall carry a polyp?",
+        "Can a polyp be seen in this clip?",
+    ),
+    "finding": (
+        "What does the clip show?",
+        "What is the main finding?",
+        "Describe the finding in a few words.",
+    ),
 }
 
 _FINDINGS = {
@@ -78,22 +109,37 @@ _FINDINGS = {
 }
 
 _OPENINGS = {
-    "heart": ("Apical four-chamber view of a beating heart.", "Echocardiogram of the four chambers of the heart."),
-    "chest": ("Scroll through axial CT slices of the chest.", "CT scan of the chest, slice by slice."),
+    "heart": (
+        "Apical four-chamber view of a beating heart.",
+        "Echocardiogram of the four chambers of the heart.",
+    ),
+    "chest": (
+        "Scroll through axial CT slices of the chest.",
+        "CT scan of the chest, slice by slice.",
+    ),
     "head": ("Scroll through axial CT slices of the head.", "CT scan of the head, slice by slice."),
     "cultured cells": (
         "Time-lapse microscopy of cultured cells.",
         "Phase contrast microscopy of a layer of living cells.",
     ),
-    "colon": ("Endoscopic view along the colon.", "Colonoscopy: the camera looks along the folds of the colon."),
+    "colon": (
+        "Endoscopic view along the colon.",
+        "Colonoscopy: the camera looks along the folds of the colon.",
+    ),
 }
 _FINDING_SENTENCES = {
-    ("heart", "normal"): "The left ventricle contracts vigorously; its ejection fraction is normal.",
+    (
+        "heart",
+        "normal",
+    ): "The left ventricle contracts vigorously; its ejection fraction is normal.",
     (
         "heart",
         "mildly reduced",
     ): "The left ventricle contracts less than it should; its ejection fraction is mildly reduced.",
-    ("heart", "severely reduced"): "The left ventricle barely contracts; its ejection fraction is severely reduced.",
+    (
+        "heart",
+        "severely reduced",
+    ): "The left ventricle barely contracts; its ejection fraction is severely reduced.",
     ("chest", "yes"): "A solid nodule appears in one lung and fades again as the slices pass.",
     ("chest", "no"): "Both lungs are clear; no lesion is seen.",
     ("head", "yes"): "A bright bleed with a darker rim lies in one hemisphere.",
@@ -108,7 +154,9 @@ _FINDING_SENTENCES = {
 def caption(truth: Truth, rng: np.random.Generator) -> str:
     """A clean description: what kind of clip, then what it shows."""
     opening = _OPENINGS[truth.region]
-    return f"{opening[rng.integers(len(opening))]} {_FINDING_SENTENCES[truth.region, truth.finding]}"
+    return (
+        f"{opening[rng.integers(len(opening))]} {_FINDING_SENTENCES[truth.region, truth.finding]}"
+    )
 
 
 def questions(truth: Truth, rng: np.random.Generator) -> tuple[QAPair, ...]:
@@ -124,7 +172,11 @@ def questions(truth: Truth, rng: np.random.Generator) -> tuple[QAPair, ...]:
         family = YES_NO_FAMILY[truth.kind]
         pairs.append(QAPair(question=_wording(family, rng), answer=truth.finding, family=family))
     pairs.append(
-        QAPair(question=_wording("finding", rng), answer=_FINDINGS[truth.region, truth.finding], family="finding")
+        QAPair(
+            question=_wording("finding", rng),
+            answer=_FINDINGS[truth.region, truth.finding],
+            family="finding",
+        )
     )
     return tuple(pairs)
 

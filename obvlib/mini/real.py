@@ -1,7 +1,9 @@
-"""Real medical pictures that installed packages ship, with questions written by hand from what can be seen in them.
+"""Real medical pictures that installed packages ship, with questions written by hand from what can
+be seen in them.
 
-One echocardiography cine and stills of other modalities. They are read from the packages pydicom, pydicom-data and scikit-image and written
-as mp4 and PNG: pixels only, without DICOM headers, and without the strip into which a machine burnt a hospital's name.
+One echocardiography cine and stills of other modalities. They are read from the packages pydicom,
+pydicom-data and scikit-image and written as mp4 and PNG: pixels only, without DICOM headers, and
+without the strip into which a machine burnt a hospital's name.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ _MAX_SIDE = 1024  # px of a still; two of the films are twice that
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One real picture or cine: where its file is, how it is cut (top row, bottom row as shares), and what is asked about it."""
+    """One real picture or cine: where its file is, how it is cut (top row, bottom row as shares),
+    and what is asked about it.
+    """
 
     name: str
     package: str
@@ -34,7 +38,8 @@ class Picture:
 
 
 def real_examples(out_dir: str | os.PathLike) -> list[Example]:
-    """Write the pictures to `out_dir` (those not there yet) and return one example for each question about them.
+    """Write the pictures to `out_dir` (those not there yet) and return one example for each
+    question about them.
 
     Raises ImportError naming the extra to install where a package is missing.
     """
@@ -81,9 +86,11 @@ def _write(picture: Picture, path: Path) -> None:
 
 
 def dicom_pixels(path: str | os.PathLike) -> tuple[np.ndarray, float]:
-    """A DICOM file's picture (H, W, 3) or cine (T, H, W, 3) as uint8 RGB, and its frames per second (0 for a still).
+    """A DICOM file's picture (H, W, 3) or cine (T, H, W, 3) as uint8 RGB, and its frames per second
+    (0 for a still).
 
-    Grey values are windowed between their 1st and 99.5th percentile; inverted film (MONOCHROME1) is turned so that bone is bright.
+    Grey values are windowed between their 1st and 99.5th percentile; inverted film (MONOCHROME1) is
+    turned so that bone is bright.
     """
     pydicom = _package("pydicom")
     dataset = pydicom.dcmread(path)
@@ -92,7 +99,9 @@ def dicom_pixels(path: str | os.PathLike) -> tuple[np.ndarray, float]:
     if dataset.SamplesPerPixel == 3:
         return values, fps
     low, high = np.percentile(values, [1, 99.5])
-    gray = (np.clip((values.astype(np.float64) - low) / max(high - low, 1e-9), 0, 1) * 255).astype(np.uint8)
+    gray = (np.clip((values.astype(np.float64) - low) / max(high - low, 1e-9), 0, 1) * 255).astype(
+        np.uint8
+    )
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         gray = 255 - gray
     return np.repeat(gray[..., None], 3, axis=-1), fps
@@ -121,7 +130,8 @@ def _package(module: str):
     except ImportError:
         name = {"data_store": "pydicom-data", "skimage": "scikit-image"}.get(module, module)
         raise ImportError(
-            f"the real pictures come with {name}, which is not installed: pip install 'obvlib[mini]'"
+            f"the real pictures come with {name}, which is not installed: pip install"
+            " 'obvlib[mini]'"
         ) from None
 
 
@@ -153,7 +163,15 @@ PICTURES = (
         package="pydicom",
         file="examples_ybr_color.dcm",
         pairs=(
-            _choice("modality", _MODALITY, "B", A="CT scan", B="Echocardiography", C="Microscopy", D="Endoscopy"),
+            _choice(
+                "modality",
+                _MODALITY,
+                "B",
+                A="CT scan",
+                B="Echocardiography",
+                C="Microscopy",
+                D="Endoscopy",
+            ),
             _choice("region", _REGION, "A", A="heart", B="colon", C="head", D="knee"),
             _yes_no("Do the structures move from frame to frame?", "yes"),
             _yes_no("Is blood flow shown in colour?", "no"),
@@ -176,8 +194,24 @@ PICTURES = (
         package="pydicom",
         file="CT_small.dcm",
         pairs=(
-            _choice("modality", _MODALITY, "D", A="Ultrasound", B="Endoscopy", C="Microscopy", D="CT scan"),
-            _choice("region", "Which bone is seen in the middle?", "B", A="rib", B="vertebra", C="skull", D="femur"),
+            _choice(
+                "modality",
+                _MODALITY,
+                "D",
+                A="Ultrasound",
+                B="Endoscopy",
+                C="Microscopy",
+                D="CT scan",
+            ),
+            _choice(
+                "region",
+                "Which bone is seen in the middle?",
+                "B",
+                A="rib",
+                B="vertebra",
+                C="skull",
+                D="femur",
+            ),
             _yes_no("Is the picture in colour?", "no"),
         ),
     ),
@@ -186,7 +220,15 @@ PICTURES = (
         package="pydicom",
         file="examples_overlay.dcm",
         pairs=(
-            _choice("modality", _MODALITY, "A", A="MRI", B="Endoscopy", C="Microscopy", D="Echocardiography"),
+            _choice(
+                "modality",
+                _MODALITY,
+                "A",
+                A="MRI",
+                B="Endoscopy",
+                C="Microscopy",
+                D="Echocardiography",
+            ),
             _choice("region", _REGION, "C", A="head", B="shoulder", C="abdomen", D="foot"),
             _yes_no("Are both kidneys visible?", "yes"),
             _yes_no("Is there a round lesion in the liver?", "yes"),
@@ -197,7 +239,9 @@ PICTURES = (
         package="pydicom-data",
         file="RG1_UNCI.dcm",
         pairs=(
-            _choice("modality", _MODALITY, "A", A="X-ray", B="Ultrasound", C="Microscopy", D="Endoscopy"),
+            _choice(
+                "modality", _MODALITY, "A", A="X-ray", B="Ultrasound", C="Microscopy", D="Endoscopy"
+            ),
             _choice("region", _REGION, "D", A="hand", B="abdomen", C="head", D="chest"),
             _yes_no("Are ribs visible?", "yes"),
             _yes_no("Are there round shadows in the lungs?", "yes"),
@@ -208,8 +252,12 @@ PICTURES = (
         package="pydicom-data",
         file="RG3_UNCI.dcm",
         pairs=(
-            _choice("modality", _MODALITY, "B", A="MRI", B="X-ray", C="Echocardiography", D="Microscopy"),
-            _choice("region", _REGION, "C", A="skull", B="spine", C="lower leg and ankle", D="shoulder"),
+            _choice(
+                "modality", _MODALITY, "B", A="MRI", B="X-ray", C="Echocardiography", D="Microscopy"
+            ),
+            _choice(
+                "region", _REGION, "C", A="skull", B="spine", C="lower leg and ankle", D="shoulder"
+            ),
             _yes_no("Is a hand shown?", "no"),
         ),
     ),
@@ -218,7 +266,9 @@ PICTURES = (
         package="pydicom-data",
         file="MR2_UNCI.dcm",
         pairs=(
-            _choice("modality", _MODALITY, "D", A="Endoscopy", B="Microscopy", C="Ultrasound", D="MRI"),
+            _choice(
+                "modality", _MODALITY, "D", A="Endoscopy", B="Microscopy", C="Ultrasound", D="MRI"
+            ),
             _choice("region", _REGION, "A", A="shoulder", B="head", C="heart", D="colon"),
             _words("Which bone has the round head in the middle of the picture?", "humerus"),
         ),
@@ -228,7 +278,15 @@ PICTURES = (
         package="pydicom-data",
         file="JPEG2000_UNC.dcm",
         pairs=(
-            _choice("modality", _MODALITY, "C", A="Endoscopy", B="Microscopy", C="Bone scan", D="Echocardiography"),
+            _choice(
+                "modality",
+                _MODALITY,
+                "C",
+                A="Endoscopy",
+                B="Microscopy",
+                C="Bone scan",
+                D="Echocardiography",
+            ),
             _yes_no("Is the whole body shown?", "yes"),
             _yes_no("Is only the head shown?", "no"),
             _yes_no("Is the picture taken through a microscope?", "no"),
@@ -240,7 +298,15 @@ PICTURES = (
         file="retina.jpg",
         pairs=(
             _choice("region", _REGION, "B", A="skin", B="eye", C="colon", D="heart"),
-            _choice("modality", _MODALITY, "D", A="CT scan", B="X-ray", C="Ultrasound", D="Fundus photography"),
+            _choice(
+                "modality",
+                _MODALITY,
+                "D",
+                A="CT scan",
+                B="X-ray",
+                C="Ultrasound",
+                D="Fundus photography",
+            ),
             _yes_no("Is the optic disc visible?", "yes"),
             _yes_no("Is the background of the eye shown in grey?", "no"),
         ),
@@ -250,7 +316,9 @@ PICTURES = (
         package="scikit-image",
         file="ihc.png",
         pairs=(
-            _choice("modality", _MODALITY, "A", A="Microscopy", B="CT scan", C="Endoscopy", D="X-ray"),
+            _choice(
+                "modality", _MODALITY, "A", A="Microscopy", B="CT scan", C="Endoscopy", D="X-ray"
+            ),
             _yes_no("Is part of the tissue stained brown?", "yes"),
             _yes_no("Is a whole organ shown?", "no"),
         ),
@@ -260,7 +328,15 @@ PICTURES = (
         package="scikit-image",
         file="cell.png",
         pairs=(
-            _choice("modality", _MODALITY, "C", A="MRI", B="Endoscopy", C="Microscopy", D="Fundus photography"),
+            _choice(
+                "modality",
+                _MODALITY,
+                "C",
+                A="MRI",
+                B="Endoscopy",
+                C="Microscopy",
+                D="Fundus photography",
+            ),
             _yes_no("Are many cells touching each other?", "no"),
             _words("How many bright round cells are there?", "one"),
         ),

@@ -12,12 +12,14 @@ from obvlib.mini.echo import EchoScene
 from obvlib.mini.endoscopy import EndoscopyScene
 from obvlib.mini.microscopy import MicroscopyScene
 
-_PIXELS_AT_ONCE = 1_000_000  # bounds memory: a scene is rendered in runs of frames of about this many pixels
+# bounds memory: a scene is rendered in runs of frames of about this many pixels
+_PIXELS_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What a clip shows, known because it was drawn. `finding` is the ejection-fraction class for echo, else "yes" or "no".
+    """What a clip shows, known because it was drawn. `finding` is the ejection-fraction class for
+    echo, else "yes" or "no".
 
     `ejection_fraction_percent` and `heart_rate_bpm` are nan for everything but echo.
     """
@@ -49,10 +51,12 @@ def draw_scene(
     region: str = "",
     rate: str = "",
 ) -> Scene:
-    """Draw a scene of `kind` ("echo", "ct", "microscopy", "endoscopy") with `finding` (an ejection-fraction class, or "yes"/"no").
+    """Draw a scene of `kind` ("echo", "ct", "microscopy", "endoscopy") with `finding` (an
+    ejection-fraction class, or "yes"/"no").
 
-    `policy_times_s` are the times at which a frame policy will look at the clip: a beating heart is drawn so that they see the beat.
-    `region` is "chest" or "head" for CT; `rate` is a heart-rate class for echo; both are drawn when empty.
+    `policy_times_s` are the times at which a frame policy will look at the clip: a beating heart is
+    drawn so that they see the beat. `region` is "chest" or "head" for CT; `rate` is a heart-rate
+    class for echo; both are drawn when empty.
     """
     if kind == "echo":
         rate = rate or str(rng.choice(["slow", "normal", "fast"]))
@@ -76,12 +80,22 @@ def draw_scene(
     elif kind == "endoscopy":
         region, picture = "colon", EndoscopyScene.draw(rng, finding == "yes", duration_s)
     else:
-        raise ValueError(f"kind {kind!r} is not drawn here: use 'echo', 'ct', 'microscopy' or 'endoscopy'")
-    return Scene(truth=Truth(kind=kind, region=region, finding=finding), duration_s=duration_s, picture=picture)
+        raise ValueError(
+            f"kind {kind!r} is not drawn here: use 'echo', 'ct', 'microscopy' or 'endoscopy'"
+        )
+    return Scene(
+        truth=Truth(kind=kind, region=region, finding=finding),
+        duration_s=duration_s,
+        picture=picture,
+    )
 
 
-def render(scene: Scene, times_s: np.ndarray, height: int, width: int, *, supersample: int = 2) -> np.ndarray:
-    """Frames (T, height, width, 3) uint8 at `times_s` from the clip's start, drawn `supersample` times finer and averaged down."""
+def render(
+    scene: Scene, times_s: np.ndarray, height: int, width: int, *, supersample: int = 2
+) -> np.ndarray:
+    """Frames (T, height, width, 3) uint8 at `times_s` from the clip's start, drawn `supersample`
+    times finer and averaged down.
+    """
     plane = Plane.of(height * supersample, width * supersample)
     at_once = max(1, _PIXELS_AT_ONCE // (height * width * supersample**2))
     parts = []

@@ -1,6 +1,7 @@
 """Models, tokenizers and attention kernels by name.
 
-In: the name of a card, or "tiny". Out: a bundle of model, tokenizer and vision settings, and the sizes that plans are computed from.
+In: the name of a card, or "tiny". Out: a bundle of model, tokenizer and vision settings, and the
+sizes that plans are computed from.
 """
 
 from obvlib.models.bundle import Bundle, load, load_weights, no_progress_bars, tiny_config

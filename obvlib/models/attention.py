@@ -1,11 +1,15 @@
-"""Attention for packed rows: every sample sees itself and nothing else, and no T x T mask is ever built.
+"""Attention for packed rows: every sample sees itself and nothing else, and no T x T mask is ever
+built.
 
-Four kernels share one calling convention, (T, heads, dim) and the samples' boundaries: torch's own varlen attention on CUDA, flash-attn 2
-or 4 where installed, and a loop over samples that runs anywhere. They are registered with transformers under names that contain "flash":
-only then does the vision tower hand over its boundaries, one per temporal patch, instead of calling attention once for each.
+Four kernels share one calling convention, (T, heads, dim) and the samples' boundaries: torch's own
+varlen attention on CUDA, flash-attn 2 or 4 where installed, and a loop over samples that runs
+anywhere. They are registered with transformers under names that contain "flash": only then does the
+vision tower hand over its boundaries, one per temporal patch, instead of calling attention once for
+each.
 
-On a CPU the loop takes about a tenth of the time of a block mask for a row of 2,048 tokens (tests/benchmarks/attention.py). Padded batches
-and decoding, which have a mask or a cache, go to the library's sdpa.
+On a CPU the loop takes about a tenth of the time of a block mask for a row of 2,048 tokens
+(tests/benchmarks/attention.py). Padded batches and decoding, which have a mask or a cache, go to
+the library's sdpa.
 """
 
 from __future__ import annotations
@@ -24,11 +28,13 @@ CHOICES = ("auto", "varlen", "flash2", "flash4", "loop", "sdpa")
 
 
 def use(model: Any, choice: str = "auto") -> str:
-    """Switch a built model, text and vision alike, to an attention for packed rows; return the choice made.
+    """Switch a built model, text and vision alike, to an attention for packed rows; return the
+    choice made.
 
-    "auto" takes flash-attn 4 where it is installed and the GPU is a Hopper or newer, else torch's varlen kernel on CUDA, else the loop.
-    Call it after the model is built and moved: transformers refuses unknown flash names while building. ValueError for a choice that
-    this machine cannot run.
+    "auto" takes flash-attn 4 where it is installed and the GPU is a Hopper or newer, else torch's
+    varlen kernel on CUDA, else the loop. Call it after the model is built and moved: transformers
+    refuses unknown flash names while building. ValueError for a choice that this machine cannot
+    run.
     """
     if choice not in CHOICES:
         raise ValueError(f"attention {choice!r}: use one of {', '.join(CHOICES)}")
@@ -57,10 +63,14 @@ def _check_available(choice: str, device: torch.device) -> None:
     package = {"flash2": "flash_attn.flash_attn_interface", "flash4": "flash_attn.cute"}.get(choice)
     if package and not _installed(package):
         raise ValueError(
-            f"attention {choice!r} needs the package with {package}: install it, or use 'varlen' or 'auto'"
+            f"attention {choice!r} needs the package with {package}: install it, or use 'varlen' or"
+            " 'auto'"
         )
     if choice != "loop" and device.type != "cuda":
-        raise ValueError(f"attention {choice!r} runs on CUDA, the model is on {device.type}: use 'loop' or 'auto'")
+        raise ValueError(
+            f"attention {choice!r} runs on CUDA, the model is on {device.type}: use 'loop' or"
+            " 'auto'"
+        )
 
 
 def _installed(module: str) -> bool:
@@ -74,7 +84,12 @@ def _installed(module: str) -> bool:
 def _register(choice: str) -> None:
     from transformers import AttentionInterface, AttentionMaskInterface
 
-    make = {"varlen": _varlen_kernel, "flash2": _flash2_kernel, "flash4": _flash4_kernel, "loop": lambda: loop_kernel}
+    make = {
+        "varlen": _varlen_kernel,
+        "flash2": _flash2_kernel,
+        "flash4": _flash4_kernel,
+        "loop": lambda: loop_kernel,
+    }
     kernel = make[choice]()
     AttentionInterface.register(f"obv_flash_{choice}", functools.partial(_attend, kernel))
     AttentionMaskInterface.register(f"obv_flash_{choice}", _mask)
@@ -84,7 +99,9 @@ def _mask(**arguments: Any) -> torch.Tensor | None:
     """No mask for whole rows; for padded batches and for decoding with a cache the library's own."""
     from transformers.masking_utils import sdpa_mask
 
-    whole_rows = arguments["q_length"] == arguments["kv_length"] and arguments.get("q_offset", 0) == 0
+    whole_rows = (
+        arguments["q_length"] == arguments["kv_length"] and arguments.get("q_offset", 0) == 0
+    )
     if arguments.get("attention_mask") is None and whole_rows:
         return None
     return sdpa_mask(**arguments)
@@ -106,7 +123,9 @@ def _attend(
     if attention_mask is not None or query.shape[2] != key.shape[2]:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, is_causal=is_causal)
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, is_causal=is_causal
+        )
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     batch, _, length, _ = query.shape
     if "cu_seq_lens_q" in arguments:
@@ -128,10 +147,12 @@ _last_boundaries: tuple[Any, torch.Tensor, int] | None = None
 def boundaries(
     position_ids: torch.Tensor | None, batch: int, length: int, device: torch.device
 ) -> tuple[torch.Tensor, int]:
-    """Where samples begin in B rows of T tokens laid end to end: (N + 1,) int32 ending in B * T, and the longest sample.
+    """Where samples begin in B rows of T tokens laid end to end: (N + 1,) int32 ending in B * T,
+    and the longest sample.
 
-    A sample begins where its text position is 0; without position_ids each row is one sample. All layers of a forward pass ask with the
-    same tensor, so the answer for the last one is kept: asking a GPU costs a wait.
+    A sample begins where its text position is 0; without position_ids each row is one sample. All
+    layers of a forward pass ask with the same tensor, so the answer for the last one is kept:
+    asking a GPU costs a wait.
     """
     global _last_boundaries
     if position_ids is None:
@@ -148,7 +169,9 @@ def boundaries(
 
 
 def row_arguments(position_ids: torch.Tensor) -> dict[str, Any]:
-    """The boundaries of a collated row as model arguments: with them compiled layers need not look into position_ids (4, B, T)."""
+    """The boundaries of a collated row as model arguments: with them compiled layers need not look
+    into position_ids (4, B, T).
+    """
     _, batch, length = position_ids.shape
     bounds, longest = boundaries(position_ids[0], batch, length, position_ids.device)
     return {"row_boundaries": bounds, "row_longest": longest}
@@ -164,22 +187,31 @@ def loop_kernel(
     causal: bool,
     scale: float | None,
 ) -> torch.Tensor:
-    """One sdpa call per sample, or a single one where all are equally long, as a video's temporal patches are. (T, H, D) → (T, H, D)."""
+    """One sdpa call per sample, or a single one where all are equally long, as a video's temporal
+    patches are. (T, H, D) → (T, H, D).
+    """
     lengths = bounds.diff().tolist()
     options = dict(is_causal=causal, scale=scale, enable_gqa=query.shape[1] != key.shape[1])
     if len(set(lengths)) == 1:
-        heads_first = [tensor.unflatten(0, (len(lengths), longest)).transpose(1, 2) for tensor in (query, key, value)]
+        heads_first = [
+            tensor.unflatten(0, (len(lengths), longest)).transpose(1, 2)
+            for tensor in (query, key, value)
+        ]
         return F.scaled_dot_product_attention(*heads_first, **options).transpose(1, 2).flatten(0, 1)
     samples = zip(*(tensor.split(lengths) for tensor in (query, key, value)), strict=True)
     outputs = [
-        F.scaled_dot_product_attention(*(part.transpose(0, 1)[None] for part in sample), **options)[0]
+        F.scaled_dot_product_attention(*(part.transpose(0, 1)[None] for part in sample), **options)[
+            0
+        ]
         for sample in samples
     ]
     return torch.cat(outputs, dim=1).transpose(0, 1)
 
 
 def _varlen_kernel() -> Callable:
-    """torch.nn.attention.varlen: flash attention without an extra package, CUDA and half precision only."""
+    """torch.nn.attention.varlen: flash attention without an extra package, CUDA and half precision
+    only.
+    """
     from torch.nn.attention.varlen import varlen_attn
 
     known = inspect.signature(
@@ -188,14 +220,18 @@ def _varlen_kernel() -> Callable:
     by_window, shares_keys = "window_size" in known, "enable_gqa" in known
 
     def kernel(query, key, value, bounds, longest, *, causal, scale) -> torch.Tensor:
-        options = {"window_size": (-1, 0) if causal else (-1, -1)} if by_window else {"is_causal": causal}
+        options = (
+            {"window_size": (-1, 0) if causal else (-1, -1)} if by_window else {"is_causal": causal}
+        )
         if query.shape[1] != key.shape[1]:
             if shares_keys:
                 options["enable_gqa"] = True
             else:
                 groups = query.shape[1] // key.shape[1]
                 key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        return varlen_attn(query, key, value, bounds, bounds, longest, longest, scale=scale, **options)
+        return varlen_attn(
+            query, key, value, bounds, bounds, longest, longest, scale=scale, **options
+        )
 
     return kernel
 
@@ -206,18 +242,26 @@ def _flash2_kernel() -> Callable:
 
     def kernel(query, key, value, bounds, longest, *, causal, scale) -> torch.Tensor:
         lengths = (bounds, bounds, longest, longest)
-        return flash_attn_varlen_func(query, key, value, *lengths, softmax_scale=scale, causal=causal)
+        return flash_attn_varlen_func(
+            query, key, value, *lengths, softmax_scale=scale, causal=causal
+        )
 
     return kernel
 
 
 def _flash4_kernel() -> Callable:
-    """flash-attn 4, called directly: it wants plain integers for the lengths, which the library's own call did not give."""
+    """flash-attn 4, called directly: it wants plain integers for the lengths, which the library's
+    own call did not give.
+    """
     from flash_attn.cute import flash_attn_varlen_func
 
     def kernel(query, key, value, bounds, longest, *, causal, scale) -> torch.Tensor:
-        lengths = dict(cu_seqlens_q=bounds, cu_seqlens_k=bounds, max_seqlen_q=longest, max_seqlen_k=longest)
-        out = flash_attn_varlen_func(query, key, value, **lengths, softmax_scale=scale, causal=causal)
+        lengths = dict(
+            cu_seqlens_q=bounds, cu_seqlens_k=bounds, max_seqlen_q=longest, max_seqlen_k=longest
+        )
+        out = flash_attn_varlen_func(
+            query, key, value, **lengths, softmax_scale=scale, causal=causal
+        )
         return out[0] if isinstance(out, tuple) else out
 
     return kernel

@@ -1,6 +1,8 @@
-"""Models by name: the tiny Qwen2-VL of the mini profile, Qwen2-VL from the hub at a pinned revision, or a checkpoint of our own.
+"""Models by name: the tiny Qwen2-VL of the mini profile, Qwen2-VL from the hub at a pinned
+revision, or a checkpoint of our own.
 
-All three are `transformers`' own `Qwen2VLForConditionalGeneration`: the mini profile differs in size and vocabulary, not in code.
+All three are `transformers`' own `Qwen2VLForConditionalGeneration`: the mini profile differs in
+size and vocabulary, not in code.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ TINY = "tiny"
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A model with all that is needed to use it, and where it came from (`revision` is "unpinned" where none is recorded)."""
+    """A model with all that is needed to use it, and where it came from (`revision` is "unpinned"
+    where none is recorded).
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
@@ -63,7 +67,9 @@ def no_progress_bars() -> Iterator[None]:
 
 
 def load_weights(model: PreTrainedModel, directory: Path) -> None:
-    """Take the weights saved in `directory` for a model of this shape, under whichever names they were saved; every one must be there."""
+    """Take the weights saved in `directory` for a model of this shape, under whichever names they
+    were saved; every one must be there.
+    """
     with no_progress_bars():
         saved = type(model).from_pretrained(
             directory, dtype=model.dtype, config=model.config, attn_implementation="sdpa"
@@ -72,16 +78,24 @@ def load_weights(model: PreTrainedModel, directory: Path) -> None:
 
 
 def load(
-    name: str, *, attention: str = "sdpa", dtype: torch.dtype | str = "auto", device: str = "cpu", seed: int = 0
+    name: str,
+    *,
+    attention: str = "sdpa",
+    dtype: torch.dtype | str = "auto",
+    device: str = "cpu",
+    seed: int = 0,
 ) -> Bundle:
-    """Load "tiny", a local checkpoint directory, or a hub model that has a card (its pinned revision is used).
+    """Load "tiny", a local checkpoint directory, or a hub model that has a card (its pinned
+    revision is used).
 
-    bf16 is what Qwen2-VL was trained in; in fp16 its activations overflow and it answers "!!!!", so fp16 is refused.
-    Raises ValueError for fp16, HubUnavailable (one sentence with the remedy) where hub files can neither be found nor fetched.
+    bf16 is what Qwen2-VL was trained in; in fp16 its activations overflow and it answers "!!!!", so
+    fp16 is refused. Raises ValueError for fp16, HubUnavailable (one sentence with the remedy) where
+    hub files can neither be found nor fetched.
     """
     if str(dtype).endswith("float16") and not str(dtype).endswith("bfloat16"):
         raise ValueError(
-            "dtype float16: Qwen2-VL overflows in fp16 and answers '!!!!'; use bfloat16, or float32 on a CPU"
+            "dtype float16: Qwen2-VL overflows in fp16 and answers '!!!!'; use bfloat16, or float32"
+            " on a CPU"
         )
     if name == TINY:
         return tiny_bundle(seed=seed, attention=attention, device=device)
@@ -91,11 +105,15 @@ def load(
 
     card = load_card(name)
     directory = fetch(card.hub_id, revision=card.revision, repo_type="model")
-    return _from_directory(directory, card.hub_id, card.revision or "unpinned", attention, dtype, device)
+    return _from_directory(
+        directory, card.hub_id, card.revision or "unpinned", attention, dtype, device
+    )
 
 
 def tiny_bundle(*, seed: int = 0, attention: str = "sdpa", device: str = "cpu") -> Bundle:
-    """A Qwen2-VL of 2 M parameters with random weights drawn from `seed`, and the tokenizer cut to 8,192 entries."""
+    """A Qwen2-VL of 2 M parameters with random weights drawn from `seed`, and the tokenizer cut to
+    8,192 entries.
+    """
     import torch
     from transformers import Qwen2VLForConditionalGeneration
 
@@ -104,14 +122,17 @@ def tiny_bundle(*, seed: int = 0, attention: str = "sdpa", device: str = "cpu") 
     tokenizer = tiny_tokenizer()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Qwen2VLForConditionalGeneration._from_config(tiny_config(tokenizer), attn_implementation=attention)
+        model = Qwen2VLForConditionalGeneration._from_config(
+            tiny_config(tokenizer), attn_implementation=attention
+        )
     return Bundle(model=model.to(device), tokenizer=tokenizer, name=TINY, revision=f"seed {seed}")
 
 
 def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLConfig:
     """Qwen2-VL's architecture, small: 3 text layers of width 128, 2 vision layers of width 96.
 
-    `initializer_range` is 0.08: at this width the usual 0.02 leaves the signal too small to learn from in a thousand steps.
+    `initializer_range` is 0.08: at this width the usual 0.02 leaves the signal too small to learn
+    from in a thousand steps.
     """
     from transformers import Qwen2VLConfig
 
@@ -139,13 +160,21 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLConfig:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    vision = dict(depth=2, embed_dim=96, hidden_size=128, num_heads=4, mlp_ratio=3, initializer_range=0.08)
-    return Qwen2VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **special)
+    vision = dict(
+        depth=2, embed_dim=96, hidden_size=128, num_heads=4, mlp_ratio=3, initializer_range=0.08
+    )
+    return Qwen2VLConfig(
+        text_config=text, vision_config=vision, tie_word_embeddings=True, **special
+    )
 
 
-def _from_directory(directory, name: str, revision: str, attention: str, dtype, device: str) -> Bundle:
+def _from_directory(
+    directory, name: str, revision: str, attention: str, dtype, device: str
+) -> Bundle:
     from transformers import AutoModelForImageTextToText, AutoTokenizer
 
-    model = AutoModelForImageTextToText.from_pretrained(directory, dtype=dtype, attn_implementation=attention)
+    model = AutoModelForImageTextToText.from_pretrained(
+        directory, dtype=dtype, attn_implementation=attention
+    )
     tokenizer = AutoTokenizer.from_pretrained(directory)
     return Bundle(model=model.to(device), tokenizer=tokenizer, name=name, revision=revision)

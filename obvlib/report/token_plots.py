@@ -1,4 +1,6 @@
-"""Figures of what the model reads: which tokens are learned, where they stand on the three axes, and who may look at whom."""
+"""Figures of what the model reads: which tokens are learned, where they stand on the three axes,
+and who may look at whom.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,20 @@ from obvlib.report.plots import BLUE, GREEN, GREY, ORANGE, RED
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-KINDS = {"text": "#D9D9D9", "special": GREY, "visual": ORANGE, "learned": BLUE}  # light grey, grey, orange, blue
+# light grey, grey, orange, blue
+KINDS = {"text": "#D9D9D9", "special": GREY, "visual": ORANGE, "learned": BLUE}
 _WIDTH = 112  # characters a line
 
 
 def pieces_of(sample: Any, tokenizer: Any, spec: Any) -> list[tuple[str, str]]:
-    """(text, kind) of each token, runs of placeholders joined to one piece; kinds are text, special, visual and learned."""
+    """(text, kind) of each token, runs of placeholders joined to one piece; kinds are text,
+    special, visual and learned.
+    """
     visual = (spec.image_token_id, spec.video_token_id)
-    special = set(tokenizer.all_special_ids) | {spec.vision_start_token_id, spec.vision_end_token_id}
+    special = set(tokenizer.all_special_ids) | {
+        spec.vision_start_token_id,
+        spec.vision_end_token_id,
+    }
     special |= set(tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"]))
     pieces: list[tuple[str, str]] = []
     run = 0
@@ -36,7 +44,9 @@ def pieces_of(sample: Any, tokenizer: Any, spec: Any) -> list[tuple[str, str]]:
 
 
 def label_mask(pieces: Sequence[tuple[str, str]], ax: Axes | None = None) -> Axes:
-    """Tokens in reading order, each in a box of its kind's colour; learned ones are bold, so that colour is not all that tells them."""
+    """Tokens in reading order, each in a box of its kind's colour; learned ones are bold, so that
+    colour is not all that tells them.
+    """
     lines: list[list[tuple[int, str, str]]] = [[]]
     column = 0
     for text, kind in pieces:
@@ -55,7 +65,16 @@ def label_mask(pieces: Sequence[tuple[str, str]], ax: Axes | None = None) -> Axe
             box = {"facecolor": KINDS[kind], "edgecolor": "none", "pad": 1.2}
             colour = "white" if kind in ("learned", "special") else "black"
             weight = "bold" if kind == "learned" else "normal"
-            ax.text(column, -row, shown, family="monospace", fontsize=6.8, bbox=box, color=colour, weight=weight)
+            ax.text(
+                column,
+                -row,
+                shown,
+                family="monospace",
+                fontsize=6.8,
+                bbox=box,
+                color=colour,
+                weight=weight,
+            )
     ax.set(xlim=(0, _WIDTH), ylim=(-len(lines) + 0.3, 1.6))
     ax.axis("off")
     for place, (kind, colour) in enumerate(KINDS.items()):
@@ -64,8 +83,12 @@ def label_mask(pieces: Sequence[tuple[str, str]], ax: Axes | None = None) -> Axe
     return ax
 
 
-def position_lines(positions: np.ndarray, next_position: int, ax: Axes | None = None, *, title: str = "") -> Axes:
-    """The three positions (3, L) of each token, and where generation goes on: a row that fits together has no step down to its text."""
+def position_lines(
+    positions: np.ndarray, next_position: int, ax: Axes | None = None, *, title: str = ""
+) -> Axes:
+    """The three positions (3, L) of each token, and where generation goes on: a row that fits
+    together has no step down to its text.
+    """
     ax = _axes(ax, 5, 3)
     index = np.arange(positions.shape[1])
     for name, values, colour, style in zip(
@@ -95,7 +118,9 @@ def attention_map(allowed: np.ndarray, names: Mapping[str, int], ax: Axes | None
         ax.axvline(start - 0.5, color=GREY, linewidth=0.8)
         ax.text(start + length + 0.2, start + length / 2, name, va="center", fontsize=9)
         start += length
-    ax.set(xlabel="token looked at (index in the row)", ylabel="token that looks (index in the row)")
+    ax.set(
+        xlabel="token looked at (index in the row)", ylabel="token that looks (index in the row)"
+    )
     ax.grid(False)
     return ax
 

@@ -1,14 +1,18 @@
 """95 % intervals for a share of right answers when several questions come from one source video.
 
-Questions about one video are not independent, so 96 questions on 8 videos say less than 96 questions on 96 videos. The interval is Wilson's,
-with the number of questions divided by a design effect and Student's t for the number of sources (the way of survey statistics: Kish 1965;
-Korn and Graubard 1998; Dean and Pagano 2015):
+Questions about one video are not independent, so 96 questions on 8 videos say less than 96
+questions on 96 videos. The interval is Wilson's, with the number of questions divided by a design
+effect and Student's t for the number of sources (the way of survey statistics: Kish 1965; Korn and
+Graubard 1998; Dean and Pagano 2015):
 
-    n_eff = n / deff,   deff = max(robust variance between sources / binomial variance, 1 + (m − 1) · 0.1),   t with (sources − 1) degrees
+n_eff = n / deff,   deff = max(robust variance between sources / binomial variance, 1 + (m − 1) ·
+0.1),   t with (sources − 1) degrees
 
-where m is the number of questions a source (weighted by size). It stays within 0 and 1, has width even at 0 and 100 %, where a bootstrap
-gives none, and one source alone gives 0 to 1: nothing was seen of other sources. Why the least intra-source correlation of 0.1: from few
-sources the correlation is estimated too low, and at 100 % not at all. `tests/test_scoring.py` measures the coverage.
+where m is the number of questions a source (weighted by size). It stays within 0 and 1, has width
+even at 0 and 100 %, where a bootstrap gives none, and one source alone gives 0 to 1: nothing was
+seen of other sources. Why the least intra-source correlation of 0.1: from few sources the
+correlation is estimated too low, and at 100 % not at all. `tests/test_scoring.py` measures the
+coverage.
 """
 
 from __future__ import annotations
@@ -22,20 +26,28 @@ LEVEL = 0.95
 
 
 def clustered_wilson(rights: Sequence[float], sizes: Sequence[int]) -> tuple[float, float]:
-    """95 % interval for the share `sum(rights) / sum(sizes)`; one entry a source: its right answers and its questions."""
+    """95 % interval for the share `sum(rights) / sum(sizes)`; one entry a source: its right answers
+    and its questions.
+    """
     if len(sizes) < 2:
         return 0.0, 1.0
     num, share = sum(sizes), sum(rights) / sum(sizes)
     num_effective = num / design_effect(
-        [right - share * size for right, size in zip(rights, sizes, strict=True)], sizes, share * (1 - share)
+        [right - share * size for right, size in zip(rights, sizes, strict=True)],
+        sizes,
+        share * (1 - share),
     )
     return wilson(share, num_effective, t_quantile(len(sizes) - 1))
 
 
 def design_effect(
-    residuals: Sequence[float], sizes: Sequence[int], variance: float, min_correlation: float = MIN_CORRELATION
+    residuals: Sequence[float],
+    sizes: Sequence[int],
+    variance: float,
+    min_correlation: float = MIN_CORRELATION,
 ) -> float:
-    """How many times larger the variance of a mean is than for independent questions of that `variance`, but at least the assumed one.
+    """How many times larger the variance of a mean is than for independent questions of that
+    `variance`, but at least the assumed one.
 
     `residuals`: for each source the sum over its questions of (value − mean).
     """
@@ -43,7 +55,9 @@ def design_effect(
     least = 1 + (sum(size * size for size in sizes) / num - 1) * min_correlation
     if variance <= 0:
         return least
-    return max(least, num_sources / (num_sources - 1) * sum(r * r for r in residuals) / (num * variance))
+    return max(
+        least, num_sources / (num_sources - 1) * sum(r * r for r in residuals) / (num * variance)
+    )
 
 
 def wilson(share: float, num: float, critical: float) -> tuple[float, float]:
@@ -55,7 +69,9 @@ def wilson(share: float, num: float, critical: float) -> tuple[float, float]:
 
 
 def t_quantile(degrees: int, level: float = LEVEL) -> float:
-    """Two-sided quantile of Student's t: exact for 1 and 2 degrees of freedom, else Hill's algorithm 396 (CACM 1970), to 1e-4."""
+    """Two-sided quantile of Student's t: exact for 1 and 2 degrees of freedom, else Hill's
+    algorithm 396 (CACM 1970), to 1e-4.
+    """
     tail = 1 - level
     if degrees == 1:
         return 1 / math.tan(tail * math.pi / 2)
@@ -74,7 +90,7 @@ def t_quantile(degrees: int, level: float = LEVEL) -> float:
         y = (((((0.4 * x * x + 6.3) * x * x + 36) * x * x + 94.5) / c - x * x - 3) / b + 1) * x
         y = math.expm1(a * y * y)
     else:
-        y = ((1 / (((n + 6) / (n * y) - 0.089 * d - 0.822) * (n + 2) * 3) + 0.5 / (n + 4)) * y - 1) * (n + 1) / (
-            n + 2
-        ) + 1 / y
+        y = (
+            (1 / (((n + 6) / (n * y) - 0.089 * d - 0.822) * (n + 2) * 3) + 0.5 / (n + 4)) * y - 1
+        ) * (n + 1) / (n + 2) + 1 / y
     return math.sqrt(n * y)

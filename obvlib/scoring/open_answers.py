@@ -1,4 +1,5 @@
-"""Whether an open answer is right, judged offline by words alone: repeatable, free, sends nothing anywhere, and blind to synonyms.
+"""Whether an open answer is right, judged offline by words alone: repeatable, free, sends nothing
+anywhere, and blind to synonyms.
 
 | rule | verdict | example (answer → response) |
 |---|---|---|
@@ -10,8 +11,9 @@
 | denied | wrong: only one of the two denies | `a polyp` → `no polyp` |
 | empty | wrong: no words | |
 
-F1 = 2 · shared / (words of the answer + words of the response), so that a response that lists everything is not right. The last four rules
-are for what overlap alone gets wrong: one word can turn an answer around.
+F1 = 2 · shared / (words of the answer + words of the response), so that a response that lists
+everything is not right. The last four rules are for what overlap alone gets wrong: one word can
+turn an answer around.
 """
 
 from __future__ import annotations
@@ -21,15 +23,20 @@ from dataclasses import dataclass
 from obvlib.scoring.words import plain, words
 
 MIN_OVERLAP = 0.5
-_FILLER = frozenset("a an the is are was were be of in on at to from by with and it its this that there".split())
-_DENIALS = frozenset("no not without none never neither nor absent cannot t".split())  # "t" is what is left of "isn't"
+_FILLER = frozenset(
+    "a an the is are was were be of in on at to from by with and it its this that there".split()
+)
+# "t" is what is left of "isn't"
+_DENIALS = frozenset("no not without none never neither nor absent cannot t".split())
 _OPPOSITES = [
     pair.split("/")
     for pair in (
-        "left/right upper/lower superior/inferior anterior/posterior medial/lateral proximal/distal systolic/diastolic "
-        "systole/diastole increased/decreased increase/decrease increases/decreases high/low higher/lower large/small "
-        "larger/smaller dilated/constricted open/closed opens/closes normal/abnormal regular/irregular benign/malignant "
-        "mild/severe acute/chronic male/female arterial/venous artery/vein hyperechoic/hypoechoic before/after yes/no"
+        "left/right upper/lower superior/inferior anterior/posterior medial/lateral proximal/distal"
+        " systolic/diastolic systole/diastole increased/decreased increase/decrease"
+        " increases/decreases high/low higher/lower large/small larger/smaller dilated/constricted"
+        " open/closed opens/closes normal/abnormal regular/irregular benign/malignant mild/severe"
+        " acute/chronic male/female arterial/venous artery/vein hyperechoic/hypoechoic before/after"
+        " yes/no"
     ).split()
 ]
 _OPPOSITE = {a: b for a, b in _OPPOSITES} | {b: a for a, b in _OPPOSITES}
@@ -37,7 +44,9 @@ _OPPOSITE = {a: b for a, b in _OPPOSITES} | {b: a for a, b in _OPPOSITES}
 
 @dataclass(frozen=True)
 class Judged:
-    """Whether a response is right, by which rule, and its overlap (F1 of words, 0 to 1) with the answer."""
+    """Whether a response is right, by which rule, and its overlap (F1 of words, 0 to 1) with the
+    answer.
+    """
 
     correct: bool
     rule: str
@@ -59,7 +68,9 @@ def judge_open(response: str, answer: str) -> Judged:
         return Judged(False, "opposite", overlap)
     if bool(said_set & _DENIALS) != bool(wanted_set & _DENIALS):
         return Judged(False, "denied", overlap)
-    return Judged(overlap >= MIN_OVERLAP, "overlap" if overlap >= MIN_OVERLAP else "little overlap", overlap)
+    return Judged(
+        overlap >= MIN_OVERLAP, "overlap" if overlap >= MIN_OVERLAP else "little overlap", overlap
+    )
 
 
 def word_f1(said: list[str], wanted: list[str]) -> float:

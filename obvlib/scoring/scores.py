@@ -1,7 +1,9 @@
-"""From answers to scores that can be believed: verdicts, accuracy with its interval, the majority answer, before against after.
+"""From answers to scores that can be believed: verdicts, accuracy with its interval, the majority
+answer, before against after.
 
-Whatever cannot be read counts as wrong, and its rule says why, so that a score never rises by leaving hard responses out. Intervals count
-source videos rather than questions (`obvlib.intervals`). The reading of answers is in `answers`, `yes_no` and `open_answers`.
+Whatever cannot be read counts as wrong, and its rule says why, so that a score never rises by
+leaving hard responses out. Intervals count source videos rather than questions
+(`obvlib.intervals`). The reading of answers is in `answers`, `yes_no` and `open_answers`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from obvlib.scoring.words import words
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Share of right answers (0 to 1) of `num` questions on `num_clusters` source videos, with its 95 % interval."""
+    """Share of right answers (0 to 1) of `num` questions on `num_clusters` source videos, with its
+    95 % interval.
+    """
 
     mean: float
     low: float
@@ -33,7 +37,9 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Majority:
-    """The best that a constant answer does on a family's questions. `kind`: that answer's "text", or "chance" where that is better."""
+    """The best that a constant answer does on a family's questions. `kind`: that answer's "text",
+    or "chance" where that is better.
+    """
 
     family: str
     answer: str
@@ -44,9 +50,11 @@ class Majority:
 
 @dataclass(frozen=True, kw_only=True)
 class Paired:
-    """The same questions before and after: the difference of accuracies with its 95 % interval and p-values (two-sided, of no change).
+    """The same questions before and after: the difference of accuracies with its 95 % interval and
+    p-values (two-sided, of no change).
 
-    `p_value` flips the sign of each source video's change (exact); `mcnemar_p` treats questions as independent and is there for reference.
+    `p_value` flips the sign of each source video's change (exact); `mcnemar_p` treats questions as
+    independent and is there for reference.
     """
 
     before: float
@@ -63,14 +71,20 @@ class Paired:
 
 
 def accuracy(verdicts: Iterable[Verdict]) -> Score:
-    """Share of right verdicts with a 95 % interval that counts source videos (`video_id`), never of zero width. ValueError without verdicts."""
+    """Share of right verdicts with a 95 % interval that counts source videos (`video_id`), never of
+    zero width. ValueError without verdicts.
+    """
     rows = list(_distinct(verdicts, lambda row: row.example_id).values())
     if not rows:
-        raise ValueError("no verdicts to score: check that the benchmark's examples were read and predicted")
+        raise ValueError(
+            "no verdicts to score: check that the benchmark's examples were read and predicted"
+        )
     sources = _grouped(rows, lambda row: row.video_id)
     rights = [sum(row.correct for row in source) for source in sources.values()]
     low, high = clustered_wilson(rights, [len(source) for source in sources.values()])
-    return Score(mean=sum(rights) / len(rows), low=low, high=high, num=len(rows), num_clusters=len(sources))
+    return Score(
+        mean=sum(rights) / len(rows), low=low, high=high, num=len(rows), num_clusters=len(sources)
+    )
 
 
 def by_family(rows: Iterable[Any]) -> dict[str, list[Any]]:
@@ -78,25 +92,36 @@ def by_family(rows: Iterable[Any]) -> dict[str, list[Any]]:
     return dict(sorted(_grouped(rows, lambda row: row.family).items()))
 
 
-def majority(examples: Iterable[Example], training: Iterable[Example | QAPair] = ()) -> dict[str, Majority]:
-    """For each family the best constant answer's accuracy: the mark that a model must beat to have learned anything.
+def majority(
+    examples: Iterable[Example], training: Iterable[Example | QAPair] = ()
+) -> dict[str, Majority]:
+    """For each family the best constant answer's accuracy: the mark that a model must beat to have
+    learned anything.
 
-    Constant by text, since options are shuffled: the family's most frequent answer in `training` where it has any, else the best on the
-    examples themselves. At least chance: for yes/no questions 1/2, for closed ones
-    1 / number of options, which a constant letter has when options are shuffled.
+    Constant by text, since options are shuffled: the family's most frequent answer in `training`
+    where it has any, else the best on the examples themselves. At least chance: for yes/no
+    questions 1/2, for closed ones 1 / number of options, which a constant letter has when options
+    are shuffled.
     """
     trained = by_family(training)
-    return {family: _majority(family, rows, trained.get(family, [])) for family, rows in by_family(examples).items()}
+    return {
+        family: _majority(family, rows, trained.get(family, []))
+        for family, rows in by_family(examples).items()
+    }
 
 
 def learned(score: Score, constant: Majority | float) -> bool:
-    """Whether the score is above the majority answer with its whole 95 % interval; otherwise the family is "not learned"."""
+    """Whether the score is above the majority answer with its whole 95 % interval; otherwise the
+    family is "not learned".
+    """
     mark = constant.accuracy if isinstance(constant, Majority) else constant
     return score.low > mark
 
 
 def learnable(verdicts: Iterable[Verdict], constant: Majority | float) -> bool:
-    """Whether these questions could show that something was learned: with few videos even all answers right may be luck."""
+    """Whether these questions could show that something was learned: with few videos even all
+    answers right may be luck.
+    """
     return learned(accuracy(replace(row, correct=True) for row in verdicts), constant)
 
 
@@ -107,10 +132,16 @@ def paired(before: Iterable[Verdict], after: Iterable[Verdict]) -> Paired:
     if not first or first.keys() != second.keys():
         odd = sorted(first.keys() ^ second.keys())[:1]
         raise ValueError(
-            f"before and after must hold the same examples, at least one; {len(first)} and {len(second)}, differing in {odd}"
+            f"before and after must hold the same examples, at least one; {len(first)} and"
+            f" {len(second)}, differing in {odd}"
         )
-    changes = [(row.video_id, int(second[name].correct) - int(row.correct)) for name, row in first.items()]
-    sources = {name: [change for _, change in rows] for name, rows in _grouped(changes, lambda row: row[0]).items()}
+    changes = [
+        (row.video_id, int(second[name].correct) - int(row.correct)) for name, row in first.items()
+    ]
+    sources = {
+        name: [change for _, change in rows]
+        for name, rows in _grouped(changes, lambda row: row[0]).items()
+    }
     num, net = len(changes), sum(change for _, change in changes)
     low, high = _difference_interval(list(sources.values()))
     return Paired(
@@ -129,9 +160,11 @@ def paired(before: Iterable[Verdict], after: Iterable[Verdict]) -> Paired:
 
 
 def sign_flip_p(changes: Sequence[int]) -> float:
-    """Exact two-sided p-value of the sum of `changes` (one a cluster) where each sign is as likely as its opposite.
+    """Exact two-sided p-value of the sum of `changes` (one a cluster) where each sign is as likely
+    as its opposite.
 
-    The distribution of the sum is built change by change, so no draw is needed. With changes of ±1 this is McNemar's exact test.
+    The distribution of the sum is built change by change, so no draw is needed. With changes of ±1
+    this is McNemar's exact test.
     """
     sums = {0: 1.0}
     for change in changes:
@@ -141,11 +174,15 @@ def sign_flip_p(changes: Sequence[int]) -> float:
                 flipped[total + change] += chance / 2
                 flipped[total - change] += chance / 2
             sums = flipped
-    return min(1.0, math.fsum(chance for total, chance in sums.items() if abs(total) >= abs(sum(changes))))
+    return min(
+        1.0, math.fsum(chance for total, chance in sums.items() if abs(total) >= abs(sum(changes)))
+    )
 
 
 def _difference_interval(sources: list[list[int]]) -> tuple[float, float]:
-    """Adjusted Wald interval for a paired difference (Bonett and Price 2012) with the effective number of questions and Student's t."""
+    """Adjusted Wald interval for a paired difference (Bonett and Price 2012) with the effective
+    number of questions and Student's t.
+    """
     if len(sources) < 2:
         return -1.0, 1.0
     changes = [change for source in sources for change in source]
@@ -156,7 +193,9 @@ def _difference_interval(sources: list[list[int]]) -> tuple[float, float]:
     adjusted = num * scale + 2
     better = (changes.count(1) * scale + 1) / adjusted
     worse = (changes.count(-1) * scale + 1) / adjusted
-    half = t_quantile(len(sources) - 1) * math.sqrt((better + worse - (better - worse) ** 2) / adjusted)
+    half = t_quantile(len(sources) - 1) * math.sqrt(
+        (better + worse - (better - worse) ** 2) / adjusted
+    )
     return max(-1.0, better - worse - half), min(1.0, better - worse + half)
 
 
@@ -167,7 +206,9 @@ def _majority(family: str, examples: list[Example], training: list[Example | QAP
     text = max(seen, key=lambda answer: (seen[answer], texts[answer], answer))
     best = [(texts[text] / num, "text", text)]
     if all(example.options for example in examples):
-        best.append((sum(1 / len(example.options) for example in examples) / num, "chance", "any option"))
+        best.append(
+            (sum(1 / len(example.options) for example in examples) / num, "chance", "any option")
+        )
     elif set(texts) <= {"yes", "no"}:
         best.append((0.5, "chance", "yes or no"))
     share, kind, answer = max(best, key=lambda row: row[0])  # the first of equals: text
@@ -190,7 +231,8 @@ def _distinct(rows: Iterable[Any], key: Callable[[Any], str]) -> dict[str, Any]:
     for row in rows:
         if key(row) in found:
             raise ValueError(
-                f"{type(row).__name__} of example {key(row)!r} is given twice: keep one, or accuracy counts it double"
+                f"{type(row).__name__} of example {key(row)!r} is given twice: keep one, or"
+                " accuracy counts it double"
             )
         found[key(row)] = row
     return found

@@ -13,22 +13,37 @@ from obvlib.scoring.yes_no import parse_yes_no
 
 
 def verdict(example: Example, prediction: Prediction) -> Verdict:
-    """Judge one prediction: closed questions by letter, yes/no by word, others by overlap; `rule` names how, "failed:…" why not."""
+    """Judge one prediction: closed questions by letter, yes/no by word, others by overlap; `rule`
+    names how, "failed:…" why not.
+    """
     if prediction.example_id != example.example_id:
         raise ValueError(
-            f"prediction {prediction.example_id!r} is not of example {example.example_id!r}: match them by id"
+            f"prediction {prediction.example_id!r} is not of example {example.example_id!r}: match"
+            " them by id"
         )
     if prediction.status == "failed":
         choice, correct, rule = None, False, f"failed:{prediction.reason}"
     elif example.options is not None:
         parsed = parse_choice(prediction.response, example.options)
-        choice, correct, rule = parsed.choice, parsed.choice == example.answer, f"choice:{parsed.rule}"
+        choice, correct, rule = (
+            parsed.choice,
+            parsed.choice == example.answer,
+            f"choice:{parsed.rule}",
+        )
     elif words(example.answer) in (["yes"], ["no"]):
         parsed = parse_yes_no(prediction.response)
-        choice, correct, rule = parsed.choice, [parsed.choice] == words(example.answer), f"yes_no:{parsed.rule}"
+        choice, correct, rule = (
+            parsed.choice,
+            [parsed.choice] == words(example.answer),
+            f"yes_no:{parsed.rule}",
+        )
     else:
         judged = judge_open(prediction.response, example.answer)
-        choice, correct, rule = plain(prediction.response) or None, judged.correct, f"open:{judged.rule}"
+        choice, correct, rule = (
+            plain(prediction.response) or None,
+            judged.correct,
+            f"open:{judged.rule}",
+        )
     return Verdict(
         example_id=example.example_id,
         benchmark=example.benchmark,
@@ -42,14 +57,18 @@ def verdict(example: Example, prediction: Prediction) -> Verdict:
 
 
 def score_all(examples: Iterable[Example], predictions: Iterable[Prediction]) -> list[Verdict]:
-    """One verdict an example, in their order. An example without a prediction is wrong ("failed:no prediction"); ids must be distinct and known."""
+    """One verdict an example, in their order. An example without a prediction is wrong ("failed:no
+    prediction"); ids must be distinct and known.
+    """
     answered = _distinct(predictions, lambda prediction: prediction.example_id)
     asked = _distinct(examples, lambda example: example.example_id)
     if unknown := sorted(answered.keys() - asked.keys()):
         raise ValueError(
-            f"{len(unknown)} predictions of unknown examples, the first {unknown[0]!r}: score them with their own examples"
+            f"{len(unknown)} predictions of unknown examples, the first {unknown[0]!r}: score them"
+            " with their own examples"
         )
     missing = {
-        name: Prediction(example_id=name, response="", status="failed", reason="no prediction") for name in asked
+        name: Prediction(example_id=name, response="", status="failed", reason="no prediction")
+        for name in asked
     }
     return [verdict(example, (missing | answered)[name]) for name, example in asked.items()]

@@ -9,9 +9,10 @@
 | mentioned | the only one of the words yes and no that stands in it, "no" only without a noun | `I would say yes` |
 | asserted | finding words all of one kind: "there is a …", "is present" (yes); "there is no …", "not seen", "absent" (no) | `There is no polyp` → no |
 
-None: `empty`; `undecided` ("I cannot say", "unclear whether", "no image was given"); `ambiguous` (both words, or findings of both kinds);
-`no answer` (anything else). "Normal" does not begin with no. `asserted` reads the response as an answer to "is there …?": both kinds
-are read alike, so that neither answer is favoured.
+None: `empty`; `undecided` ("I cannot say", "unclear whether", "no image was given"); `ambiguous`
+(both words, or findings of both kinds); `no answer` (anything else). "Normal" does not begin with
+no. `asserted` reads the response as an answer to "is there …?": both kinds are read alike, so that
+neither answer is favoured.
 """
 
 from __future__ import annotations
@@ -21,19 +22,26 @@ import re
 from obvlib.scoring.words import Parsed, plain, words
 
 _UNDECIDED = re.compile(
-    r"\b(?:no|not enough|insufficient)\s+(?:image|video|picture|frame|clip|information|idea|way to|data|context|answer)"
-    r"|\b(?:can(?:not|'t)|could(?: not|n't)|unable to|impossible to|hard to|difficult to)\s+(?:be\s+)?(?:\w+ly\s+)?"
-    r"(?:say|tell|determine\w*|answer\w*|know|judge|assess|decide|conclude|(?:see|view) (?:the|any|this) (?:image|video|picture|frame|clip))"
-    r"|\b(?:do not|don't) know\b|\bnot (?:sure|certain|clear|applicable|necessarily)\b|\bunsure\b|\bunclear\b|\buncertain\b",
+    r"\b(?:no|not enough|insufficient)\s+(?:image|video|picture|frame|clip|information|idea|way"
+    r" to|data|context|answer)"
+    r"|\b(?:can(?:not|'t)|could(?: not|n't)|unable to|impossible to|hard to|difficult"
+    r" to)\s+(?:be\s+)?(?:\w+ly\s+)?"
+    r"(?:say|tell|determine\w*|answer\w*|know|judge|assess|decide|conclude|(?:see|view)"
+    r" (?:the|any|this) (?:image|video|picture|frame|clip))"
+    r"|\b(?:do not|don't) know\b|\bnot"
+    r" (?:sure|certain|clear|applicable|necessarily)\b|\bunsure\b|\bunclear\b|\buncertain\b",
     re.IGNORECASE,
 )
 _BOTH = re.compile(r"\byes\s*(?:/|or|and)\s*no\b|\bno\s*(?:/|or|and)\s*yes\b", re.IGNORECASE)
 _STATED = re.compile(
-    r"\b(?:answer|conclusion|final)\s*(?:is|would be|must be|=|:|→)\s*(?:(?:that|therefore|thus|probably|likely|clearly|a)\s+)*"
+    r"\b(?:answer|conclusion|final)\s*(?:is|would be|must"
+    r" be|=|:|→)\s*(?:(?:that|therefore|thus|probably|likely|clearly|a)\s+)*"
     r"[\"'(\[{:\s]*(yes|no)\b(?!\s+(?:evidence|sign))",
     re.IGNORECASE,
 )
-_NO_WITH_NOUN = re.compile(r"\bno\s+(?!,|yes\b|because|since|as\b|it\b|there\b|this\b|the\b)[^\W\d]", re.IGNORECASE)
+_NO_WITH_NOUN = re.compile(
+    r"\bno\s+(?!,|yes\b|because|since|as\b|it\b|there\b|this\b|the\b)[^\W\d]", re.IGNORECASE
+)
 _ABSENT = re.compile(
     r"\bno\s+\w|\bnone\b|\bnothing\b|\babsen(?:t|ce)\b|\bwithout\b|\bnegative for\b"
     r"|(?:\bnot|n't|\bnever|\bcannot|\bfails? to)\s+(?:\w+\s+){0,2}?"
@@ -43,17 +51,23 @@ _ABSENT = re.compile(
 _PRESENT = re.compile(
     r"\bthere (?:is|are|appears? to be|seems? to be)\s+(?!no\b|not\b|n't)\w"
     r"|\b(?:is|are|was|were)\s+(?:clearly\s+|well\s+|also\s+)?(?:seen|visible|visuali[sz]ed|present|evident|shown|identified|detected|found|observed)\b"
-    r"|\b(?:shows?|demonstrates?|reveals?|contains?)\s+(?!no\b|not\b)\w|\bpositive for\b|\b(?:present|visible)\s*$",
+    r"|\b(?:shows?|demonstrates?|reveals?|contains?)\s+(?!no\b|not\b)\w|\bpositive"
+    r" for\b|\b(?:present|visible)\s*$",
     re.IGNORECASE,
 )
 _SYNONYMS = {
     "yes": "true|present|seen|visible|it is|it does|there is|yeah|yep|it is present|is present",
-    "no": "false|absent|not seen|not visible|not present|it is not|it does not|there is not|nope|none|none seen|not really|not at all",
+    "no": (
+        "false|absent|not seen|not visible|not present|it is not|it does not|there is"
+        " not|nope|none|none seen|not really|not at all"
+    ),
 }
 
 
 def parse_yes_no(response: str) -> Parsed:
-    """Whether the response says "yes" or "no" (`choice`), by the rules of the module's table, in its order; None where it says neither."""
+    """Whether the response says "yes" or "no" (`choice`), by the rules of the module's table, in
+    its order; None where it says neither.
+    """
     return Parsed(*read_yes_no(plain(response)))
 
 
@@ -69,7 +83,9 @@ def read_yes_no(text: str) -> tuple[str | None, str]:
         return None, "ambiguous"
     if _standing(without_both) == {"yes", "no"}:
         return None, "ambiguous"
-    if spoken[0] == "yes" or (spoken[0] == "no" and not _UNDECIDED.match(without_both.lstrip(" \n\"'([{"))):
+    if spoken[0] == "yes" or (
+        spoken[0] == "no" and not _UNDECIDED.match(without_both.lstrip(" \n\"'([{"))
+    ):
         return spoken[0], "leading"
     last = words(re.split(r"[.!?\n]+\s*(?=\S)", without_both.rstrip(" .!?\n"))[-1])
     if last in (["yes"], ["no"]):
@@ -95,9 +111,14 @@ def _mentioned(text: str) -> tuple[str | None, str] | None:
 
 
 def _asserted(text: str, had_both: bool) -> tuple[str | None, str]:
-    """Each clause says absent, present or neither; "no evidence that it is present" is one clause and says absent."""
+    """Each clause says absent, present or neither; "no evidence that it is present" is one clause
+    and says absent.
+    """
     clauses = re.split(r"[.;!?\n,]|\b(?:and|but|although|while)\b", text)
-    kinds = {"no" if _ABSENT.search(clause) else "yes" if _PRESENT.search(clause) else "" for clause in clauses} - {""}
+    kinds = {
+        "no" if _ABSENT.search(clause) else "yes" if _PRESENT.search(clause) else ""
+        for clause in clauses
+    } - {""}
     if len(kinds) == 1:
         return kinds.pop(), "asserted"
     return None, "ambiguous" if kinds or had_both else "no answer"

@@ -1,6 +1,7 @@
 """From a dataset's rows and a directory of source videos to one file per clip.
 
-In: clips and where their videos are. Out: clip files, as they are or as a model is shown them, and a report of what became of every row.
+In: clips and where their videos are. Out: clip files, as they are or as a model is shown them, and
+a report of what became of every row.
 """
 
 from obvlib.slicing.jobs import ClipJob, find_sources, make_jobs

@@ -29,7 +29,9 @@ UNKNOWN_S = 0.0  # how long a clip counts as in sums and estimates whose length 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipJob:
-    """One clip to make. `source` is the location of its video, empty where none was found; without `end_s` the clip is all of it."""
+    """One clip to make. `source` is the location of its video, empty where none was found; without
+    `end_s` the clip is all of it.
+    """
 
     clip_id: str
     video_id: str
@@ -55,22 +57,31 @@ class Refused:
 
 
 def make_jobs(clips: Iterable[Clip], input_dir: str) -> tuple[list[ClipJob], list[Refused]]:
-    """One job for each file to write, with its source; rows about the same clip share one, rows in conflict are refused with a reason."""
+    """One job for each file to write, with its source; rows about the same clip share one, rows in
+    conflict are refused with a reason.
+    """
     by_name: dict[str, Clip] = {}
     refused = []
     for clip in clips:
         if clip.file_name.startswith("coverage_") and clip.file_name.endswith(".json"):
-            reason = f"conflict: file {clip.file_name!r} is the name of the coverage report; rename the clip"
+            reason = (
+                f"conflict: file {clip.file_name!r} is the name of the coverage report; rename the"
+                " clip"
+            )
             refused.append(Refused(clip.clip_id, clip.video_id, reason, clip.duration_s))
             continue
         first = by_name.setdefault(clip.file_name, clip)
         if first.clip_id != clip.clip_id:
-            reason = f"conflict: file {clip.file_name!r} is already the name of clip {first.clip_id}; rename one"
+            reason = (
+                f"conflict: file {clip.file_name!r} is already the name of clip {first.clip_id};"
+                " rename one"
+            )
             refused.append(Refused(clip.clip_id, clip.video_id, reason, clip.duration_s))
     sources = find_sources(input_dir, {clip.video_id for clip in by_name.values()})
     jobs, seen = [], set()
     for name, clip in by_name.items():
-        id_ = clip.clip_id if clip.clip_id not in seen else f"{clip.clip_id}:{name}"  # the same stretch under two names
+        # the same stretch under two names
+        id_ = clip.clip_id if clip.clip_id not in seen else f"{clip.clip_id}:{name}"
         seen.add(id_)
         jobs.append(
             ClipJob(
@@ -80,26 +91,36 @@ def make_jobs(clips: Iterable[Clip], input_dir: str) -> tuple[list[ClipJob], lis
                 end_s=clip.end_s,
                 file_name=name,
                 source=(found := sources.get(clip.video_id, "")),
-                source_bytes=files.size_bytes(found) if found and not files.is_remote(found) else -1,
+                source_bytes=(
+                    files.size_bytes(found) if found and not files.is_remote(found) else -1
+                ),
             )
         )
     return jobs, refused
 
 
 def whole_jobs(paths: Iterable[str], input_dir: str) -> list[ClipJob]:
-    """A job for each whole video, named by its path below `input_dir`, which it keeps (MIMICEchoQA's loops). RecordError for a path that leaves it."""
+    """A job for each whole video, named by its path below `input_dir`, which it keeps
+    (MIMICEchoQA's loops). RecordError for a path that leaves it.
+    """
     jobs = []
     for path in dict.fromkeys(paths):
         for part in path.split("/"):
             check_id(part, f"a part of video {path!r}")
         source = files.join(input_dir, path)
         found = source if files.size_bytes(source) >= 0 else ""
-        jobs.append(ClipJob(clip_id=path, video_id=path, start_s=0.0, end_s=None, file_name=path, source=found))
+        jobs.append(
+            ClipJob(
+                clip_id=path, video_id=path, start_s=0.0, end_s=None, file_name=path, source=found
+            )
+        )
     return jobs
 
 
 def find_sources(input_dir: str, video_ids: Iterable[str]) -> dict[str, str]:
-    """Where the videos are: `{video_id}.{extension}` directly in `input_dir`, a path or any fsspec location."""
+    """Where the videos are: `{video_id}.{extension}` directly in `input_dir`, a path or any fsspec
+    location.
+    """
     names = files.file_names(input_dir)
     found = {}
     for video_id in video_ids:

@@ -27,24 +27,52 @@ def slice_dataset(
     mode: str = DEFAULT_MODE,
     **options: Any,
 ) -> dict[str, Any]:
-    """Cut every clip out of its source in `input_dir` into `output_dir`; return the coverage report, which is also written there.
+    """Cut every clip out of its source in `input_dir` into `output_dir`; return the coverage
+    report, which is also written there.
 
-    `problems` are rows that are no clips; they are counted with their reasons. Options are those of `_run`.
+    `problems` are rows that are no clips; they are counted with their reasons. Options are those of
+    `_run`.
     """
     from obvlib import media
 
     if mode not in media.MODES:
         raise ValueError(f"mode is {mode!r}: use {', '.join(media.MODES)}")
-    return _run("slice", SliceStage, {"mode": mode}, {"mode": mode}, clips, problems, input_dir, output_dir, **options)
+    return _run(
+        "slice",
+        SliceStage,
+        {"mode": mode},
+        {"mode": mode},
+        clips,
+        problems,
+        input_dir,
+        output_dir,
+        **options,
+    )
 
 
 def prepare_dataset(
-    clips: Iterable[Any], problems: Iterable[Any], input_dir: str, output_dir: str, *, policy: Any, **options: Any
+    clips: Iterable[Any],
+    problems: Iterable[Any],
+    input_dir: str,
+    output_dir: str,
+    *,
+    policy: Any,
+    **options: Any,
 ) -> dict[str, Any]:
-    """Write what `policy` (a FramePolicy) shows a model of every clip, straight from the sources; otherwise like `slice_dataset`."""
+    """Write what `policy` (a FramePolicy) shows a model of every clip, straight from the sources;
+    otherwise like `slice_dataset`.
+    """
     settings = {"policy": policy.to_dict()}
     return _run(
-        "prepare", PrepareStage, {"policy": policy}, settings, clips, problems, input_dir, output_dir, **options
+        "prepare",
+        PrepareStage,
+        {"policy": policy},
+        settings,
+        clips,
+        problems,
+        input_dir,
+        output_dir,
+        **options,
     )
 
 
@@ -67,7 +95,10 @@ def _run(
     num_threads: int | None = None,
     show_progress: bool = True,
 ) -> dict[str, Any]:
-    """Run one stage. `whole_videos` are paths below `input_dir` that are clips as they are. `num_threads` is for each worker's decoder and encoder; the default shares the cores among the workers."""
+    """Run one stage. `whole_videos` are paths below `input_dir` that are clips as they are.
+    `num_threads` is for each worker's decoder and encoder; the default shares the cores among the
+    workers.
+    """
     input_dir, output_dir = os.fspath(input_dir), os.fspath(output_dir)
     cache_dir = os.fspath(cache_dir or data_root() / "cache" / "videos")
     _check_places(name, input_dir, output_dir, num_workers)
@@ -77,7 +108,9 @@ def _run(
     stage = stage_type(
         output_dir=output_dir,
         cache_dir=cache_dir,
-        num_threads=num_threads if num_threads is not None else max(1, (os.cpu_count() or 1) // num_workers),
+        num_threads=(
+            num_threads if num_threads is not None else max(1, (os.cpu_count() or 1) // num_workers)
+        ),
         max_cache_bytes=max_cache_bytes,
         **fields,
     )
@@ -98,7 +131,9 @@ def _run(
             num_workers=num_workers,
             group=lambda job: job.video_id,
             weight=lambda job: job.duration_s,
-            is_current=lambda row: _is_current(row["output"], wanted[row["item_id"]], output_dir, sizes),
+            is_current=lambda row: _is_current(
+                row["output"], wanted[row["item_id"]], output_dir, sizes
+            ),
             result_type=ClipFile,
             show_progress=show_progress,
         )
@@ -108,7 +143,8 @@ def _run(
     )  # what a run killed just before this one had in hand may only now be known to be dead
     report |= {"settings": settings, "input_dir": input_dir, "output_dir": output_dir}
     files.write_text(
-        files.join(output_dir, f"coverage_{name}.json"), json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+        files.join(output_dir, f"coverage_{name}.json"),
+        json.dumps(report, indent=1, ensure_ascii=False) + "\n",
     )
     return report
 
@@ -118,21 +154,25 @@ def _check_places(name: str, input_dir: str, output_dir: str, num_workers: int) 
         raise ValueError(f"num_workers is {num_workers}: give at least 1")
     if os.path.realpath(input_dir) == os.path.realpath(output_dir):
         raise ValueError(
-            f"output directory {output_dir} is the input directory, and a clip could overwrite a source: choose another"
+            f"output directory {output_dir} is the input directory, and a clip could overwrite a"
+            " source: choose another"
         )
     other = {"slice": "prepare", "prepare": "slice"}.get(name, "")
     if other and files.size_bytes(files.join(output_dir, f"coverage_{other}.json")) >= 0:
         raise ValueError(
-            f"output directory {output_dir} holds what `obv {other}` made, under the same names: choose another"
+            f"output directory {output_dir} holds what `obv {other}` made, under the same names:"
+            " choose another"
         )
 
 
 def _is_current(made: dict[str, Any], job: Any, output_dir: str, sizes: dict[str, int]) -> bool:
     """Is the file of a done clip the one asked for, of the same source, and as it was left?"""
-    path = files.join(output_dir, job.file_name)  # not the recorded path: that may be relative to another directory
+    # not the recorded path: that may be relative to another directory
+    path = files.join(output_dir, job.file_name)
     if os.path.basename(made["path"]) != os.path.basename(job.file_name):
         return False
-    known = min(made.get("source_bytes", -1), job.source_bytes) >= 0  # a source that is gone leaves its clips alone
+    # a source that is gone leaves its clips alone
+    known = min(made.get("source_bytes", -1), job.source_bytes) >= 0
     if known and made["source_bytes"] != job.source_bytes:
         return False
     if not _is_there(made | {"path": path}, output_dir, sizes):
@@ -141,9 +181,13 @@ def _is_current(made: dict[str, Any], job: Any, output_dir: str, sizes: dict[str
 
 
 def _is_there(made: dict[str, Any], output_dir: str, sizes: dict[str, int]) -> bool:
-    """Is the file of a done clip still there, as long as it was? `sizes` are those directly in the output directory."""
+    """Is the file of a done clip still there, as long as it was? `sizes` are those directly in the
+    output directory.
+    """
     name = made["path"].removeprefix(files.join(output_dir, ""))
-    return (files.size_bytes(made["path"]) if "/" in name else sizes.get(name)) == made["size_bytes"]
+    return (files.size_bytes(made["path"]) if "/" in name else sizes.get(name)) == made[
+        "size_bytes"
+    ]
 
 
 def _make_ready(output_dir: str, cache_dir: str) -> None:
@@ -152,6 +196,7 @@ def _make_ready(output_dir: str, cache_dir: str) -> None:
         Path(output_dir).mkdir(parents=True, exist_ok=True)
         if not os.access(output_dir, os.W_OK):
             raise ValueError(
-                f"output directory {output_dir} cannot be written to: choose another, or change its permissions"
+                f"output directory {output_dir} cannot be written to: choose another, or change its"
+                " permissions"
             )
         files.remove_leftovers(output_dir)

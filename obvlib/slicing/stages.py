@@ -1,4 +1,6 @@
-"""The two stages that touch video: all clips of a source are cut, or prepared, while it is open once."""
+"""The two stages that touch video: all clips of a source are cut, or prepared, while it is open
+once.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ RETRY_WAITS_S = (0.5, 2.0)  # before a clip whose file could not be written or s
 
 @dataclass(frozen=True, kw_only=True)
 class ClipFile:
-    """A clip that was made, where it is and how. `lead_in_s` of a copied clip is hidden by its edit list and decoded first."""
+    """A clip that was made, where it is and how. `lead_in_s` of a copied clip is hidden by its edit
+    list and decoded first.
+    """
 
     clip_id: str
     video_id: str
@@ -48,7 +52,9 @@ class _Stage:
     def run_group(self, jobs: list[ClipJob]) -> Iterator[tuple[int, ClipFile | Exception]]:
         """Make all clips of one source; yield (index, file or what went wrong) as each ends."""
         if not jobs[0].source:
-            reason = media.MediaError(f"no video of {jobs[0].video_id} in the input directory: download it", "missing")
+            reason = media.MediaError(
+                f"no video of {jobs[0].video_id} in the input directory: download it", "missing"
+            )
             yield from ((index, reason) for index in range(len(jobs)))
             return
         with ExitStack() as stack:
@@ -65,7 +71,11 @@ class _Stage:
         if not files.is_remote(self.output_dir):
             return Path(self.output_dir)
         Path(self.cache_dir).mkdir(parents=True, exist_ok=True)
-        return Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.cache_dir, prefix=partial_name(""))))
+        return Path(
+            stack.enter_context(
+                tempfile.TemporaryDirectory(dir=self.cache_dir, prefix=partial_name(""))
+            )
+        )
 
     def _finish(self, job: ClipJob, made: Any, mode: str, lead_in_s: float) -> ClipFile:
         size, mtime_ns = os.path.getsize(made.path), os.stat(made.path).st_mtime_ns
@@ -103,7 +113,9 @@ class SliceStage(_Stage):
             yield index, _tried(lambda job=job: self._one(source, job, directory))
 
     def _one(self, source: media.Source, job: ClipJob, directory: Path) -> ClipFile:
-        made = media.slice_clip(source, directory / job.file_name, job.start_s, job.end_s, self.mode, self.num_threads)
+        made = media.slice_clip(
+            source, directory / job.file_name, job.start_s, job.end_s, self.mode, self.num_threads
+        )
         return self._finish(job, made, made.mode, made.lead_in_s)
 
 
@@ -119,12 +131,16 @@ class PrepareStage(_Stage):
         clips = [(directory / job.file_name, job.start_s, job.end_s) for job in jobs]
         for index, made in media.prepare_clips(source, clips, self.policy, self.num_threads):
             if not isinstance(made, Exception):
-                made = _tried(lambda index=index, made=made: self._finish(jobs[index], made, "prepared", 0.0))
+                made = _tried(
+                    lambda index=index, made=made: self._finish(jobs[index], made, "prepared", 0.0)
+                )
             yield index, made
 
 
 def _tried(make: Callable[[], ClipFile]) -> ClipFile | Exception:
-    """One clip, or what is wrong with it; what may pass (a connection) is tried again, and a full disk stops the run."""
+    """One clip, or what is wrong with it; what may pass (a connection) is tried again, and a full
+    disk stops the run.
+    """
     for wait_s in (*RETRY_WAITS_S, None):
         try:
             return make()

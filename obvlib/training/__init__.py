@@ -1,6 +1,7 @@
 """From cut clips to a fine-tuned model.
 
-In: clips and a configuration. Out: a training set on disk, packed rows, checkpoints, the fine-tuned weights and the run's losses; and the plan of what a run will cost.
+In: clips and a configuration. Out: a training set on disk, packed rows, checkpoints, the fine-tuned
+weights and the run's losses; and the plan of what a run will cost.
 """
 
 from obvlib.training import planner, samples

@@ -1,7 +1,9 @@
-"""A training set on disk: each clip's conversation, the frames it will be shown and what it costs in tokens, without one pixel.
+"""A training set on disk: each clip's conversation, the frames it will be shown and what it costs
+in tokens, without one pixel.
 
-`build` runs in parallel, resumes where it stopped, and writes the same bytes for the same clips and settings: `data/train-*.parquet` and a
-README.md that is its data card. `training_set` opens it again, from disk, the hub or S3; `load_sample` turns a row into model input.
+`build` runs in parallel, resumes where it stopped, and writes the same bytes for the same clips and
+settings: `data/train-*.parquet` and a README.md that is its data card. `training_set` opens it
+again, from disk, the hub or S3; `load_sample` turns a row into model input.
 """
 
 from __future__ import annotations
@@ -19,12 +21,22 @@ from obvlib.core import Clip, FramePolicy
 from obvlib.core.files import local_clip
 from obvlib.core.records import to_json
 from obvlib.engine import Drop, Ledger, StageRun, run_stage
-from obvlib.inputs import InputError, ModelInput, Turn, Video, VisionSpec, clip_turns, count_tokens, encode
+from obvlib.inputs import (
+    InputError,
+    ModelInput,
+    Turn,
+    Video,
+    VisionSpec,
+    clip_turns,
+    count_tokens,
+    encode,
+)
 from obvlib.manifests import check_contamination, check_file_names, load_card, load_rows
 from obvlib.media import MediaError, clip_frames, probe
 
 STAGE = "build"
-VIDEO_BENCHMARKS = ("mini", "SurgeryVideoQA", "MIMICEchoQA")  # those that test on videos, which training might contain
+# those that test on videos, which training might contain
+VIDEO_BENCHMARKS = ("mini", "SurgeryVideoQA", "MIMICEchoQA")
 PARQUET = "data/train-00000-of-00001.parquet"
 
 
@@ -38,7 +50,9 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRow:
-    """One sample. `clip_id` leads back to the source and on to the run; `policy` is the frame policy's JSON, asserted on reading."""
+    """One sample. `clip_id` leads back to the source and on to the run; `policy` is the frame
+    policy's JSON, asserted on reading.
+    """
 
     clip_id: str
     video_id: str
@@ -62,7 +76,9 @@ class TrainingRow:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildStage:
-    """Clip → TrainingRow, in any process: it carries names and settings, and loads the tokenizer where it runs."""
+    """Clip → TrainingRow, in any process: it carries names and settings, and loads the tokenizer
+    where it runs.
+    """
 
     clips_dir: str
     policy: FramePolicy
@@ -72,7 +88,12 @@ class BuildStage:
 
     def params(self) -> dict[str, Any]:
         """What a row depends on besides the clip: a change makes the ledger run the stage anew."""
-        return {"policy": self.policy.to_dict(), "model": self.model, "max_tokens": self.max_tokens, "seed": self.seed}
+        return {
+            "policy": self.policy.to_dict(),
+            "model": self.model,
+            "max_tokens": self.max_tokens,
+            "seed": self.seed,
+        }
 
     def __call__(self, clip: Clip) -> TrainingRow | Drop:
         if not clip.caption.strip() and not clip.qa_pairs:
@@ -81,7 +102,10 @@ class BuildStage:
         times_s, height, width, info = clip_layout(path, self.policy)
         tokenizer, spec = tokenizer_and_spec(self.model)
         turns = clip_turns(
-            [Video.blank(times_s, height, width)], clip.caption, clip.qa_pairs, f"{self.seed} {clip.clip_id}"
+            [Video.blank(times_s, height, width)],
+            clip.caption,
+            clip.qa_pairs,
+            f"{self.seed} {clip.clip_id}",
         )
         try:
             counts = count_tokens(turns, tokenizer, spec, name=clip.clip_id)
@@ -108,18 +132,24 @@ def build(
     num_workers: int = 1,
     show_progress: bool = True,
 ) -> StageRun:
-    """Write the training set of `clips` into `out_dir`, and return what became of them; every drop and failure is in its ledger.sqlite.
+    """Write the training set of `clips` into `out_dir`, and return what became of them; every drop
+    and failure is in its ledger.sqlite.
 
-    `benchmarks` maps names to the clips or examples that are tested on: Contamination (a ValueError) if one of their source videos is among
-    `clips`. `unchecked` says which benchmarks could not be read, and why: the card repeats it. Clips of a test split are refused too.
+    `benchmarks` maps names to the clips or examples that are tested on: Contamination (a
+    ValueError) if one of their source videos is among `clips`. `unchecked` says which benchmarks
+    could not be read, and why: the card repeats it. Clips of a test split are refused too.
     """
     from obvlib.training.dataset_card import write_card
 
     out_dir, clips = Path(out_dir), list(clips)
     if not clips:
-        raise ValueError("clips is empty: a training set needs at least one; check the rows and the split")
+        raise ValueError(
+            "clips is empty: a training set needs at least one; check the rows and the split"
+        )
     if tested := [clip.clip_id for clip in clips if clip.split == "test"]:
-        raise ValueError(f"{len(tested)} clips are of the test split, the first is {tested[0]}: leave them out")
+        raise ValueError(
+            f"{len(tested)} clips are of the test split, the first is {tested[0]}: leave them out"
+        )
     check_file_names(clips)
     for name in sorted(benchmarks):
         try:
@@ -145,12 +175,16 @@ def build(
         raise ValueError(f"no clip could be used; the first reason: {reasons[0]}")
     _write_parquet(run.kept, out_dir / PARQUET)
     checked = {name: len({item.video_id for item in items}) for name, items in benchmarks.items()}
-    write_card(out_dir, run.kept, outcomes, stage.params(), checked=checked, unchecked=unchecked or {})
+    write_card(
+        out_dir, run.kept, outcomes, stage.params(), checked=checked, unchecked=unchecked or {}
+    )
     return run
 
 
 def tested_on(names: Sequence[str]) -> tuple[dict[str, list[Any]], dict[str, str]]:
-    """({name: rows of the benchmark}, {name: why its rows could not be read}); a row that is no clip still counts by its source."""
+    """({name: rows of the benchmark}, {name: why its rows could not be read}); a row that is no
+    clip still counts by its source.
+    """
     from obvlib.manifests import HubUnavailable
 
     benchmarks, unchecked = {}, {}
@@ -168,14 +202,19 @@ def tested_on(names: Sequence[str]) -> tuple[dict[str, list[Any]], dict[str, str
 
 
 def clip_layout(path: Path, policy: FramePolicy) -> tuple[Any, int, int, Any]:
-    """(times_s, height, width, VideoInfo) of the frames that `clip_frames` will read, from the file's headers alone."""
+    """(times_s, height, width, VideoInfo) of the frames that `clip_frames` will read, from the
+    file's headers alone.
+    """
     from obvlib.media import METADATA_KEY
 
     info = probe(path)
     if text := info.metadata.get(METADATA_KEY):
         made = json.loads(text)
         if made["policy"] != policy.to_dict():
-            raise MediaError(f"{path.name} was prepared with another frame policy: prepare it again with this one")
+            raise MediaError(
+                f"{path.name} was prepared with another frame policy: prepare it again with"
+                " this one"
+            )
         return made["times_s"], info.height, info.width, info
     times_s = policy.sample_times(info.duration_s)
     return times_s, *policy.fit_size(info.height, info.width, len(times_s)), info
@@ -183,7 +222,9 @@ def clip_layout(path: Path, policy: FramePolicy) -> tuple[Any, int, int, Any]:
 
 @functools.cache
 def tokenizer_and_spec(model: str) -> tuple[Any, VisionSpec]:
-    """The tokenizer and patch sizes of a model by name ("tiny", a checkpoint directory, or a card's hub model), without its weights."""
+    """The tokenizer and patch sizes of a model by name ("tiny", a checkpoint directory, or a card's
+    hub model), without its weights.
+    """
     if model == "tiny":
         from obvlib.models import tiny_config, tiny_tokenizer
 
@@ -196,11 +237,15 @@ def tokenizer_and_spec(model: str) -> tuple[Any, VisionSpec]:
     if not directory.is_dir():
         card = load_card(model)
         directory = fetch(card.hub_id, revision=card.revision, patterns=["*.json", "*.txt"])
-    return AutoTokenizer.from_pretrained(directory), VisionSpec.from_config(AutoConfig.from_pretrained(directory))
+    return AutoTokenizer.from_pretrained(directory), VisionSpec.from_config(
+        AutoConfig.from_pretrained(directory)
+    )
 
 
 def training_set(location: str | os.PathLike, storage_options: dict[str, Any] | None = None) -> Any:
-    """The rows as a `datasets.Dataset`: a directory, a hub id ("owner/name"), or a URL such as s3://bucket/set (fsspec's options)."""
+    """The rows as a `datasets.Dataset`: a directory, a hub id ("owner/name"), or a URL such as
+    s3://bucket/set (fsspec's options).
+    """
     from datasets import Dataset, load_dataset
 
     text = os.fspath(location)
@@ -217,12 +262,16 @@ def training_set(location: str | os.PathLike, storage_options: dict[str, Any] | 
 
 
 def push(out_dir: str | os.PathLike, repo_id: str) -> str:
-    """Upload a training set (rows and card, no ledger, no video) to the hub as a private dataset; return its address."""
+    """Upload a training set (rows and card, no ledger, no video) to the hub as a private dataset;
+    return its address.
+    """
     from huggingface_hub import HfApi
 
     HfApi().create_repo(repo_id, repo_type="dataset", private=True, exist_ok=True)
     patterns = ["README.md", "data/*.parquet"]
-    HfApi().upload_folder(repo_id=repo_id, repo_type="dataset", folder_path=str(out_dir), allow_patterns=patterns)
+    HfApi().upload_folder(
+        repo_id=repo_id, repo_type="dataset", folder_path=str(out_dir), allow_patterns=patterns
+    )
     return f"https://huggingface.co/datasets/{repo_id}"
 
 
@@ -234,26 +283,32 @@ def load_sample(
     *,
     storage_options: dict[str, Any] | None = None,
 ) -> ModelInput:
-    """A row of the training set as model input; InputError where clip, tokenizer or policy are not those that it was built with.
+    """A row of the training set as model input; InputError where clip, tokenizer or policy are not
+    those that it was built with.
 
-    `clips_dir` is a directory, or a URL such as s3://bucket/clips: a clip is then fetched once and kept under the data root.
+    `clips_dir` is a directory, or a URL such as s3://bucket/clips: a clip is then fetched once and
+    kept under the data root.
     """
     policy = FramePolicy.from_dict(json.loads(row["policy"]))
     frames, times_s = clip_frames(local_clip(clips_dir, row["video"], storage_options), policy)
     visuals = (Video(frames, times_s),)
-    turns = [Turn(m["role"], m["text"], visuals if i == 0 else ()) for i, m in enumerate(row["turns"])]
+    turns = [
+        Turn(m["role"], m["text"], visuals if i == 0 else ()) for i, m in enumerate(row["turns"])
+    ]
     sample = encode(turns, tokenizer, spec, name=row["clip_id"])
     if sample.num_tokens != row["num_tokens"]:
         raise InputError(
-            f"sample {row['clip_id']!r}: {sample.num_tokens} tokens, {row['num_tokens']} when the set was built: the clip or the tokenizer "
-            "has changed; build it again"
+            f"sample {row['clip_id']!r}: {sample.num_tokens} tokens, {row['num_tokens']} when the"
+            " set was built: the clip or the tokenizer has changed; build it again"
         )
     return sample
 
 
 def row_digest(clip: Clip) -> str:
     """SHA-256 of a clip's row: an edited caption or question makes another."""
-    return hashlib.sha256(json.dumps(to_json(clip), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(to_json(clip), sort_keys=True, ensure_ascii=False).encode()
+    ).hexdigest()
 
 
 def _is_current(clips_dir: Path, digests: dict[str, str], row: dict[str, Any]) -> bool:
@@ -268,7 +323,13 @@ def _write_parquet(rows: Sequence[TrainingRow], path: Path) -> None:
 
     kinds = {"int": Value("int64"), "float": Value("float64"), "str": Value("string")}
     fields = TrainingRow.__dataclass_fields__
-    features = Features({name: kinds.get(str(field.type), None) for name, field in fields.items() if name != "turns"})
+    features = Features(
+        {
+            name: kinds.get(str(field.type), None)
+            for name, field in fields.items()
+            if name != "turns"
+        }
+    )
     features["turns"] = [{"role": Value("string"), "text": Value("string")}]
     table = {name: [getattr(row, name) for row in rows] for name in features if name != "turns"}
     table["turns"] = [[{"role": m.role, "text": m.text} for m in row.turns] for row in rows]

@@ -1,4 +1,6 @@
-"""The data card beside a training set: what is in it, what was left out and why, what it was checked against, and hashes."""
+"""The data card beside a training set: what is in it, what was left out and why, what it was
+checked against, and hashes.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def write_card(
     checked: dict[str, int],
     unchecked: dict[str, str],
 ) -> Path:
-    """Write README.md (with the header that the hub reads) and card.json; the same for the same rows and settings, so it holds no date."""
+    """Write README.md (with the header that the hub reads) and card.json; the same for the same
+    rows and settings, so it holds no date.
+    """
     facts = card_facts(out_dir, rows, outcomes, params, checked, unchecked)
     _replace(out_dir / "card.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
     _replace(out_dir / "README.md", render(facts))
@@ -39,7 +43,9 @@ def card_facts(
 ) -> dict[str, Any]:
     """Counts and hashes as plain JSON."""
     files = sorted((out_dir / "data").glob("*.parquet"))
-    left_out = Counter((row["status"], _without_names(row)) for row in outcomes if row["status"] != "done")
+    left_out = Counter(
+        (row["status"], _without_names(row)) for row in outcomes if row["status"] != "done"
+    )
     return {
         "obvlib": obvlib.__version__,
         "counts": {
@@ -53,12 +59,16 @@ def card_facts(
             "longest_sample": max(row.num_tokens for row in rows),
         },
         "modalities": dict(sorted(Counter(row.modality or "not given" for row in rows).items())),
-        "left_out": [[status, reason, count] for (status, reason), count in sorted(left_out.items())],
+        "left_out": [
+            [status, reason, count] for (status, reason), count in sorted(left_out.items())
+        ],
         "settings": params,
         "benchmarks_checked": dict(sorted(checked.items())),
         "benchmarks_not_checked": dict(sorted(unchecked.items())),
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
-        "rows_sha256": hashlib.sha256("".join(sorted(row.row_sha256 for row in rows)).encode()).hexdigest(),
+        "rows_sha256": (
+            hashlib.sha256("".join(sorted(row.row_sha256 for row in rows)).encode()).hexdigest()
+        ),
     }
 
 
@@ -73,25 +83,39 @@ def render(facts: dict[str, Any]) -> str:
         "---",
         "# Training set of clips and conversations",
         "",
-        "Rows name clips by file and id; they hold no video. Each was counted with the frame policy that it carries.",
+        (
+            "Rows name clips by file and id; they hold no video. Each was counted with the frame"
+            " policy that it carries."
+        ),
         "",
         "| | |",
         "|---|---|",
         *(f"| {name.replace('_', ' ')} | {value:,} |" for name, value in counts.items()),
         "",
         "## Left out",
-        *([f"- {count} {status}: {reason}" for status, reason, count in facts["left_out"]] or ["- nothing"]),
+        *(
+            [f"- {count} {status}: {reason}" for status, reason, count in facts["left_out"]]
+            or ["- nothing"]
+        ),
         "",
         "## Modalities",
         *(f"- {name}: {count}" for name, count in facts["modalities"].items()),
         "",
         "## Contamination",
-        *(f"- {name}: none of its {n} source videos is in here" for name, n in facts["benchmarks_checked"].items()),
-        *(f"- {name}: **not checked**: {reason}" for name, reason in facts["benchmarks_not_checked"].items()),
+        *(
+            f"- {name}: none of its {n} source videos is in here"
+            for name, n in facts["benchmarks_checked"].items()
+        ),
+        *(
+            f"- {name}: **not checked**: {reason}"
+            for name, reason in facts["benchmarks_not_checked"].items()
+        ),
         "",
         "## Settings",
-        f"Model whose tokens are counted: {settings['model']}. Longest sample allowed: {settings['max_tokens']} tokens. "
-        f"Seed {settings['seed']}. obvlib {facts['obvlib']}.",
+        (
+            f"Model whose tokens are counted: {settings['model']}. Longest sample allowed:"
+            f" {settings['max_tokens']} tokens. Seed {settings['seed']}. obvlib {facts['obvlib']}."
+        ),
         "",
         "```json",
         json.dumps(settings["policy"], indent=1),
@@ -105,7 +129,9 @@ def render(facts: dict[str, Any]) -> str:
 
 
 def _without_names(row: dict[str, Any]) -> str:
-    """A reason with the clip's own name and numbers taken out, so that equal reasons are counted together."""
+    """A reason with the clip's own name and numbers taken out, so that equal reasons are counted
+    together.
+    """
     reason = row["reason"].replace(row["item_id"], "…")
     return " ".join("N" if word.rstrip(",.:").isdigit() else word for word in reason.split())
 

@@ -1,7 +1,9 @@
-"""Muon for the hidden matrices of a small model that starts from nothing; book/negative_results.md says what came before it.
+"""Muon for the hidden matrices of a small model that starts from nothing; book/negative_results.md
+says what came before it.
 
-A pretrained model is fine-tuned with AdamW, as in the paper; Trainer makes that one. Muon is torch's own; it takes matrices only, so
-embeddings, norms and biases stay with AdamW, and Trainer wants to see a single optimiser.
+A pretrained model is fine-tuned with AdamW, as in the paper; Trainer makes that one. Muon is
+torch's own; it takes matrices only, so embeddings, norms and biases stay with AdamW, and Trainer
+wants to see a single optimiser.
 """
 
 from __future__ import annotations
@@ -14,14 +16,22 @@ EMBEDDINGS = ("embed_tokens", "lm_head")  # matrices whose rows are looked up, n
 
 
 class MuonAdamW(torch.optim.Optimizer):
-    """Muon (Jordan et al. 2024) for the matrices of a model's layers and AdamW for all else, under one learning rate and schedule.
+    """Muon (Jordan et al. 2024) for the matrices of a model's layers and AdamW for all else, under
+    one learning rate and schedule.
 
-    An update of Muon's is scaled to the size that AdamW's has (Liu et al. 2025), so the learning rate means the same for both.
+    An update of Muon's is scaled to the size that AdamW's has (Liu et al. 2025), so the learning
+    rate means the same for both.
     """
 
     def __init__(self, model: torch.nn.Module, *, lr: float, weight_decay: float = 0.0) -> None:
-        named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-        hidden = [weight for name, weight in named if weight.ndim == 2 and not any(e in name for e in EMBEDDINGS)]
+        named = [
+            (name, weight) for name, weight in model.named_parameters() if weight.requires_grad
+        ]
+        hidden = [
+            weight
+            for name, weight in named
+            if weight.ndim == 2 and not any(e in name for e in EMBEDDINGS)
+        ]
         chosen = {id(weight) for weight in hidden}
         others = [weight for _, weight in named if id(weight) not in chosen]
         options = {"lr": lr, "weight_decay": weight_decay}

@@ -1,10 +1,12 @@
-"""Before a GPU is rented: how many rows a data set packs into, whether they fit in memory, and how long an epoch takes.
+"""Before a GPU is rented: how many rows a data set packs into, whether they fit in memory, and how
+long an epoch takes.
 
-Work is counted from shapes: products with weights, attention inside each sample and each temporal patch, bytes moved between kernels.
-What a GPU makes of it is five numbers (bytes moved differ between plain and compiled layers), fitted to steps measured on one H100
-(`data_manifests/results`, `calibrate`); for another GPU they are scaled by its peak and bandwidth, which is an estimate, as is the time on
-several GPUs: what they wait for each other beyond the slowest row is not counted. Reading and decoding clips is not included either: workers
-do it meanwhile.
+Work is counted from shapes: products with weights, attention inside each sample and each temporal
+patch, bytes moved between kernels. What a GPU makes of it is five numbers (bytes moved differ
+between plain and compiled layers), fitted to steps measured on one H100 (`data_manifests/results`,
+`calibrate`); for another GPU they are scaled by its peak and bandwidth, which is an estimate, as is
+the time on several GPUs: what they wait for each other beyond the slowest row is not counted.
+Reading and decoding clips is not included either: workers do it meanwhile.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ class Settings:
 
     row_tokens: int = 16_384  # capacity of a packed row, the paper's
     num_gpus: int = 8
-    shards_optimizer: bool = True  # ZeRO-2 or FSDP2: optimizer state and gradients are spread over the GPUs
+    # ZeRO-2 or FSDP2: optimizer state and gradients are spread over the GPUs
+    shards_optimizer: bool = True
     fused_loss: bool = True  # Liger's: logits never exist as a whole
     compiled: bool = False
     trains_vision: bool = True
@@ -51,7 +54,9 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One training step on one row: FLOPs with recomputation, useful FLOPs, and bytes moved between kernels."""
+    """One training step on one row: FLOPs with recomputation, useful FLOPs, and bytes moved between
+    kernels.
+    """
 
     products: float
     attention: float
@@ -63,7 +68,9 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Efficiency:
-    """What a GPU reaches: shares of the peak, how often a layer's activations cross the memory, and the fixed time of a layer's launches."""
+    """What a GPU reaches: shares of the peak, how often a layer's activations cross the memory, and
+    the fixed time of a layer's launches.
+    """
 
     products: float
     attention: float
@@ -71,8 +78,8 @@ class Efficiency:
     layer_s: float
 
 
-# Fitted by `calibrate` to steps of Qwen2-VL-2B on one H100 with torch's varlen attention. For compiled layers two rows were measured, so
-# only the crossings are their own.
+# Fitted by `calibrate` to steps of Qwen2-VL-2B on one H100 with torch's varlen attention. For
+# compiled layers two rows were measured, so only the crossings are their own.
 EFFICIENCY = {
     False: Efficiency(products=0.7954, attention=0.2464, crossings=99.56, layer_s=0.00286),
     True: Efficiency(products=0.7954, attention=0.2464, crossings=36.0, layer_s=0.00286),
@@ -80,28 +87,36 @@ EFFICIENCY = {
 
 
 def row_work(samples: Sequence[Sample], model: ModelShape, settings: Settings) -> Work:
-    """What one row costs with gradient checkpointing: forward, forward again inside the blocks, and twice that backward."""
+    """What one row costs with gradient checkpointing: forward, forward again inside the blocks, and
+    twice that backward.
+    """
     tokens = sum(s.num_tokens for s in samples)
     patches = sum(s.num_patches for s in samples)
     text = 2 * model.text_weights * tokens
     head = 2 * model.head_weights * tokens
-    text_attention = sum(2 * s.num_tokens**2 * model.hidden for s in samples) * model.num_layers  # half of it is masked
+    # half of it is masked
+    text_attention = sum(2 * s.num_tokens**2 * model.hidden for s in samples) * model.num_layers
     vision = 2 * model.vision_weights * patches + 2 * model.merger_weights * patches / 4
     vision_attention = (
-        sum(4 * t * (h * w) ** 2 for s in samples for t, h, w in s.grids) * model.vision_width * model.vision_depth
+        sum(4 * t * (h * w) ** 2 for s in samples for t, h, w in s.grids)
+        * model.vision_width
+        * model.vision_depth
     )
     passes = (
         4 if settings.trains_vision else 3
     )  # frozen, its weights have no gradients, but checkpointing still asks for its inputs'
     useful_passes = 3 if settings.trains_vision else 1
-    widths = tokens * model.num_layers * model.hidden + patches * model.vision_depth * model.vision_width
+    widths = (
+        tokens * model.num_layers * model.hidden + patches * model.vision_depth * model.vision_width
+    )
     return Work(
         products=4 * text + 3 * head + passes * vision,
         attention=4 * (text_attention + vision_attention),
         useful=3 * (text + head + text_attention) + useful_passes * (vision + vision_attention),
         traffic_bytes=4 * 2 * widths,
         optimizer_bytes=20
-        * trained_parameters(model, settings),  # read weight, gradient, two moments; write back three, clear one
+        # read weight, gradient, two moments; write back three, clear one
+        * trained_parameters(model, settings),
         num_layers=model.num_layers + (model.vision_depth if patches else 0),
     )
 
@@ -116,7 +131,11 @@ def step_seconds(work: Work, gpu: Gpu, efficiency: Efficiency) -> float:
     """Time of one step on one GPU, reading the data not included."""
     busy = work.products / efficiency.products + work.attention / efficiency.attention
     moved = work.traffic_bytes * efficiency.crossings + work.optimizer_bytes
-    return busy / (gpu.tflops * 1e12) + moved / (gpu.bandwidth_tb_s * 1e12) + work.num_layers * efficiency.layer_s
+    return (
+        busy / (gpu.tflops * 1e12)
+        + moved / (gpu.bandwidth_tb_s * 1e12)
+        + work.num_layers * efficiency.layer_s
+    )
 
 
 # Bytes per element at the widest moment inside a block, fitted to the same runs.
@@ -124,13 +143,16 @@ TEXT_BLOCK_BYTES, VISION_BLOCK_BYTES, LOGIT_BYTES = 10.0, 15.0, 12.9
 
 
 def peak_gb(samples: Sequence[Sample], model: ModelShape, settings: Settings) -> float:
-    """Largest memory of a step in 10^9 bytes, bf16 weights, gradients and AdamW moments: the worst of four moments of the step."""
+    """Largest memory of a step in 10^9 bytes, bf16 weights, gradients and AdamW moments: the worst
+    of four moments of the step.
+    """
     shares = settings.num_gpus if settings.shards_optimizer else 1
     tokens, patches = sum(s.num_tokens for s in samples), sum(s.num_patches for s in samples)
     trained = trained_parameters(model, settings)
     held = 2 * model.num_parameters + 4 * trained / shares + 2 * 1176 * patches
     text_saved = 2 * tokens * model.hidden * model.num_layers
-    vision_saved = 2 * patches * model.vision_width * model.vision_depth  # frozen or not: see row_work
+    # frozen or not: see row_work
+    vision_saved = 2 * patches * model.vision_width * model.vision_depth
     text_gradients = 2 * (model.text_weights + model.head_weights) / shares
     in_text_block = TEXT_BLOCK_BYTES * tokens * model.intermediate
     in_vision_block = VISION_BLOCK_BYTES * patches * model.vision_mlp if patches else 0
@@ -146,7 +168,9 @@ def peak_gb(samples: Sequence[Sample], model: ModelShape, settings: Settings) ->
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to expect of a run. `fits` leaves a tenth of the memory free for fragments and the driver."""
+    """What to expect of a run. `fits` leaves a tenth of the memory free for fragments and the
+    driver.
+    """
 
     num_samples: int
     num_tokens: int
@@ -164,17 +188,29 @@ class Plan:
 
 
 def plan(samples: Sequence[Sample], model: str, gpu: str, settings: Settings | None = None) -> Plan:
-    """Plan one run; samples above the row's capacity are counted as dropped, as `obv build` does. ValueError names an unknown model or GPU."""
+    """Plan one run; samples above the row's capacity are counted as dropped, as `obv build` does.
+    ValueError names an unknown model or GPU.
+    """
     settings = settings or Settings()
     shape, card = _named(MODELS, model, "model"), _named(GPUS, gpu, "gpu")
     kept = [s for s in samples if s.num_tokens <= settings.row_tokens]
     if not kept:
-        raise ValueError(f"row_tokens is {settings.row_tokens}: none of the {len(samples)} samples fits; raise it")
-    rows = [[kept[i] for i in items] for items in pack([s.num_tokens for s in kept], settings.row_tokens)]
+        raise ValueError(
+            f"row_tokens is {settings.row_tokens}: none of the {len(samples)} samples fits;"
+            " raise it"
+        )
+    rows = [
+        [kept[i] for i in items]
+        for items in pack([s.num_tokens for s in kept], settings.row_tokens)
+    ]
     works = [row_work(row, shape, settings) for row in rows]
     seconds = [step_seconds(work, card, EFFICIENCY[settings.compiled]) for work in works]
     num_steps = -(-len(rows) // settings.num_gpus) * settings.epochs
-    step_s = float(np.mean(seconds)) if settings.num_gpus == 1 else _slowest_mean(seconds, settings.num_gpus)
+    step_s = (
+        float(np.mean(seconds))
+        if settings.num_gpus == 1
+        else _slowest_mean(seconds, settings.num_gpus)
+    )
     memory = max(peak_gb(row, shape, settings) for row in rows)
     total = sum(s.num_tokens for s in kept)
     fits = memory <= 0.9 * card.memory_gb
@@ -194,13 +230,19 @@ def _slowest_mean(seconds: Sequence[float], num_gpus: int) -> float:
     return float(np.mean(steps))
 
 
-def samples_of(rows: Sequence[Mapping[str, Any]], patch_size: int = 14, temporal_patch_size: int = 2) -> list[Sample]:
+def samples_of(
+    rows: Sequence[Mapping[str, Any]], patch_size: int = 14, temporal_patch_size: int = 2
+) -> list[Sample]:
     """The samples of a training set's rows (`obvlib.build`): tokens, and the grid of the clip."""
     return [
         Sample(
             num_tokens=row["num_tokens"],
             grids=(
-                (-(-row["num_frames"] // temporal_patch_size), row["height"] // patch_size, row["width"] // patch_size),
+                (
+                    -(-row["num_frames"] // temporal_patch_size),
+                    row["height"] // patch_size,
+                    row["width"] // patch_size,
+                ),
             ),
         )
         for row in rows
@@ -208,17 +250,25 @@ def samples_of(rows: Sequence[Mapping[str, Any]], patch_size: int = 14, temporal
 
 
 def calibrate(measured: Sequence[tuple[Work, float]], gpu: Gpu) -> Efficiency:
-    """The efficiencies that explain measured steps (work, seconds) best, in relative terms; none of them negative."""
+    """The efficiencies that explain measured steps (work, seconds) best, in relative terms; none of
+    them negative.
+    """
     peak, bandwidth = gpu.tflops * 1e12, gpu.bandwidth_tb_s * 1e12
     parts = np.array(
-        [[w.products / peak, w.attention / peak, w.traffic_bytes / bandwidth, w.num_layers] for w, _ in measured]
+        [
+            [w.products / peak, w.attention / peak, w.traffic_bytes / bandwidth, w.num_layers]
+            for w, _ in measured
+        ]
     )
     seconds = np.array([s for _, s in measured])
     rest = seconds - np.array([w.optimizer_bytes for w, _ in measured]) / bandwidth
     found = _nonnegative(parts / seconds[:, None], rest / seconds)
     shares = 1 / np.maximum(found[:2], 1e-9)
     return Efficiency(
-        products=float(shares[0]), attention=float(shares[1]), crossings=float(found[2]), layer_s=float(found[3])
+        products=float(shares[0]),
+        attention=float(shares[1]),
+        crossings=float(found[2]),
+        layer_s=float(found[3]),
     )
 
 

@@ -1,7 +1,8 @@
 """Fine-tuning: packed rows through transformers' Trainer, on whatever devices accelerate finds.
 
-The data side is ours (`inputs`, `packing`); the loop is not. Several devices, FSDP2 or DeepSpeed are a matter of `accelerate`'s
-configuration, never of code here. A stopped run is resumed by calling `train` again with the same settings.
+The data side is ours (`inputs`, `packing`); the loop is not. Several devices, FSDP2 or DeepSpeed
+are a matter of `accelerate`'s configuration, never of code here. A stopped run is resumed by
+calling `train` again with the same settings.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How to fine-tune. The defaults are the paper's (section 4 and its training script); `mini` changes what it must."""
+    """How to fine-tune. The defaults are the paper's (section 4 and its training script); `mini`
+    changes what it must.
+    """
 
     output_dir: Path
     capacity_tokens: int = 16_384  # of one packed row; a longer sample is refused by name
@@ -38,19 +41,30 @@ class TrainConfig:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     pack_window: int = (
-        2_048  # samples shuffled together before they are packed: long samples don't all meet in the first steps
+        # samples shuffled together before they are packed: long samples don't all meet in the first
+        # steps
+        2_048
     )
     seed: int = 0
     attention: str = "auto"  # for packed rows, see obvlib.attention
     bf16: bool = True
     gradient_checkpointing: bool = True
-    liger: bool = False  # fused linear cross-entropy: no (tokens, vocabulary) logits in memory; needs liger-kernel >= 0.8 and CUDA
+    # fused linear cross-entropy: no (tokens, vocabulary) logits in memory; needs liger-kernel >=
+    # 0.8 and CUDA
+    liger: bool = False
     save_steps: int = 200  # optimiser steps between checkpoints
     log_steps: int = 10
     num_workers: int = 0  # processes that read clips ahead
 
     def __post_init__(self) -> None:
-        for name in ("capacity_tokens", "rows_per_step", "num_epochs", "pack_window", "save_steps", "log_steps"):
+        for name in (
+            "capacity_tokens",
+            "rows_per_step",
+            "num_epochs",
+            "pack_window",
+            "save_steps",
+            "log_steps",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.optimizer not in ("adamw", "muon"):
@@ -58,11 +72,16 @@ class TrainConfig:
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0")
         if not 0 <= self.warmup_fraction < 1:
-            raise ValueError(f"warmup_fraction is {self.warmup_fraction}; it is a share of all steps, from 0 up to 1")
+            raise ValueError(
+                f"warmup_fraction is {self.warmup_fraction}; it is a share of all steps, from 0 up"
+                " to 1"
+            )
 
     @classmethod
     def mini(cls, output_dir: Path, **changes: Any) -> TrainConfig:
-        """A two-million-parameter model from scratch on a CPU: small rows, a large learning rate, float32."""
+        """A two-million-parameter model from scratch on a CPU: small rows, a large learning rate,
+        float32.
+        """
         settings = {
             "capacity_tokens": 4_096,
             "rows_per_step": 1,
@@ -86,7 +105,8 @@ class TrainConfig:
 class TrainResult:
     """What a run did: loss by step, and how long it took."""
 
-    losses: tuple[tuple[int, float], ...]  # (optimiser step, mean loss per label token since the last entry)
+    # (optimiser step, mean loss per label token since the last entry)
+    losses: tuple[tuple[int, float], ...]
     num_steps: int
     num_rows: int
     seconds: float
@@ -100,7 +120,9 @@ class TrainResult:
 
 
 class PackedRows:
-    """Packed rows as a dataset: `rows[i]` lists samples, read and collated only when asked for. Works as a torch map-style dataset."""
+    """Packed rows as a dataset: `rows[i]` lists samples, read and collated only when asked for.
+    Works as a torch map-style dataset.
+    """
 
     def __init__(self, rows: list[list[int]], load: Callable[[int], ModelInput]):
         self.rows, self.load = rows, load
@@ -113,11 +135,13 @@ class PackedRows:
 
 
 def plan_rows(lengths: Sequence[int], config: TrainConfig) -> list[list[int]]:
-    """Rows of sample indices for all epochs, in training order: shuffle, pack window by window, shuffle the rows of each epoch.
+    """Rows of sample indices for all epochs, in training order: shuffle, pack window by window,
+    shuffle the rows of each epoch.
 
-    Best fit puts samples of one length, and so often of one kind, into one row. Rows of a few long clips need it, and a step of several
-    rows evens it out. Rows of dozens of short clips do better in shuffled order (`pack_window` 1): each is a fair draw, and the room left
-    over is small. The order depends on `seed` and the epoch alone.
+    Best fit puts samples of one length, and so often of one kind, into one row. Rows of a few long
+    clips need it, and a step of several rows evens it out. Rows of dozens of short clips do better
+    in shuffled order (`pack_window` 1): each is a fair draw, and the room left over is small. The
+    order depends on `seed` and the epoch alone.
     """
     plan = []
     for epoch in range(config.num_epochs):
@@ -129,20 +153,26 @@ def plan_rows(lengths: Sequence[int], config: TrainConfig) -> list[list[int]]:
         rows = []
         for start in range(0, len(order), config.pack_window):
             window = order[start : start + config.pack_window]
-            rows += [[window[i] for i in row] for row in pack([lengths[i] for i in window], config.capacity_tokens)]
+            rows += [
+                [window[i] for i in row]
+                for row in pack([lengths[i] for i in window], config.capacity_tokens)
+            ]
         rng.shuffle(rows)
         plan += rows
     return plan
 
 
 def fill_in_order(order: Sequence[int], lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Rows of the samples as they come: a row is closed when the next sample does not fit. ValueError for one longer than a row."""
+    """Rows of the samples as they come: a row is closed when the next sample does not fit.
+    ValueError for one longer than a row.
+    """
     rows: list[list[int]] = []
     room = 0
     for sample in order:
         if lengths[sample] > capacity:
             raise ValueError(
-                f"sample {sample} has {lengths[sample]} tokens, a row holds {capacity}: drop it with a reason"
+                f"sample {sample} has {lengths[sample]} tokens, a row holds {capacity}: drop it"
+                " with a reason"
             )
         if lengths[sample] > room:
             rows.append([])
@@ -160,10 +190,12 @@ def train(
     *,
     on_log: Callable[[int, float], None] | None = None,
 ) -> TrainResult:
-    """Fine-tune `bundle.model` in place on the samples `load(i)` of `lengths[i]` tokens, and save it to `config.output_dir/"model"`.
+    """Fine-tune `bundle.model` in place on the samples `load(i)` of `lengths[i]` tokens, and save
+    it to `config.output_dir/"model"`.
 
-    The loss is the sum over label tokens divided by their number in the whole step, so that neither accumulation nor packing changes
-    what a token counts. Trainer shifts nothing here: `labels[i]` is the token at i, and the model predicts it from i − 1.
+    The loss is the sum over label tokens divided by their number in the whole step, so that neither
+    accumulation nor packing changes what a token counts. Trainer shifts nothing here: `labels[i]`
+    is the token at i, and the model predicts it from i − 1.
     """
     from transformers import PrinterCallback
 
@@ -184,9 +216,14 @@ def train(
     trainer.remove_callback(PrinterCallback)  # `on_log` says what there is to say
     with no_progress_bars():
         trainer.train(resume_from_checkpoint=_last_checkpoint(config))
-    losses = tuple((entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
+    losses = tuple(
+        (entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry
+    )
     result = TrainResult(
-        losses=losses, num_steps=trainer.state.global_step, num_rows=len(rows), seconds=time.monotonic() - started
+        losses=losses,
+        num_steps=trainer.state.global_step,
+        num_rows=len(rows),
+        seconds=time.monotonic() - started,
     )
     if trainer.is_world_process_zero():
         bundle.save(config.output_dir / "model")
@@ -199,7 +236,8 @@ def _arguments(config: TrainConfig) -> Any:
     import torch
     from transformers import TrainingArguments
 
-    renamed = hasattr(TrainingArguments, "activation_checkpointing")  # in later releases of transformers
+    # in later releases of transformers
+    renamed = hasattr(TrainingArguments, "activation_checkpointing")
     return TrainingArguments(
         output_dir=str(config.output_dir / "checkpoints"),
         per_device_train_batch_size=1,  # one packed row
@@ -211,7 +249,11 @@ def _arguments(config: TrainConfig) -> Any:
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         bf16=config.bf16,
-        **{"activation_checkpointing" if renamed else "gradient_checkpointing": config.gradient_checkpointing},
+        **{
+            (
+                "activation_checkpointing" if renamed else "gradient_checkpointing"
+            ): config.gradient_checkpointing
+        },
         use_liger_kernel=config.liger,
         use_cpu=not torch.cuda.is_available(),
         dataloader_num_workers=config.num_workers,
@@ -240,8 +282,9 @@ def _optimizer(model: Any, config: TrainConfig) -> Any:
 def _trainer_class() -> type:
     """Trainer, with checkpoints read the way they are written.
 
-    transformers saves Qwen2-VL under the hub's old parameter names, and Trainer then loads a checkpoint by the new ones: nothing fits,
-    a warning is logged, and the "resumed" run goes on from the weights it was built with.
+    transformers saves Qwen2-VL under the hub's old parameter names, and Trainer then loads a
+    checkpoint by the new ones: nothing fits, a warning is logged, and the "resumed" run goes on
+    from the weights it was built with.
     """
     from transformers import Trainer
 
@@ -257,25 +300,31 @@ def _trainer_class() -> type:
 
 
 def _refuse_data_parallel() -> None:
-    """One process that sees several GPUs would split packed rows along the wrong axis: ask for one process a GPU."""
+    """One process that sees several GPUs would split packed rows along the wrong axis: ask for one
+    process a GPU.
+    """
     import torch
     from accelerate import PartialState
 
     if torch.cuda.device_count() > 1 and PartialState().num_processes == 1:
         raise RuntimeError(
-            f"{torch.cuda.device_count()} GPUs but one process: start it with `accelerate launch -m obvlib.cli train …` "
-            "or show it one GPU with CUDA_VISIBLE_DEVICES=0"
+            f"{torch.cuda.device_count()} GPUs but one process: start it with `accelerate launch -m"
+            " obvlib.cli train …` or show it one GPU with CUDA_VISIBLE_DEVICES=0"
         )
 
 
 def _only_row(rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """The collator: a packed row is a batch already. No cache: with one, transformers forgets where samples begin."""
+    """The collator: a packed row is a batch already. No cache: with one, transformers forgets where
+    samples begin.
+    """
     (row,) = rows
     return row | {"use_cache": False}
 
 
 def _label_positions_only(rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Logits only where something is learned, which spares most of a CPU's work: position i − 1 predicts the label at i."""
+    """Logits only where something is learned, which spares most of a CPU's work: position i − 1
+    predicts the label at i.
+    """
     row = _only_row(rows)
     keep = (row["labels"][0, 1:] != IGNORE).nonzero().flatten()  # (K,)
     return row | {"logits_to_keep": keep, "shift_labels": row["labels"][:, keep + 1]}

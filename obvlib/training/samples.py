@@ -1,7 +1,9 @@
-"""Clips as training samples: which questions a conversation holds, encoded only when a row asks for it.
+"""Clips as training samples: which questions a conversation holds, encoded only when a row asks for
+it.
 
-Two kinds with one face (`load(i)`, `lengths()`, `qa_pairs()`): the mini profile's, which talk about each clip several times with other
-questions and another order of options, and those of a training set that `obvlib.build` wrote.
+Two kinds with one face (`load(i)`, `lengths()`, `qa_pairs()`): the mini profile's, which talk about
+each clip several times with other questions and another order of options, and those of a training
+set that `obvlib.build` wrote.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 # Clips drawn in memory; with fewer the smallest findings are learned by heart instead of by sight.
 NUM_GENERATED = 3_000
 NUM_VIEWS = 7  # conversations about each clip
-# What a conversation asks, in this order, and how often it is drawn. The letter of a finding's class comes before words that would give
-# it away, and every question comes first in some conversations, as it does in the test.
+# What a conversation asks, in this order, and how often it is drawn. The letter of a finding's
+# class comes before words that would give it away, and every question comes first in some
+# conversations, as it does in the test.
 ASKED = {
     ("class", "finding"): 0.5,
     ("finding",): 0.1,
@@ -34,10 +37,12 @@ ASKED = {
     ("modality", "region"): 0.175,
     ("region", "modality"): 0.175,
 }
-# Questions that the frames cannot answer teach guessing, and a tiny model forgets its other lessons over it. Eight frames in five to nine
-# seconds are fewer than two a beat, and nothing tells the model how far apart they are. Evaluation asks all the same.
+# Questions that the frames cannot answer teach guessing, and a tiny model forgets its other lessons
+# over it. Eight frames in five to nine seconds are fewer than two a beat, and nothing tells the
+# model how far apart they are. Evaluation asks all the same.
 NOT_OBSERVABLE = ("heart_rate",)
-NOT_A_CLASS = ("modality", "region", "finding")  # every other family asks for the class of the clip's finding
+# every other family asks for the class of the clip's finding
+NOT_A_CLASS = ("modality", "region", "finding")
 
 
 class Samples(Protocol):
@@ -59,9 +64,14 @@ def training_samples(
     config: TrainConfig,
     seed: int,
 ) -> Samples:
-    """The training samples of cut `clips`: views for the tiny model, with generated clips beside them; else a built training set."""
+    """The training samples of cut `clips`: views for the tiny model, with generated clips beside
+    them; else a built training set.
+    """
     if model == "tiny":
-        seen = [*segment_clips(clips, clips_dir, policy), *generated_clips(NUM_GENERATED, seed=seed)]
+        seen = [
+            *segment_clips(clips, clips_dir, policy),
+            *generated_clips(NUM_GENERATED, seed=seed),
+        ]
         return Views(seen, bundle, seed=seed)
     return Built(model, bundle, clips, clips_dir, policy, config)
 
@@ -69,7 +79,14 @@ def training_samples(
 class Views:
     """Sample i is view i // len(clips) of clip i % len(clips)."""
 
-    def __init__(self, clips: Sequence[SeenClip], bundle: Bundle, *, num_views: int = NUM_VIEWS, seed: int = 0):
+    def __init__(
+        self,
+        clips: Sequence[SeenClip],
+        bundle: Bundle,
+        *,
+        num_views: int = NUM_VIEWS,
+        seed: int = 0,
+    ):
         self.clips, self.num_views, self.seed = clips, num_views, seed
         self.tokenizer, self.spec = bundle.tokenizer, bundle.spec
 
@@ -80,18 +97,35 @@ class Views:
         rng = random.Random(f"{self.seed}/{view}/{clip.name}")
         pairs = [pair for pair in clip.qa_pairs if pair.family not in NOT_OBSERVABLE]
         way = rng.choices(list(ASKED), list(ASKED.values()))[0]
-        asked = [pair for part in way for pair in _part(part, pairs)] or rng.sample(pairs, len(pairs))
-        return question_turns([Video(clip.frames, clip.times_s)], [shuffled(pair, rng) for pair in asked])
+        asked = [pair for part in way for pair in _part(part, pairs)] or rng.sample(
+            pairs, len(pairs)
+        )
+        return question_turns(
+            [Video(clip.frames, clip.times_s)], [shuffled(pair, rng) for pair in asked]
+        )
 
     def load(self, index: int) -> ModelInput:
-        return encode(self.turns(index), self.tokenizer, self.spec, name=self.clips[index % len(self.clips)].name)
+        return encode(
+            self.turns(index),
+            self.tokenizer,
+            self.spec,
+            name=self.clips[index % len(self.clips)].name,
+        )
 
     def lengths(self) -> list[int]:
         """Tokens of every sample, counted without touching pixels."""
-        return [num_tokens(self.turns(i), self.tokenizer, self.spec) for i in range(len(self.clips) * self.num_views)]
+        return [
+            num_tokens(self.turns(i), self.tokenizer, self.spec)
+            for i in range(len(self.clips) * self.num_views)
+        ]
 
     def qa_pairs(self) -> Iterator[QAPair]:
-        return (pair for clip in self.clips for pair in clip.qa_pairs if pair.family not in NOT_OBSERVABLE)
+        return (
+            pair
+            for clip in self.clips
+            for pair in clip.qa_pairs
+            if pair.family not in NOT_OBSERVABLE
+        )
 
 
 class Built:
@@ -106,14 +140,31 @@ class Built:
         policy: FramePolicy,
         config: TrainConfig,
     ):
-        from obvlib.training.dataset import VIDEO_BENCHMARKS, BuildStage, build, tested_on, training_set
+        from obvlib.training.dataset import (
+            VIDEO_BENCHMARKS,
+            BuildStage,
+            build,
+            tested_on,
+            training_set,
+        )
 
         out_dir = config.output_dir / "training_set"
         stage = BuildStage(
-            clips_dir=str(clips_dir), policy=policy, model=model, max_tokens=config.capacity_tokens, seed=config.seed
+            clips_dir=str(clips_dir),
+            policy=policy,
+            model=model,
+            max_tokens=config.capacity_tokens,
+            seed=config.seed,
         )
         benchmarks, unchecked = tested_on(VIDEO_BENCHMARKS)
-        build(clips, out_dir, stage, benchmarks=benchmarks, unchecked=unchecked, num_workers=max(1, config.num_workers))
+        build(
+            clips,
+            out_dir,
+            stage,
+            benchmarks=benchmarks,
+            unchecked=unchecked,
+            num_workers=max(1, config.num_workers),
+        )
         self.rows, self.clips, self.clips_dir = training_set(out_dir), clips, clips_dir
         self.tokenizer, self.spec = bundle.tokenizer, bundle.spec
 
@@ -130,7 +181,9 @@ class Built:
 
 
 def _part(part: str, pairs: Sequence[QAPair]) -> list[QAPair]:
-    """The questions that a part of `ASKED` stands for. Yes/no questions have no class in words and are asked as they are."""
+    """The questions that a part of `ASKED` stands for. Yes/no questions have no class in words and
+    are asked as they are.
+    """
     if not part.startswith("class"):
         return [pair for pair in pairs if pair.family == part]
     classes = [pair for pair in pairs if pair.family not in NOT_A_CLASS]
@@ -149,7 +202,9 @@ def shuffled(pair: QAPair, rng: random.Random) -> QAPair:
     return replace(pair, options=options, answer=answer)
 
 
-def segment_clips(clips: Iterable[Clip], clips_dir: Path, policy: FramePolicy) -> Iterator[SeenClip]:
+def segment_clips(
+    clips: Iterable[Clip], clips_dir: Path, policy: FramePolicy
+) -> Iterator[SeenClip]:
     """Cut lecture segments as the model sees them, read the way evaluation reads them."""
     for clip in clips:
         frames, times_s = clip_frames(clips_dir / clip.file_name, policy)

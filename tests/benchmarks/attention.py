@@ -1,4 +1,5 @@
-"""Packed rows on a CPU: one call per sample, samples padded into a batch, or one block mask; forward and backward, milliseconds.
+"""Packed rows on a CPU: one call per sample, samples padded into a batch, or one block mask;
+forward and backward, milliseconds.
 
 python tests/benchmarks/attention.py [--threads 1]
 """
@@ -33,7 +34,8 @@ def masked(query, key, value, bounds, longest) -> torch.Tensor:
     sample = torch.repeat_interleave(torch.arange(len(bounds) - 1), bounds.diff().long())
     mask = (sample[:, None] == sample[None]).tril()
     heads = [
-        tensor.transpose(0, 1)[None] for tensor in (query, key.repeat_interleave(2, 1), value.repeat_interleave(2, 1))
+        tensor.transpose(0, 1)[None]
+        for tensor in (query, key.repeat_interleave(2, 1), value.repeat_interleave(2, 1))
     ]
     return F.scaled_dot_product_attention(*heads, attn_mask=mask)[0].transpose(0, 1)
 
@@ -43,7 +45,11 @@ def looped(query, key, value, bounds, longest) -> torch.Tensor:
 
 
 def milliseconds(
-    function: Callable, tensors: list[torch.Tensor], bounds: torch.Tensor, longest: int, repeats: int = 9
+    function: Callable,
+    tensors: list[torch.Tensor],
+    bounds: torch.Tensor,
+    longest: int,
+    repeats: int = 9,
 ) -> float:
     taken = []
     for _ in range(repeats):
@@ -54,7 +60,9 @@ def milliseconds(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=1)
     torch.set_num_threads(parser.parse_args().threads)
     ways = {"loop": looped, "padded": padded, "block mask": masked}
@@ -64,8 +72,12 @@ def main() -> None:
         while sum(lengths) < tokens:
             lengths.append(min(int(rng.integers(low, high)), tokens - sum(lengths)))
         bounds = torch.tensor(np.concatenate([[0], np.cumsum(lengths)]), dtype=torch.int32)
-        tensors = [torch.randn(tokens, n, WIDTH, requires_grad=True) for n in (HEADS, KEY_HEADS, KEY_HEADS)]
-        times = [milliseconds(function, tensors, bounds, max(lengths)) for function in ways.values()]
+        tensors = [
+            torch.randn(tokens, n, WIDTH, requires_grad=True) for n in (HEADS, KEY_HEADS, KEY_HEADS)
+        ]
+        times = [
+            milliseconds(function, tensors, bounds, max(lengths)) for function in ways.values()
+        ]
         print(f"{tokens:6} {len(lengths):7} {max(lengths):7}", *(f"{t:11.1f}" for t in times))
 
 

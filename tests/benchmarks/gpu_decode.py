@@ -1,10 +1,12 @@
-"""Whether decoding on the GPU (NVDEC, through PyNvVideoCodec) gets a model's frames out of a video sooner than the CPU does.
+"""Whether decoding on the GPU (NVDEC, through PyNvVideoCodec) gets a model's frames out of a video
+sooner than the CPU does.
 
     python tests/benchmarks/gpu_decode.py --out data_manifests/results/gpu_decode_DATE.json
 
-Both sides go from the file to the frames of a clip as an array in main memory: one frame a second, at the size that the policy gives. The
-CPU's side is `media.frames_at`, one process and one thread a clip at a time, on all cores; the GPU's resizes on the GPU, with as many
-decoders at work as do best. Their frames are compared before their times are.
+Both sides go from the file to the frames of a clip as an array in main memory: one frame a second,
+at the size that the policy gives. The CPU's side is `media.frames_at`, one process and one thread a
+clip at a time, on all cores; the GPU's resizes on the GPU, with as many decoders at work as do
+best. Their frames are compared before their times are.
 """
 
 from __future__ import annotations
@@ -63,14 +65,20 @@ def on_cpu(path: str, start_s: float, height: int, width: int) -> np.ndarray:
 
 
 def on_gpu(path: str, start_s: float, height: int, width: int) -> np.ndarray:
-    """One decoder for one clip. Frame numbers stand for times, which is right for a constant rate alone."""
+    """One decoder for one clip. Frame numbers stand for times, which is right for a constant rate
+    alone.
+    """
     import PyNvVideoCodec as nvc
 
     times_s, size = wanted(start_s, height, width)
-    decoder = nvc.SimpleDecoder(path, use_device_memory=True, output_color_type=nvc.OutputColorType.RGBP)
+    decoder = nvc.SimpleDecoder(
+        path, use_device_memory=True, output_color_type=nvc.OutputColorType.RGBP
+    )
     frames = decoder.get_batch_frames_by_index([int(t * FPS + 1e-6) for t in times_s])
     stacked = torch.stack([torch.from_dlpack(frame) for frame in frames]).cuda()  # (T, 3, H, W)
-    small = torch.nn.functional.interpolate(stacked.float(), size=size, mode="bicubic", antialias=True)
+    small = torch.nn.functional.interpolate(
+        stacked.float(), size=size, mode="bicubic", antialias=True
+    )
     return small.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
@@ -86,7 +94,9 @@ def throughput(pool: concurrent.futures.Executor, jobs: list[tuple], num_at_once
     started, waiting = time.perf_counter(), list(jobs)
     running = {pool.submit(_one, waiting.pop()) for _ in range(num_at_once)}
     while running:
-        done, running = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+        done, running = concurrent.futures.wait(
+            running, return_when=concurrent.futures.FIRST_COMPLETED
+        )
         for future in done:
             future.result()
             if waiting:
@@ -99,21 +109,31 @@ def compare(pool: concurrent.futures.Executor, name: str, path: str) -> dict:
     ours, theirs = on_cpu(path, STARTS_S[1], *size), on_gpu(path, STARTS_S[1], *size)
     off = np.abs(ours.astype(int) - theirs).mean()
     neighbour = np.abs(ours[1:].astype(int) - ours[:-1]).mean()
-    row = {"source": name, "difference_of_255": round(off, 2), "difference_between_frames": round(neighbour, 2)}
+    row = {
+        "source": name,
+        "difference_of_255": round(off, 2),
+        "difference_between_frames": round(neighbour, 2),
+    }
     for side, at_once in (("cpu", (os.cpu_count(),)), ("gpu", NUM_DECODERS)):
         jobs = [(side, path, start_s, *size) for start_s in STARTS_S]
         row[f"{side}_one_clip_s"] = round(statistics.median(_one(job) for job in jobs[:5]), 4)
         list(pool.map(_one, jobs[: os.cpu_count()]))  # every process has opened what it needs
         row[f"{side}_clips_per_s"] = {num: round(throughput(pool, jobs, num), 2) for num in at_once}
     row["ratio_one_clip"] = round(row["cpu_one_clip_s"] / row["gpu_one_clip_s"], 2)
-    row["ratio_best"] = round(max(row["gpu_clips_per_s"].values()) / max(row["cpu_clips_per_s"].values()), 2)
+    row["ratio_best"] = round(
+        max(row["gpu_clips_per_s"].values()) / max(row["cpu_clips_per_s"].values()), 2
+    )
     return row
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--sources", type=Path, help="where the source videos are, or are to be kept")
+    parser.add_argument(
+        "--sources", type=Path, help="where the source videos are, or are to be kept"
+    )
     parser.add_argument("--commit", default="")
     arguments = parser.parse_args()
     rows = []
@@ -130,10 +150,15 @@ def main() -> None:
         "commit": arguments.commit,
         "device": f"{torch.cuda.get_device_name()}, {os.cpu_count()} CPU cores",
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in ("av", "torch", "PyNvVideoCodec")},
+        "versions": {
+            name: importlib.metadata.version(name) for name in ("av", "torch", "PyNvVideoCodec")
+        },
         "command": "python tests/benchmarks/gpu_decode.py",
-        "what": f"frames of {len(STARTS_S)} clips of {CLIP_S:.0f} s, one a second, from the file to an array in main memory; "
-        "ratio: clips a second on the GPU / on all CPU cores, each with its best number of workers",
+        "what": (
+            f"frames of {len(STARTS_S)} clips of {CLIP_S:.0f} s, one a second, from the file to an"
+            " array in main memory; ratio: clips a second on the GPU / on all CPU cores, each with"
+            " its best number of workers"
+        ),
         "comparisons": rows,
     }
     arguments.out.write_text(json.dumps(result, indent=1) + "\n")

@@ -1,9 +1,11 @@
-"""One GPU, Qwen2-VL-2B at full size from its config with random weights: packed equals unpacked, attentions agree, steps timed.
+"""One GPU, Qwen2-VL-2B at full size from its config with random weights: packed equals unpacked,
+attentions agree, steps timed.
 
     python tests/benchmarks/gpu_packing.py --out results.json
 
-Needs torch and transformers, no network and no weights. Liger's fused loss and compiled layers are measured where they work. The JSON is
-what data_manifests/results keeps and what the planner is checked against.
+Needs torch and transformers, no network and no weights. Liger's fused loss and compiled layers are
+measured where they work. The JSON is what data_manifests/results keeps and what the planner is
+checked against.
 """
 
 from __future__ import annotations
@@ -40,11 +42,15 @@ def config_2b(num_layers: int = 28, vision_depth: int = 32) -> transformers.Qwen
         num_key_value_heads=2, max_position_embeddings=32768, rms_norm_eps=1e-6, rope_parameters=rope, tie_word_embeddings=True,
     )  # fmt: skip
     vision = dict(depth=vision_depth, embed_dim=1280, hidden_size=1536, num_heads=16, mlp_ratio=4)
-    return transformers.Qwen2VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True)
+    return transformers.Qwen2VLConfig(
+        text_config=text, vision_config=vision, tie_word_embeddings=True
+    )
 
 
 def build(dtype: torch.dtype, choice: str, **shape: int) -> Any:
-    """The model on the GPU with an attention for packed rows, or None where that attention is not installed."""
+    """The model on the GPU with an attention for packed rows, or None where that attention is not
+    installed.
+    """
     torch.manual_seed(0)
     with torch.device(DEVICE):
         model = transformers.Qwen2VLForConditionalGeneration._from_config(
@@ -67,7 +73,9 @@ def sample(num_frames: int, height: int, width: int, num_text: int, seed: int) -
     if num_frames:
         grid = np.array([[num_frames // 2, height // 14, width // 14]])
         pixels = rng.standard_normal((int(grid.prod()), 3 * 2 * 14 * 14), dtype=np.float32)
-        ids = np.concatenate([words[:14], [START], np.full(int(grid.prod()) // 4, VIDEO), [END], words[14:]])
+        ids = np.concatenate(
+            [words[:14], [START], np.full(int(grid.prod()) // 4, VIDEO), [END], words[14:]]
+        )
     labels = np.full(len(ids), -100)
     labels[-(num_text // 4) :] = ids[-(num_text // 4) :]
     positions, delta = mrope_positions(ids, video_grid_thw=grid)
@@ -98,7 +106,9 @@ def mixed_samples() -> list[ModelInput]:
     return [sample(*shape, seed=i) for i, shape in enumerate(shapes)]
 
 
-def loss_and_gradient(model: Any, rows: list[list[ModelInput]], autocast: bool) -> tuple[float, list[torch.Tensor]]:
+def loss_and_gradient(
+    model: Any, rows: list[list[ModelInput]], autocast: bool
+) -> tuple[float, list[torch.Tensor]]:
     """Loss per label token over all rows, and the gradients of every parameter, in float32."""
     model.zero_grad(set_to_none=True)
     count, total = sum(num_label_tokens(s.labels) for row in rows for s in row), 0.0
@@ -120,7 +130,9 @@ def difference(a: list[torch.Tensor], b: list[torch.Tensor]) -> float:
 
 
 def parity(dtype: torch.dtype, choice: str, autocast: bool = False) -> dict[str, Any] | None:
-    """Packed against one sample at a time, and as a yardstick one sample at a time against the same in another order."""
+    """Packed against one sample at a time, and as a yardstick one sample at a time against the same
+    in another order.
+    """
     model = build(dtype, choice)
     if model is None:
         return None
@@ -142,19 +154,26 @@ def isolation() -> dict[str, Any]:
     model, samples = build(torch.bfloat16, "varlen"), mixed_samples()
     changed = [*samples[:2], sample(8, 280, 392, 90, seed=99), *samples[3:]]
     with torch.no_grad():
-        before, after = (model(**to_gpu(collate(row)), use_cache=False).logits[0].cpu() for row in (samples, changed))
+        before, after = (
+            model(**to_gpu(collate(row)), use_cache=False).logits[0].cpu()
+            for row in (samples, changed)
+        )
     bounds = np.cumsum([s.num_tokens for s in samples])
     same = [
         bool((a == b).all())
         for a, b in zip(
-            before.tensor_split(bounds[:-1].tolist()), after.tensor_split(bounds[:-1].tolist()), strict=True
+            before.tensor_split(bounds[:-1].tolist()),
+            after.tensor_split(bounds[:-1].tolist()),
+            strict=True,
         )
     ]
     return {"changed_sample": 2, "logits_bitwise_equal": same}
 
 
 def generation() -> dict[str, Any]:
-    """Step by step with the cache against one forward over the whole, for a video longer in time than in space."""
+    """Step by step with the cache against one forward over the whole, for a video longer in time
+    than in space.
+    """
     out: dict[str, Any] = {}
     for dtype in (torch.float32, torch.bfloat16):
         model = build(dtype, "sdpa").eval()
@@ -167,7 +186,9 @@ def generation() -> dict[str, Any]:
             whole = ModelInput(input_ids=ids, labels=ids, position_ids=positions, rope_delta=delta,
                                pixel_values_videos=prompt.pixel_values_videos, video_grid_thw=prompt.video_grid_thw)  # fmt: skip
             with torch.no_grad():
-                logits = model(**to_gpu(pad_left([whole], 0)), use_cache=False).logits[0, prompt.num_tokens - 1 : -1]
+                logits = model(**to_gpu(pad_left([whole], 0)), use_cache=False).logits[
+                    0, prompt.num_tokens - 1 : -1
+                ]
             agree.append(float((logits.argmax(-1).cpu() == torch.tensor(answer)).float().mean()))
         out[str(dtype).removeprefix("torch.")] = {"steps": 16, "tokens_equal_to_one_pass": agree}
         del model
@@ -186,7 +207,9 @@ ROWS = {  # name: samples of (frames, height, width, text tokens); 1 fps
 }
 
 
-def steps(model: Any, optimizer: Any, specs: list[tuple[int, ...]], num_steps: int = 2) -> dict[str, Any]:
+def steps(
+    model: Any, optimizer: Any, specs: list[tuple[int, ...]], num_steps: int = 2
+) -> dict[str, Any]:
     """Shortest time of a whole training step on one row, and the peak of allocated memory."""
     samples = [sample(*spec, seed=i) for i, spec in enumerate(specs)]
     row = to_gpu(collate(samples))
@@ -225,23 +248,34 @@ def use_liger(on: bool) -> None:
         return
     from liger_kernel.transformers import apply_liger_kernel_to_qwen2_vl as apply_liger
 
-    apply_liger(rope=False, rms_norm=False, layer_norm=False, swiglu=False, fused_linear_cross_entropy=True)
+    apply_liger(
+        rope=False, rms_norm=False, layer_norm=False, swiglu=False, fused_linear_cross_entropy=True
+    )
 
 
 PLAIN_FORWARD = transformers.Qwen2VLForConditionalGeneration.forward
 
 
 def stacks() -> Iterator[dict[str, Any]]:
-    """Step times for each row under each stack; a stack or row that does not run here is a result too."""
+    """Step times for each row under each stack; a stack or row that does not run here is a result
+    too.
+    """
     for liger, compiled, freeze, rows in STACKS:
-        name = "varlen" + " + liger loss" * liger + " + compiled" * compiled + " + frozen vision" * freeze
+        name = (
+            "varlen"
+            + " + liger loss" * liger
+            + " + compiled" * compiled
+            + " + frozen vision" * freeze
+        )
         model = optimizer = trained = block = None
         try:
             use_liger(liger)
             model = build(torch.bfloat16, "varlen").train()
             model.gradient_checkpointing_enable({"use_reentrant": False})
             model.model.visual.requires_grad_(not freeze)
-            for block in [*model.model.language_model.layers, *model.model.visual.blocks] if compiled else []:
+            for block in (
+                [*model.model.language_model.layers, *model.model.visual.blocks] if compiled else []
+            ):
                 block.compile(dynamic=True)
             trained = [p for p in model.parameters() if p.requires_grad]
             optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=True)
@@ -258,11 +292,16 @@ def stacks() -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--commit", default="")
     parser.add_argument(
-        "--budget-s", type=float, default=300, help="stop before the next measurement after this many seconds"
+        "--budget-s",
+        type=float,
+        default=300,
+        help="stop before the next measurement after this many seconds",
     )
     arguments = parser.parse_args()
     result: dict[str, Any] = {
@@ -291,7 +330,12 @@ def main() -> None:
         if spent() or (row := parity(*case)) is None:
             continue
         result["parity"].append(row)
-        keys = ("loss_relative", "gradient_norm_relative", "gradient_relative", "reordered_gradient_relative")
+        keys = (
+            "loss_relative",
+            "gradient_norm_relative",
+            "gradient_relative",
+            "reordered_gradient_relative",
+        )
         print(
             f"parity {row['dtype']:18s} {row['attention']:7s} {row['loss_packed']:.5f}",
             *(f"{k} {row[k]:.2e}" for k in keys),

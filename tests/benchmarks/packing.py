@@ -1,9 +1,11 @@
-"""Rows by our packing, by TRL's and by the original's, on the same lengths: how many, how many overflow, how long it takes.
+"""Rows by our packing, by TRL's and by the original's, on the same lengths: how many, how many
+overflow, how long it takes.
 
     python tests/benchmarks/packing.py [--original CHECKOUT] [--lengths rows.jsonl] [--count 20000]
 
-TRL is used where it is installed. CHECKOUT is a clone of zou-group/OpenBiomedVid, whose packing is run as it is (numba is not needed: its
-decorator is skipped). `--lengths` takes rows with video_metadata, such as SurgeryVideoQA's.
+TRL is used where it is installed. CHECKOUT is a clone of zou-group/OpenBiomedVid, whose packing is
+run as it is (numba is not needed: its decorator is skipped). `--lengths` takes rows with
+video_metadata, such as SurgeryVideoQA's.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ def real(path: Path) -> list[int]:
     for row in map(json.loads, path.read_text().splitlines()):
         original = row["video_metadata"]["original"]
         num_frames = len(policy.sample_times(original["duration"]))
-        size = policy.fit_size(original["resolution"]["height"], original["resolution"]["width"], num_frames)
+        size = policy.fit_size(
+            original["resolution"]["height"], original["resolution"]["width"], num_frames
+        )
         lengths.append(min(CAPACITY, policy.num_visual_tokens(num_frames, *size) + 60))
     return lengths
 
@@ -65,7 +69,9 @@ def original_way(checkout: Path) -> Callable[[list[int]], list[list[int]]]:
     """The original's own function, loaded from its checkout."""
     if importlib.util.find_spec("numba") is None:
         sys.modules["numba"] = types.SimpleNamespace(njit=lambda *a, **k: lambda function: function)  # type: ignore[assignment]
-    path = checkout / "tore-train/tore_train/data_processors/packing/fast_fast_best_fit_decreasing.py"
+    path = (
+        checkout / "tore-train/tore_train/data_processors/packing/fast_fast_best_fit_decreasing.py"
+    )
     spec = importlib.util.spec_from_file_location("original_packing", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -73,12 +79,16 @@ def original_way(checkout: Path) -> Callable[[list[int]], list[list[int]]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--original", type=Path)
     parser.add_argument("--lengths", type=Path)
     parser.add_argument("--count", type=int, default=20_000)
     arguments = parser.parse_args()
-    ways: dict[str, Callable[[list[int]], list[list[int]]]] = {"ours": lambda lengths: pack(lengths, CAPACITY)}
+    ways: dict[str, Callable[[list[int]], list[list[int]]]] = {
+        "ours": lambda lengths: pack(lengths, CAPACITY)
+    }
     if importlib.util.find_spec("trl"):
         ways["TRL"] = trl_way()
     if arguments.original:
@@ -87,7 +97,8 @@ def main() -> None:
     if arguments.lengths:
         cases.append(("SurgeryVideoQA", real(arguments.lengths)))
     print(
-        f"{'lengths':14s} {'items':>7s} {'bound':>6s} {'way':9s} {'rows':>6s} {'over':>5s} {'largest':>8s} {'seconds':>8s}"
+        f"{'lengths':14s} {'items':>7s} {'bound':>6s} {'way':9s} {'rows':>6s} {'over':>5s}"
+        f" {'largest':>8s} {'seconds':>8s}"
     )
     for name, lengths in cases:
         bound = lower_bound(lengths, CAPACITY)
@@ -98,7 +109,8 @@ def main() -> None:
             sums = [sum(lengths[i] for i in items) for items in bins]
             over = sum(s > CAPACITY for s in sums)
             print(
-                f"{name:14s} {len(lengths):7d} {bound:6d} {way:9s} {len(bins):6d} {over:5d} {max(sums):8d} {seconds:8.2f}"
+                f"{name:14s} {len(lengths):7d} {bound:6d} {way:9s} {len(bins):6d} {over:5d}"
+                f" {max(sums):8d} {seconds:8.2f}"
             )
 
 

@@ -1,9 +1,12 @@
-"""How fast clips are cut and prepared, beside the original's way and plain ffmpeg by hand, on the same files in one run.
+"""How fast clips are cut and prepared, beside the original's way and plain ffmpeg by hand, on the
+same files in one run.
 
-    python tests/benchmarks/slicing.py --moviepy-python ENV/bin/python --out data_manifests/results/slicing_DATE.json
+python tests/benchmarks/slicing.py --moviepy-python ENV/bin/python --out
+data_manifests/results/slicing_DATE.json
 
-ENV holds moviepy==1.0.3 and opencv. Contenders run in turns, each in a fresh process, timed from the open file to the finished one without
-Python's start; ffmpeg's is included. Ratios are medians over rounds, so that what else the machine does touches both sides.
+ENV holds moviepy==1.0.3 and opencv. Contenders run in turns, each in a fresh process, timed from
+the open file to the finished one without Python's start; ffmpeg's is included. Ratios are medians
+over rounds, so that what else the machine does touches both sides.
 """
 
 from __future__ import annotations
@@ -85,9 +88,16 @@ H264 = {"crf": "26", "preset": "veryfast", "g": "150", "bf": "3"}
 
 
 def make_source(
-    path: Path, height: int, width: int, seconds: int = SOURCE_S, codec: str = "libx264", options: dict = H264
+    path: Path,
+    height: int,
+    width: int,
+    seconds: int = SOURCE_S,
+    codec: str = "libx264",
+    options: dict = H264,
 ) -> Path:
-    """A camera that wanders over a detailed picture, with a little noise: as hard to encode as a filmed lecture or operation."""
+    """A camera that wanders over a detailed picture, with a little noise: as hard to encode as a
+    filmed lecture or operation.
+    """
     rng = np.random.default_rng(0)
     detail = rng.integers(0, 256, (height // 2, width // 2, 3), dtype=np.uint8)
     large = (
@@ -113,10 +123,14 @@ def make_long(source: Path, path: Path, times: int) -> Path:
         streams, last = {}, {}
         for turn in range(times):
             with av.open(str(source)) as part:
-                streams = streams or {s.index: out.add_stream_from_template(s, opaque=True) for s in part.streams}
+                streams = streams or {
+                    s.index: out.add_stream_from_template(s, opaque=True) for s in part.streams
+                }
                 for packet in part.demux():
                     shift = round(turn * SOURCE_S / packet.time_base)
-                    if packet.dts is None or packet.dts + shift <= last.get(packet.stream.index, -(10**9)):
+                    if packet.dts is None or packet.dts + shift <= last.get(
+                        packet.stream.index, -(10**9)
+                    ):
                         continue  # sound is padded at both ends
                     packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
                     last[packet.stream.index] = packet.dts
@@ -133,7 +147,9 @@ def run(command: list) -> tuple[Cost, list[float]]:
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryDirectory() as litter:  # MoviePy leaves files where it runs
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=environment, cwd=litter)
+        done = subprocess.run(
+            [str(c) for c in command], capture_output=True, text=True, env=environment, cwd=litter
+        )
     if done.returncode:
         sys.exit(f"{command[:3]} failed:\n{done.stderr[-2000:]}")
     gone, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -141,7 +157,9 @@ def run(command: list) -> tuple[Cost, list[float]]:
     return (gone, used), [float(number) for number in done.stdout.split()]
 
 
-def ours(mode: str, source: Path, out: Path, start_s: float = START_S, end_s: float = END_S) -> Cost:
+def ours(
+    mode: str, source: Path, out: Path, start_s: float = START_S, end_s: float = END_S
+) -> Cost:
     numbers = run([sys.executable, "-c", OURS, mode, source, out, start_s, end_s])[1]
     return numbers[0], numbers[1]
 
@@ -149,7 +167,21 @@ def ours(mode: str, source: Path, out: Path, start_s: float = START_S, end_s: fl
 def by_hand(source: Path, out: Path, *codec: str) -> Cost:
     program = shutil.which("ffmpeg")
     return run(
-        [program, "-nostdin", "-v", "error", "-y", "-ss", START_S, "-i", source, "-t", END_S - START_S, *codec, out]
+        [
+            program,
+            "-nostdin",
+            "-v",
+            "error",
+            "-y",
+            "-ss",
+            START_S,
+            "-i",
+            source,
+            "-t",
+            END_S - START_S,
+            *codec,
+            out,
+        ]
     )[0]
 
 
@@ -177,24 +209,49 @@ def against_original(python: str, source: Path, out: Path, rounds: int) -> list[
 def against_ffmpeg(source: Path, out: Path, rounds: int) -> list[dict]:
     from obvlib.media.cut import ENCODING
 
-    encode = ["-c:v", "libx264", "-preset", ENCODING["preset"], "-crf", ENCODING["crf"], "-c:a", "copy"]
-    codecs = {"exact": (encode, rounds), "copy": (["-c", "copy"], 4 * rounds)}  # a tenth of a second needs more of them
+    encode = [
+        "-c:v",
+        "libx264",
+        "-preset",
+        ENCODING["preset"],
+        "-crf",
+        ENCODING["crf"],
+        "-c:a",
+        "copy",
+    ]
+    # a tenth of a second needs more of them
+    codecs = {"exact": (encode, rounds), "copy": (["-c", "copy"], 4 * rounds)}
     return [
-        compared(mode, "ffmpeg by hand", [(ours(mode, source, out), by_hand(source, out, *codec)) for _ in range(num)])
+        compared(
+            mode,
+            "ffmpeg by hand",
+            [(ours(mode, source, out), by_hand(source, out, *codec)) for _ in range(num)],
+        )
         for mode, (codec, num) in codecs.items()
     ]
 
 
 def ten_clips(source: Path, directory: Path) -> dict[str, float]:
-    """Ten overlapping clips in one call beside one call for each, and beside decoding the covered stretch once."""
+    """Ten overlapping clips in one call beside one call for each, and beside decoding the covered
+    stretch once.
+    """
 
     def spans(clips: list) -> str:
         return ",".join(f"{start}-{end}" for start, end in clips)
 
     together = run([sys.executable, "-c", TEN, source, directory, spans(TEN_CLIPS)])[1][0]
-    apart = sum(run([sys.executable, "-c", TEN, source, directory, spans([clip])])[1][0] for clip in TEN_CLIPS)
-    whole = run([sys.executable, "-c", TEN, source, directory, spans([(TEN_CLIPS[0][0], TEN_CLIPS[-1][1])])])[1][0]
-    return {"together_s": round(together, 3), "one_by_one_s": round(apart, 3), "one_clip_over_all_s": round(whole, 3)}
+    apart = sum(
+        run([sys.executable, "-c", TEN, source, directory, spans([clip])])[1][0]
+        for clip in TEN_CLIPS
+    )
+    whole = run(
+        [sys.executable, "-c", TEN, source, directory, spans([(TEN_CLIPS[0][0], TEN_CLIPS[-1][1])])]
+    )[1][0]
+    return {
+        "together_s": round(together, 3),
+        "one_by_one_s": round(apart, 3),
+        "one_clip_over_all_s": round(whole, 3),
+    }
 
 
 def by_source_length(short: Path, long: Path, out: Path, rounds: int) -> dict[str, dict]:
@@ -203,7 +260,8 @@ def by_source_length(short: Path, long: Path, out: Path, rounds: int) -> dict[st
     results = {}
     for mode in (*media.MODES, "prepare"):
         pairs = [
-            (ours(mode, short, out), ours(mode, long, out, START_S + shift_s, END_S + shift_s)) for _ in range(rounds)
+            (ours(mode, short, out), ours(mode, long, out, START_S + shift_s, END_S + shift_s))
+            for _ in range(rounds)
         ]
         found = compared(mode, "", pairs)
         results[mode] = {
@@ -215,17 +273,28 @@ def by_source_length(short: Path, long: Path, out: Path, rounds: int) -> dict[st
 
 
 def memory_mb(source: Path, out: Path) -> dict[str, float]:
-    """Peak resident memory of a process that makes one clip of a 1080p source, all threads of the machine in use."""
-    commands = {m: [sys.executable, "-c", OURS, m, source, out, 2.3, 32.3] for m in (*media.MODES, "prepare")}
+    """Peak resident memory of a process that makes one clip of a 1080p source, all threads of the
+    machine in use.
+    """
+    commands = {
+        m: [sys.executable, "-c", OURS, m, source, out, 2.3, 32.3]
+        for m in (*media.MODES, "prepare")
+    }
     return {mode: round(run(command)[1][2], 1) for mode, command in commands.items()}
 
 
 def provenance(command: str) -> dict:
     def git(*args: str) -> str:
-        return subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            ["git", *args], cwd=ROOT, capture_output=True, text=True
+        ).stdout.strip()
 
     cpu = next(
-        (line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
+        (
+            line.partition(":")[2].strip()
+            for line in open("/proc/cpuinfo")
+            if line.startswith("model name")
+        ),
         platform.machine(),
     )
     return {
@@ -234,7 +303,10 @@ def provenance(command: str) -> dict:
         "uncommitted_changes": bool(git("status", "--porcelain")),
         "device": f"{cpu}, {os.cpu_count()} cores",
         "python": platform.python_version(),
-        "versions": {"av": av.__version__, "libavcodec": ".".join(map(str, av.library_versions["libavcodec"]))},
+        "versions": {
+            "av": av.__version__,
+            "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
+        },
         "command": command,
     }
 
@@ -242,7 +314,8 @@ def provenance(command: str) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--moviepy-python", help="Python with moviepy 1.0.3 and OpenCV; left out: no comparison with the original"
+        "--moviepy-python",
+        help="Python with moviepy 1.0.3 and OpenCV; left out: no comparison with the original",
     )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
@@ -250,7 +323,9 @@ def main() -> None:
     arguments = parser.parse_args()
     work = (arguments.work_dir or Path(tempfile.mkdtemp())).absolute()
     work.mkdir(parents=True, exist_ok=True)
-    source, large, long, out = (work / name for name in ("720p.mp4", "1080p.mp4", "two_hours.mp4", "out.mp4"))
+    source, large, long, out = (
+        work / name for name in ("720p.mp4", "1080p.mp4", "two_hours.mp4", "out.mp4")
+    )
     if not source.exists():
         make_source(source, 720, 1280)
     if not large.exists():
@@ -258,17 +333,24 @@ def main() -> None:
     if not long.exists():
         make_long(source, long, 7200 // SOURCE_S)
     report = provenance("python tests/benchmarks/slicing.py") | {
-        "what": "one clip of 40 s out of H.264 1280x720 at 30 fps with a key frame every 5 s; ratio: theirs / ours, in seconds and in CPU seconds",
+        "what": (
+            "one clip of 40 s out of H.264 1280x720 at 30 fps with a key frame every 5 s; ratio:"
+            " theirs / ours, in seconds and in CPU seconds"
+        ),
         "clip_s": END_S - START_S,
     }
     report["comparisons"] = []
     if arguments.moviepy_python:
-        report["comparisons"] += against_original(arguments.moviepy_python, source, out, arguments.rounds)
+        report["comparisons"] += against_original(
+            arguments.moviepy_python, source, out, arguments.rounds
+        )
     report["comparisons"] += against_ffmpeg(source, out, arguments.rounds)
     report["ten_overlapping_clips_prepared"] = ten_clips(source, work)
     report["by_source_length"] = by_source_length(source, long, out, arguments.rounds)
     report["peak_memory_mb_1080p"] = memory_mb(large, out)
-    report["benchmark_peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    report["benchmark_peak_memory_mb"] = round(
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1
+    )
     text = json.dumps(report, indent=1) + "\n"
     print(text)
     if arguments.out:

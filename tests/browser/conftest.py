@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 HTML = Path(__file__).resolve().parents[2] / "_build/html"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
 FLAGS += ["--disable-component-update", "--disable-sync"]
 
 
@@ -18,7 +24,9 @@ def find_chromium() -> str | None:
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Everything here needs a browser and the built book; what is missing is said in the skip's reason."""
+    """Everything here needs a browser and the built book; what is missing is said in the skip's
+    reason.
+    """
     if find_chromium() is None:
         reason = "no Chromium: apt-get install chromium"
     elif not (HTML / "index.html").is_file():
@@ -44,7 +52,9 @@ def browser():
 
 @pytest.fixture
 def page(browser):
-    """A page whose `outside` lists every address that it asked for beyond the book's own files, and `errors` its script errors."""
+    """A page whose `outside` lists every address that it asked for beyond the book's own files, and
+    `errors` its script errors.
+    """
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.outside, page.errors = [], []

@@ -1,4 +1,6 @@
-"""Every rendered page, opened from its file: no outside request, no script error, nothing missing, formulas set, links that lead somewhere."""
+"""Every rendered page, opened from its file: no outside request, no script error, nothing missing,
+formulas set, links that lead somewhere.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from conftest import HTML, pages
 
-# The widgets' style sheet names icon fonts that the theme brings under another name; search asks for excerpts, which files cannot give.
+# The widgets' style sheet names icon fonts that the theme brings under another name; search asks
+# for excerpts, which files cannot give.
 EXPECTED_MISSING = re.compile(r"/@jupyter-widgets/.*\.(woff2?|ttf)$")
 # The theme's own search buttons: their label differs from the words that they show.
 THEME_FAULTS = {"label-content-name-mismatch"}
@@ -28,7 +31,12 @@ class Links(HTMLParser):
         self.places |= {attrs[key] for key in ("id", "name") if attrs.get(key)}
         if tag in ("script", "img", "source", "video", "audio", "iframe") and attrs.get("src"):
             self.loads.append(attrs["src"])
-        elif tag == "link" and attrs.get("rel") in ("stylesheet", "icon", "preload", "shortcut icon"):
+        elif tag == "link" and attrs.get("rel") in (
+            "stylesheet",
+            "icon",
+            "preload",
+            "shortcut icon",
+        ):
             self.loads.append(attrs["href"])
         elif tag == "a" and attrs.get("href"):
             self.leads.append(attrs["href"])
@@ -54,15 +62,24 @@ def test_page_is_whole_and_asks_nobody(page, name):
     assert page.errors == []
     assert [url for url in failed if not EXPECTED_MISSING.search(url)] == []
     assert page.locator("main h1").count() >= 1
-    assert page.locator("span.math:not(:has(mjx-container)), div.math:not(:has(mjx-container))").count() == 0
+    assert (
+        page.locator(
+            "span.math:not(:has(mjx-container)), div.math:not(:has(mjx-container))"
+        ).count()
+        == 0
+    )
     hidden = "img => !img.complete || (img.naturalWidth === 0 && img.loading !== 'lazy')"
-    assert page.eval_on_selector_all("img", f"all => all.filter({hidden}).map(img => img.src)") == []
+    assert (
+        page.eval_on_selector_all("img", f"all => all.filter({hidden}).map(img => img.src)") == []
+    )
 
 
 @pytest.mark.parametrize("name", pages())
 def test_page_names_no_host_to_load_from(name):
     assert [
-        url for url in parsed(name).loads if urlsplit(url).scheme in ("http", "https") or url.startswith("//")
+        url
+        for url in parsed(name).loads
+        if urlsplit(url).scheme in ("http", "https") or url.startswith("//")
     ] == []
     assert not re.search(r"unpkg\.com|jsdelivr|cdnjs", (HTML / name).read_text())
 
@@ -78,7 +95,10 @@ def test_links_inside_the_book_lead_somewhere(name):
         if not target.exists():
             broken.append(url)
         elif parts.fragment and target.suffix == ".html" and target.is_file():
-            if unquote(parts.fragment) not in parsed(target.resolve().relative_to(HTML).as_posix()).places:
+            if (
+                unquote(parts.fragment)
+                not in parsed(target.resolve().relative_to(HTML).as_posix()).places
+            ):
                 broken.append(url)
     assert broken == []
 
@@ -87,7 +107,9 @@ def test_links_inside_the_book_lead_somewhere(name):
 def test_executed_page_says_how_it_was_made_and_offers_its_notebook(name):
     text = (HTML / name).read_text()
     assert re.search(
-        r"Executed \d\d \w+ 20\d\d in \d+ s\. Profile <b>\w+</b>, torch [\d.]+, transformers [\d.]+, commit", text
+        r"Executed \d\d \w+ 20\d\d in \d+ s\. Profile <b>\w+</b>, torch [\d.]+, transformers"
+        r" [\d.]+, commit",
+        text,
     )
     notebook = name.removesuffix(".html") + ".ipynb"
     assert (HTML / "_sources" / notebook).is_file()
@@ -104,12 +126,16 @@ def test_page_fits_a_phone(page, name):
 @pytest.mark.parametrize("name", pages()[:-2])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_is_accessible(page, name, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    )
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     page.goto((HTML / name).as_uri())
     page.wait_for_load_state("networkidle")
     found = axe.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    serious = [v for v in found if v["impact"] in ("serious", "critical") and v["id"] not in THEME_FAULTS]
+    serious = [
+        v for v in found if v["impact"] in ("serious", "critical") and v["id"] not in THEME_FAULTS
+    ]
     assert [(v["id"], [node["html"][:160] for node in v["nodes"]][:4]) for v in serious] == []
 
 

@@ -1,4 +1,6 @@
-"""Widgets in a rendered page work without a kernel, a server or a network: a toy book made with this book's configuration shows it."""
+"""Widgets in a rendered page work without a kernel, a server or a network: a toy book made with
+this book's configuration shows it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TOC = "format: jb-book\nroot: book/intro\nparts:\n  - caption: Toy\n    chapters:\n      - file: notebooks/toy\n"
+TOC = (
+    "format: jb-book\nroot: book/intro\nparts:\n  - caption: Toy\n    chapters:\n      - file:"
+    " notebooks/toy\n"
+)
 PAGE = '''\
 ---
 file_format: mystnb
@@ -55,7 +60,9 @@ def toy(tmp_path_factory) -> Path:
     (root / "book/intro.md").write_text("# Intro\n")
     (root / "notebooks").mkdir()
     (root / "notebooks/toy.md").write_text(PAGE)
-    done = subprocess.run([sys.executable, "book/build.py"], cwd=root, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(
+        [sys.executable, "book/build.py"], cwd=root, capture_output=True, text=True, timeout=240
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return root / "_build/html/notebooks/toy.html"
 
@@ -69,6 +76,9 @@ def test_widgets_draw_and_answer_without_a_kernel(toy, page):
     assert counter.inner_text() == "count 2"
     page.locator(".noUi-handle").focus()
     page.keyboard.press("ArrowRight")
-    assert page.locator("input[type=number]").input_value() == page.locator(".widget-readout").inner_text()
+    assert (
+        page.locator("input[type=number]").input_value()
+        == page.locator(".widget-readout").inner_text()
+    )
     assert page.locator("mjx-container").count() == 1
     assert (page.outside, page.errors) == ([], [])

@@ -29,12 +29,15 @@ VOICES = (
     ),
     *("en-029+f2", "en-us+m7", "en+f3", "en+m1"),
 )
-_PAUSE_S, _MIN_IMAGING_S = (0.3, 0.45), 4.6  # before and after each part's words; imaging is never shorter
+# before and after each part's words; imaging is never shorter
+_PAUSE_S, _MIN_IMAGING_S = (0.3, 0.45), 4.6
 _YES_NO = {"ct": ("chest", "head"), "microscopy": ("cultured cells",), "endoscopy": ("colon",)}
 
 
 def plan_sources(seed: int = SEED) -> list[Source]:
-    """All lectures, not yet spoken: 16 to train on, then 8 held out. Findings are balanced within each split."""
+    """All lectures, not yet spoken: 16 to train on, then 8 held out. Findings are balanced within
+    each split.
+    """
     rng = np.random.default_rng([seed, 1])
     looks = rng.permutation(24)
     plans = []
@@ -65,7 +68,9 @@ def plan_sources(seed: int = SEED) -> list[Source]:
 
 
 def with_times(source: Source, spoken: list[tuple[float, list[Word]]]) -> Source:
-    """The source with its parts laid end to end: each lasts as long as its words (duration, words) and a pause, in whole frames."""
+    """The source with its parts laid end to end: each lasts as long as its words (duration, words)
+    and a pause, in whole frames.
+    """
     parts, words, num_frames = [], [], 0
     for part, (spoken_s, said) in zip(source.parts, spoken, strict=True):
         wanted_s = max(spoken_s + sum(_PAUSE_S), _MIN_IMAGING_S if part.kind == "imaging" else 0)
@@ -74,19 +79,28 @@ def with_times(source: Source, spoken: list[tuple[float, list[Word]]]) -> Source
         parts.append(replace(part, start_s=now_s, end_s=num_frames / source.fps))
         shift_s = now_s + _PAUSE_S[0]
         words += [
-            Word(text=w.text, start_s=round(w.start_s + shift_s, 3), end_s=round(w.end_s + shift_s, 3)) for w in said
+            Word(
+                text=w.text,
+                start_s=round(w.start_s + shift_s, 3),
+                end_s=round(w.end_s + shift_s, 3),
+            )
+            for w in said
         ]
     return replace(source, parts=tuple(parts), words=tuple(words))
 
 
 def shown_times(part: Part, fps: float) -> np.ndarray:
-    """The times of the frames that a policy sees of a part: a file of `fps` shows at each time the frame that came on before it."""
+    """The times of the frames that a policy sees of a part: a file of `fps` shows at each time the
+    frame that came on before it.
+    """
     times_s = FramePolicy.mini().sample_times(part.end_s - part.start_s)
     return np.floor(times_s * fps + 1e-6) / fps
 
 
 def part_scene(part: Part, fps: float) -> tuple[Scene, np.random.Generator]:
-    """The scene of an imaging part of a lecture at `fps`, and the stream that its caption and questions continue from."""
+    """The scene of an imaging part of a lecture at `fps`, and the stream that its caption and
+    questions continue from.
+    """
     rng = np.random.default_rng([SEED, 2, part.seed])
     scene = draw_scene(
         rng,
@@ -101,7 +115,9 @@ def part_scene(part: Part, fps: float) -> tuple[Scene, np.random.Generator]:
 
 
 def clips_of(source: Source) -> list[Clip]:
-    """The imaging parts that their words describe, as rows: true times, raw transcript, clean caption, questions, modality, region."""
+    """The imaging parts that their words describe, as rows: true times, raw transcript, clean
+    caption, questions, modality, region.
+    """
     clips = []
     for part in source.parts:
         if part.kind != "imaging" or not part.observable:
@@ -139,9 +155,13 @@ _TEST_TOPICS = (*[("echo", 3)] * 4, ("ct", 3), ("microscopy", 3), ("endoscopy", 
 def _decks(
     split: str, topics: tuple[tuple[str, int], ...], rng: np.random.Generator
 ) -> list[list[tuple[str, str, str]]]:
-    """For each lecture what its imaging parts show: (scene, finding, region). Echo lectures show all three classes, in any order;
-    the others deal from a deck with as many yes as no."""
-    kinds = [["ct", "microscopy", "endoscopy"] if topic == "mixed" else [topic] * num for topic, num in topics]
+    """For each lecture what its imaging parts show: (scene, finding, region). Echo lectures show
+    all three classes, in any order; the others deal from a deck with as many yes as no.
+    """
+    kinds = [
+        ["ct", "microscopy", "endoscopy"] if topic == "mixed" else [topic] * num
+        for topic, num in topics
+    ]
     dealt = {}
     for kind, regions in _YES_NO.items():
         num = sum(shown.count(kind) for shown in kinds)
@@ -160,8 +180,12 @@ def _decks(
     return decks
 
 
-def _parts(title: str, speaker: str, shown: list, rng: np.random.Generator, *, aside: bool) -> tuple[Part, ...]:
-    """Title, speaker, then imaging with the speaker in between; `aside` adds a segment over which the lecturer talks of something else."""
+def _parts(
+    title: str, speaker: str, shown: list, rng: np.random.Generator, *, aside: bool
+) -> tuple[Part, ...]:
+    """Title, speaker, then imaging with the speaker in between; `aside` adds a segment over which
+    the lecturer talks of something else.
+    """
     parts = [
         Part(kind="title", text=script.pick(script.WELCOMES, rng).format(title=title)),
         Part(kind="speaker", text=script.pick(script.INTRODUCTIONS, rng).format(name=speaker)),
@@ -173,7 +197,11 @@ def _parts(title: str, speaker: str, shown: list, rng: np.random.Generator, *, a
     for i, ((scene, finding, region), observable) in enumerate(shown):
         if i:
             parts.append(Part(kind="speaker", text=script.pick(script.BRIDGES, rng)))
-        text = script.narration(region, finding, rng) if observable else script.pick(script.UNOBSERVABLE, rng)
+        text = (
+            script.narration(region, finding, rng)
+            if observable
+            else script.pick(script.UNOBSERVABLE, rng)
+        )
         parts.append(
             Part(
                 kind="imaging",

@@ -1,4 +1,6 @@
-"""What the lecturers say. Imaging is narrated as people do, with fillers; everything else names nothing that could be seen."""
+"""What the lecturers say. Imaging is narrated as people do, with fillers; everything else names
+nothing that could be seen.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +19,31 @@ TITLES = {
         "The Four-Chamber View",
         "Heart Function at a Glance",
     ),
-    "ct": ("Scrolling Through CT", "Chest and Head CT Basics", "Nodules and Bleeds", "CT Cases of the Week"),
-    "microscopy": ("Cells in Time Lapse", "Watching Mitosis", "Phase Contrast Explained", "Live Cell Imaging"),
-    "endoscopy": ("Inside the Colon", "Spotting Polyps", "Colonoscopy Basics", "Screening Colonoscopy"),
+    "ct": (
+        "Scrolling Through CT",
+        "Chest and Head CT Basics",
+        "Nodules and Bleeds",
+        "CT Cases of the Week",
+    ),
+    "microscopy": (
+        "Cells in Time Lapse",
+        "Watching Mitosis",
+        "Phase Contrast Explained",
+        "Live Cell Imaging",
+    ),
+    "endoscopy": (
+        "Inside the Colon",
+        "Spotting Polyps",
+        "Colonoscopy Basics",
+        "Screening Colonoscopy",
+    ),
     "mixed": ("Four Ways to Look Inside", "A Tour of Medical Imaging"),
 }
 SPEAKERS = tuple(
-    "Ada Rivera,Ben Okafor,Chloe Lindgren,Daniel Haddad,Elena Petrova,Femi Adeyemi,Grace Nakamura,Hugo Moreau,Ines Costa,Jonas Weber,Kavya Rao,"
-    "Liam Byrne,Mei Tanaka,Noah Cohen,Olga Novak,Pablo Ortiz,Quinn Ashby,Samir Aziz,Rosa Marino,Theo Singh,Uma Patel,Victor Lund,"
-    "Wanda Kowalski,Yusuf Demir".split(",")
+    "Ada Rivera,Ben Okafor,Chloe Lindgren,Daniel Haddad,Elena Petrova,Femi Adeyemi,Grace"
+    " Nakamura,Hugo Moreau,Ines Costa,Jonas Weber,Kavya Rao,Liam Byrne,Mei Tanaka,Noah Cohen,Olga"
+    " Novak,Pablo Ortiz,Quinn Ashby,Samir Aziz,Rosa Marino,Theo Singh,Uma Patel,Victor Lund,Wanda"
+    " Kowalski,Yusuf Demir".split(",")
 )
 WELCOMES = (
     "Welcome to this lecture: {title}.",
@@ -49,7 +67,10 @@ FAREWELLS = (
     "Thanks for listening, and goodbye.",
 )
 UNOBSERVABLE = (
-    "By the way, if you like these lectures, please subscribe, and leave your questions in the comments below.",
+    (
+        "By the way, if you like these lectures, please subscribe, and leave your questions in the"
+        " comments below."
+    ),
     "The exam is next Tuesday at nine in the large lecture hall, so please be there on time.",
     "Look at this one.",
     "I gave this talk in Lisbon last year, and the discussion afterwards went on until midnight.",

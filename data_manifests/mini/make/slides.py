@@ -1,4 +1,6 @@
-"""What a lecture shows between the imaging: a title slide, and a lecturer who talks beside a screen. Drawn, as everything here."""
+"""What a lecture shows between the imaging: a title slide, and a lecturer who talks beside a
+screen. Drawn, as everything here.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,14 @@ PALETTES = (
 )
 _SKINS = ((255, 219, 190), (234, 188, 150), (198, 140, 98), (141, 92, 62), (97, 62, 44))
 _HAIR = ((40, 30, 26), (92, 58, 34), (170, 120, 62), (120, 120, 124), (206, 160, 92), (60, 26, 20))
-_COATS = ((250, 250, 248), (62, 122, 148), (48, 92, 74), (118, 58, 72), (250, 250, 248), (70, 78, 108))
+_COATS = (
+    (250, 250, 248),
+    (62, 122, 148),
+    (48, 92, 74),
+    (118, 58, 72),
+    (250, 250, 248),
+    (70, 78, 108),
+)
 
 
 def title_frames(source: Source, part: Part, times_s: np.ndarray) -> Iterator[np.ndarray]:
@@ -45,7 +54,9 @@ def title_frames(source: Source, part: Part, times_s: np.ndarray) -> Iterator[np
 
 
 def speaker_frames(source: Source, part: Part, times_s: np.ndarray) -> Iterator[np.ndarray]:
-    """Frames (240, 320, 3) uint8 of the lecturer, who sways, blinks and moves the mouth while speaking."""
+    """Frames (240, 320, 3) uint8 of the lecturer, who sways, blinks and moves the mouth while
+    speaking.
+    """
     back, fore, accent, ink = PALETTES[source.style % len(PALETTES)]
     room = _gradient(fore, back)
     draw = ImageDraw.Draw(room)
@@ -101,7 +112,9 @@ def _person(draw: ImageDraw.ImageDraw, source: Source, time_s: float) -> None:
     _face(draw, source, x, y, time_s, hair)
 
 
-def _face(draw: ImageDraw.ImageDraw, source: Source, x: float, y: float, time_s: float, hair: tuple) -> None:
+def _face(
+    draw: ImageDraw.ImageDraw, source: Source, x: float, y: float, time_s: float, hair: tuple
+) -> None:
     blink = (time_s * 0.31 + source.style * 0.17) % 1 < 0.04
     for side in (-1, 1):
         eye = x + 12 * side
@@ -111,7 +124,10 @@ def _face(draw: ImageDraw.ImageDraw, source: Source, x: float, y: float, time_s:
         draw.arc(_scaled(eye - 7, y - 13, eye + 7, y - 3), 205, 335, fill=hair, width=2 * _FINE)
         if source.style % 4 == 1:  # glasses
             draw.rounded_rectangle(
-                _scaled(eye - 9, y - 9, eye + 9, y + 6), 5 * _FINE, outline=(40, 40, 44), width=_FINE
+                _scaled(eye - 9, y - 9, eye + 9, y + 6),
+                5 * _FINE,
+                outline=(40, 40, 44),
+                width=_FINE,
             )
     if source.style % 4 == 1:
         draw.line(_scaled(x - 3, y - 3, x + 3, y - 3), fill=(40, 40, 44), width=_FINE)
@@ -121,7 +137,9 @@ def _face(draw: ImageDraw.ImageDraw, source: Source, x: float, y: float, time_s:
         _disc(draw, x, y + 20, 8, 1.5 + 5 * opening, (120, 40, 44))
         _disc(draw, x, y + 21.5 + 2.5 * opening, 5, 0.6 + 1.6 * opening, (214, 110, 108))
     else:
-        draw.arc(_scaled(x - 9, y + 12, x + 9, y + 23), 25, 155, fill=(140, 60, 60), width=2 * _FINE)
+        draw.arc(
+            _scaled(x - 9, y + 12, x + 9, y + 23), 25, 155, fill=(140, 60, 60), width=2 * _FINE
+        )
 
 
 def _screen(draw: ImageDraw.ImageDraw, source: Source, accent: tuple) -> None:
@@ -180,16 +198,22 @@ def _scaled(*numbers: float) -> list[float]:
     return [n * _FINE for n in numbers]
 
 
-def _box(draw: ImageDraw.ImageDraw, x0: float, y0: float, x1: float, y1: float, color: tuple) -> None:
+def _box(
+    draw: ImageDraw.ImageDraw, x0: float, y0: float, x1: float, y1: float, color: tuple
+) -> None:
     if x1 > x0:
         draw.rectangle(_scaled(x0, y0, x1, y1), fill=color)
 
 
-def _disc(draw: ImageDraw.ImageDraw, x: float, y: float, radius_x: float, radius_y: float, color: tuple) -> None:
+def _disc(
+    draw: ImageDraw.ImageDraw, x: float, y: float, radius_x: float, radius_y: float, color: tuple
+) -> None:
     draw.ellipse(_scaled(x - radius_x, y - radius_y, x + radius_x, y + radius_y), fill=color)
 
 
-def _text(draw: ImageDraw.ImageDraw, x: float, y: float, text: str, size: int, color: tuple) -> None:
+def _text(
+    draw: ImageDraw.ImageDraw, x: float, y: float, text: str, size: int, color: tuple
+) -> None:
     draw.text(_scaled(x, y), text, fill=color, font=ImageFont.load_default(size * _FINE))
 
 
