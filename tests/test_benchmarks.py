@@ -30,7 +30,7 @@ def hub(monkeypatch):
         return ((f"{card.hub_id}, row {i}", row) for i, row in enumerate(rows[card.name], start=1))
 
     monkeypatch.setattr(benchmarks, "hub_rows", serve)
-    monkeypatch.setattr(manifests, "hub_rows", serve)
+    monkeypatch.setattr(manifests.rows, "hub_rows", serve)
     return rows
 
 

@@ -195,7 +195,7 @@ def test_hub_rows_are_read_at_the_pinned_revision(monkeypatch, tmp_path):
         asked.update(repo_id=repo_id, revision=revision, repo_type=repo_type)
         return tmp_path
 
-    monkeypatch.setattr("obvlib.hub.fetch", fetch)
+    monkeypatch.setattr("obvlib.manifests.hub.fetch", fetch)
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     with pytest.warns(
         UserWarning, match="SurgeryVideoQA: the rows differ from the card: clips 1 instead of 470"

@@ -8,7 +8,7 @@ from obvlib.manifests import coverage
 from obvlib.manifests.benchmarks import NAMES, clip_examples, load_examples, media_dir
 from obvlib.manifests.cards import Card, card_names, load_card, pin
 from obvlib.manifests.hub import HubUnavailable, fetch
-from obvlib.manifests.rows import RowProblem, iter_rows, load_rows
+from obvlib.manifests.rows import RowProblem, clip_from_row, iter_rows, load_rows
 from obvlib.manifests.splits import (
     Contamination,
     check_contamination,
@@ -26,6 +26,7 @@ __all__ = [
     "check_contamination",
     "check_file_names",
     "clip_examples",
+    "clip_from_row",
     "coverage",
     "fetch",
     "iter_rows",

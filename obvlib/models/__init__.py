@@ -4,7 +4,14 @@ In: the name of a card, or "tiny". Out: a bundle of model, tokenizer and vision 
 sizes that plans are computed from.
 """
 
-from obvlib.models.bundle import Bundle, load, load_weights, no_progress_bars, tiny_config
+from obvlib.models.bundle import (
+    Bundle,
+    load,
+    load_weights,
+    no_progress_bars,
+    tiny_bundle,
+    tiny_config,
+)
 from obvlib.models.shapes import GPUS, MODELS, Gpu, ModelShape
 from obvlib.models.tokenizer import qwen_tokenizer, tiny_tokenizer
 
@@ -18,6 +25,7 @@ __all__ = [
     "load_weights",
     "no_progress_bars",
     "qwen_tokenizer",
+    "tiny_bundle",
     "tiny_config",
     "tiny_tokenizer",
 ]
