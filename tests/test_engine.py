@@ -194,7 +194,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_engine import Stage, clips
 from obvlib.engine import run_stage
-from obvlib.ledger import Ledger
+from obvlib.engine import Ledger
 if __name__ == "__main__":
     run_stage(clips(10), Stage(Path(sys.argv[2]), hangs=(6.0,)), Ledger(sys.argv[1]), name="s", num_workers=2, show_progress=False)
 """

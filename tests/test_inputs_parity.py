@@ -339,7 +339,7 @@ def test_packed_equals_unpacked_and_decoding_equals_one_pass_for_the_other_famil
 
 REFERENCE_SCRIPT = """
 import json, sys, numpy as np, torch, transformers as t
-from obvlib.tokenizer import qwen_tokenizer
+from obvlib.models import qwen_tokenizer
 assert t.__version__ == "4.57.6", t.__version__
 tokenizer = t.Qwen2TokenizerFast(tokenizer_object=qwen_tokenizer().backend_tokenizer)
 size = {"shortest_edge": 4096, "longest_edge": 10**8}

@@ -68,7 +68,7 @@ def test_forgotten_items_are_gone(ledger):
 def test_rows_survive_sigkill(tmp_path):
     path = tmp_path / "ledger.sqlite"
     code = (
-        "import os, signal, sys; from obvlib.ledger import Ledger; l = Ledger(sys.argv[1]);"
+        "import os, signal, sys; from obvlib.engine import Ledger; l = Ledger(sys.argv[1]);"
         "[l.record(str(i), 's', 'done') for i in range(500)]; os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -signal.SIGKILL
@@ -78,7 +78,7 @@ def test_rows_survive_sigkill(tmp_path):
 
 def test_several_processes_may_start_at_once_and_write(tmp_path):
     code = (
-        "import sys; from obvlib.ledger import Ledger; l = Ledger(sys.argv[1]);"
+        "import sys; from obvlib.engine import Ledger; l = Ledger(sys.argv[1]);"
         "[l.record(sys.argv[2] + str(i), 's', 'done') for i in range(200)]"
     )
     path = str(tmp_path / "ledger.sqlite")

@@ -9,10 +9,7 @@ import pytest
 import video_samples as samples
 
 from obvlib import media
-
-frame_policy = pytest.importorskip(
-    "obvlib.frame_policy", reason="the frame policy is not there yet"
-)
+from obvlib.core import frame_policy
 
 
 @pytest.fixture(scope="module")

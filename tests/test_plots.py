@@ -182,5 +182,5 @@ def test_before_and_after_differ_in_grey_too():
 
 
 def test_import_draws_nothing_and_loads_no_pyplot():
-    code = "import sys, obvlib.plots; print('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, obvlib.report; print('matplotlib.pyplot' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"

@@ -64,7 +64,7 @@ def test_what_is_between_far_frames_is_not_decoded(video, decoded):
 MEMORY = """
 import json, sys
 from obvlib import media
-from obvlib.frame_policy import FramePolicy
+from obvlib.core import FramePolicy
 for mode in media.MODES:
     media.slice_clip(sys.argv[1], sys.argv[2], 0.5, 3.5, mode=mode)
 media.prepare_clip(sys.argv[1], sys.argv[2], 0.5, 3.5, FramePolicy())

@@ -321,12 +321,12 @@ def evaluate(
     try:
         examples = load_examples(name)
         bundle = models.load(model or str(recipe.run_dir / "model"))
-        predictions = predictions.predict(
+        answered = predictions.predict(
             bundle, examples, out, recipe.evaluation, on_progress=_progress
         )
     except RuntimeError as error:  # no GPU, or several without accelerate
         _fail(error)
-    verdicts = scoring.score_all(examples, predictions)
+    verdicts = scoring.score_all(examples, answered)
     for family, asked in scoring.by_family(verdicts).items():
         print(
             f"{family or 'all':<20} {report.percent(scoring.accuracy(asked))}  ({len(asked)}"

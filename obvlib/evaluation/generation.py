@@ -1,6 +1,6 @@
 """Greedy generation in batches with our own positions, from the prompt's to every new token's.
 
-The library's `generate` would recompute positions by its own rule (see `obvlib.positions`), so that
+The library's `generate` would recompute positions by its own rule (see `obvlib.inputs.positions`), so that
 a model trained with one rule answered under another. Here a row's next token has position `index +
 rope_delta`, in the prompt's own numbering, whatever else is in the batch.
 """

@@ -137,7 +137,9 @@ def _run(
             result_type=ClipFile,
             show_progress=show_progress,
         )
-        report = coverage(name, jobs, refused, list(problems), result, ledger.rows(name, params))
+        report = coverage.coverage(
+            name, jobs, refused, list(problems), result, ledger.rows(name, params)
+        )
     _make_ready(
         output_dir, cache_dir
     )  # what a run killed just before this one had in hand may only now be known to be dead

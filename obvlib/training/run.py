@@ -35,7 +35,9 @@ class TrainConfig:
     capacity_tokens: int = 16_384  # of one packed row; a longer sample is refused by name
     rows_per_step: int = 8  # packed rows per optimiser step and device (gradient accumulation)
     num_epochs: int = 1
-    optimizer: str = "adamw"  # or "muon", for a small model from scratch, see obvlib.optimizers
+    optimizer: str = (
+        "adamw"  # or "muon", for a small model from scratch, see obvlib.training.optimizers
+    )
     learning_rate: float = 1e-5  # peak, after warm-up; cosine to zero
     warmup_fraction: float = 0.1  # of all steps
     weight_decay: float = 0.0
@@ -46,7 +48,7 @@ class TrainConfig:
         2_048
     )
     seed: int = 0
-    attention: str = "auto"  # for packed rows, see obvlib.attention
+    attention: str = "auto"  # for packed rows, see obvlib.models.attention
     bf16: bool = True
     gradient_checkpointing: bool = True
     # fused linear cross-entropy: no (tokens, vocabulary) logits in memory; needs liger-kernel >=

@@ -3,7 +3,7 @@ it.
 
 Two kinds with one face (`load(i)`, `lengths()`, `qa_pairs()`): the mini profile's, which talk about
 each clip several times with other questions and another order of options, and those of a training
-set that `obvlib.build` wrote.
+set that `obvlib.training.dataset` wrote.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Views:
 
 
 class Built:
-    """The samples of a training set on disk, built where it is not yet (see `obvlib.build`)."""
+    """The samples of a training set on disk, built where it is not yet (see `obvlib.training.dataset`)."""
 
     def __init__(
         self,

@@ -62,7 +62,7 @@ print(time.perf_counter() - started, used() - before)
 OURS = """
 import resource, sys, time
 from obvlib import media
-from obvlib.frame_policy import FramePolicy
+from obvlib.core import FramePolicy
 mode, source, out, start, end = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), float(sys.argv[5])
 started, before = time.perf_counter(), time.process_time()
 if mode == "prepare":
@@ -75,7 +75,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 TEN = """
 import sys, time
 from obvlib import media
-from obvlib.frame_policy import FramePolicy
+from obvlib.core import FramePolicy
 clips = [(f"{sys.argv[2]}/{i}.mp4", *map(float, span.split("-"))) for i, span in enumerate(sys.argv[3].split(","))]
 started = time.perf_counter()
 done = [result for _, result in media.prepare_clips(sys.argv[1], clips, FramePolicy())]
