@@ -241,11 +241,11 @@ def test_command_builds_and_refuses(tmp_path, clips_dir, monkeypatch):
     write_jsonl(tmp_path / "rows.jsonl", [dataclasses.replace(clip, split="") for clip in clips()])
     options = [
         "build",
-        "--rows",
+        "--dataset",
         str(tmp_path / "rows.jsonl"),
-        "--clips",
+        "--input-dir",
         str(clips_dir),
-        "--out",
+        "--output-dir",
         str(tmp_path / "set"),
     ]
     monkeypatch.setattr(dataset, "tested_on", lambda names: ({}, {"mini": "no network"}))

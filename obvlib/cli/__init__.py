@@ -3,6 +3,7 @@
 In: command lines. Out: one sentence for each outcome, and an exit status.
 """
 
+from obvlib.cli import evaluation, machine, slicing, training
 from obvlib.cli.app import app
 
-__all__ = ["app"]
+__all__ = ["app", "evaluation", "machine", "slicing", "training"]

@@ -1,5 +1,5 @@
 """`python -m obvlib.cli`, which is `obv`."""
 
-from obvlib.cli.app import app
+from obvlib.cli import app
 
 app()
