@@ -5,7 +5,7 @@ In: settings from the environment, files anywhere. Out: frozen records, a frame 
 and where a result came from.
 """
 
-from obvlib.core import files, frame_policy, gpus, jsonl, provenance, records, settings
+from obvlib.core import files, frame_policy, gpus, jsonl, labels, provenance, records, settings
 from obvlib.core.frame_policy import FramePolicy
 from obvlib.core.jsonl import RecordError
 from obvlib.core.provenance import Provenance
@@ -14,5 +14,5 @@ from obvlib.core.settings import data_root, manifests_dir, profile
 
 __all__ = [
     "Clip", "Example", "FramePolicy", "Prediction", "Provenance", "QAPair", "RecordError", "Verdict", "Word", "data_root", "files", "frame_policy", "gpus",
-    "jsonl", "manifests_dir", "profile", "provenance", "records", "settings",
+    "jsonl", "labels", "manifests_dir", "profile", "provenance", "records", "settings",
 ]  # fmt: skip
