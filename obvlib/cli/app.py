@@ -11,7 +11,6 @@ import sqlite3
 import sys
 from typing import Any, NoReturn
 
-import click
 import typer
 import typer.core
 
@@ -24,14 +23,14 @@ ORDER = (
 
 
 class OneLineErrors(typer.core.TyperGroup):
-    """Show what a user can mend in one line, with exit status 1; `OBV_DEBUG=1` shows the traceback."""
+    """Show what a user can mend in one line and exit with 1; `OBV_DEBUG=1` shows the traceback."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands in the order in which data passes through them."""
         known = super().list_commands(ctx)
         return sorted(known, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except (HubUnavailable, OSError, ValueError, sqlite3.DatabaseError) as error:

@@ -17,6 +17,7 @@ import urllib.request
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 from obvlib.core import data_root, gpus, manifests_dir
 from obvlib.core.settings import PROFILES
@@ -67,7 +68,7 @@ class Report:
 
 
 def examine() -> Report:
-    """Looks at everything, in the order in which it is shown. Takes a second or two, five at most."""
+    """Examine the machine, in the order in which findings are shown; takes at most five seconds."""
     findings = (*machine(), *gpu_findings(), *video(), *packages(), corpus(), disk(), hub())
     reasons = {
         name: tuple(f.part for f in findings if not f.ok and name in f.needed_by)
@@ -202,7 +203,7 @@ def video() -> list[Finding]:
     ]
 
 
-def has_codec(av, name: str, mode: str) -> bool:
+def has_codec(av: ModuleType, name: str, mode: str) -> bool:
     try:
         av.Codec(name, mode)
     except ValueError:

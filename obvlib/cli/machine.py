@@ -43,13 +43,11 @@ def pin(
     ] = None,
 ) -> None:
     """Record the newest hub revision in cards, so that results name what they were made from."""
-    from obvlib import manifests
-    from obvlib.manifests import cards
+    from obvlib.manifests import card_names, load_card
+    from obvlib.manifests import pin as pin_card
 
-    for name in cards or [
-        name for name in manifests.card_names() if manifests.load_card(name).hub_id
-    ]:
-        before, now = cards.pin(name)
+    for name in cards or [name for name in card_names() if load_card(name).hub_id]:
+        before, now = pin_card(name)
         print(
             f"{name}: {now}"
             + (" as before" if before == now else f" instead of {before}" if before else "")

@@ -39,9 +39,11 @@ class FramePolicy:
     patch_size: int = 14  # px; 16 for Qwen3-VL
     merge_size: int = 2  # patches a side that make one token
     temporal_patch_size: int = 2  # frames that make one temporal patch
-    min_pixels: int | None = None  # of one frame; None: 128 tokens' worth, as in qwen-vl-utils
-    max_pixels: int | None = None  # of one frame; None: 768 tokens' worth
-    max_image_pixels: int | None = None  # of a still image; None: the whole token budget
+    # Of one frame, and of a still image. Not given: 128 and 768 tokens' worth as in qwen-vl-utils,
+    # and the whole token budget.
+    min_pixels: int = None  # type: ignore[assignment]
+    max_pixels: int = None  # type: ignore[assignment]
+    max_image_pixels: int = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         defaults = {

@@ -31,7 +31,7 @@ class CtScene:
     """
 
     region: str
-    lesion: tuple[float, float, float, float] | None
+    lesion: tuple[float, ...] | None
     duration_s: float
     num_slices: int
     backwards: bool
@@ -179,6 +179,7 @@ class CtScene:
         self, density: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, halo: float
     ) -> np.ndarray:
         """A ball with a slightly ragged edge, cut at slice position z."""
+        assert self.lesion is not None
         center_x, center_y, radius, center_z = self.lesion
         cut = np.sqrt(np.clip(1 - np.square((z - center_z) / 0.36), 0, 1)) * radius
         dx, dy = x - np.float32(center_x), y - np.float32(center_y)

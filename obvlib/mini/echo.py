@@ -149,9 +149,9 @@ class EchoScene:
         return cavities, inside(outline - 1, 0.18), edges * (1 - inside(left - 0.95, 0.06))
 
     def _mitral_valve(self, p: np.ndarray, q: np.ndarray, squeeze: np.ndarray) -> np.ndarray:
-        """Two leaflets hinged at the ring, closed while the ventricle ejects, open while it fills."""
+        """Two leaflets hinged at the ring: closed while the ventricle ejects, open as it fills."""
         opening = np.float32(0.28) * (1 - squeeze) ** 2
-        leaflets = 0
+        leaflets = np.zeros_like(p)
         for side in (-1, 1):
             hinge_x = 0.24 + side * self.width * 0.72
             along = np.clip((p - hinge_x) / np.float32(-side * self.width * 0.7), 0, 1)
@@ -174,7 +174,9 @@ class EchoScene:
             * inside(depth - 1.93, 0.012)
             * inside(0.07 - depth, 0.01)
         )
-        scan_lines = look_up(texture(9.0, 2), angle * 1.3 + self.noise_seed % 31, np.float32(0.0))
+        scan_lines = look_up(
+            texture(9.0, 2), angle * 1.3 + self.noise_seed % 31, np.zeros_like(angle)
+        )
         return sector * (1 + 0.1 * scan_lines) * (1.08 - 0.22 * np.abs(depth - 0.8))
 
 

@@ -32,11 +32,11 @@ class EndoscopyScene:
     second.
     """
 
-    polyp: tuple[float, float, float] | None
+    polyp: tuple[float, ...] | None
     duration_s: float
     speed: float
     center: tuple[float, float]
-    sway: tuple[float, float, float, float]
+    sway: tuple[float, ...]
     lobes: tuple[float, float]
     folds: float
     wall: tuple[float, float, float]
@@ -148,6 +148,7 @@ class EndoscopyScene:
         """A domed, paler growth with a shadow at its foot and a wet highlight, growing a little as
         the camera comes closer.
         """
+        assert self.polyp is not None
         angle, distance, size = self.polyp
         closer = 1 + 0.18 * (times / self.duration_s - 0.5)
         px, py = np.cos(angle) * distance * closer, np.sin(angle) * distance * 0.85 * closer

@@ -35,7 +35,7 @@ class MicroscopyScene:
     """
 
     cells: np.ndarray
-    division: tuple[float, float, float, float, float] | None
+    division: tuple[float, ...] | None
     duration_s: float
     background: float
     contrast: float
@@ -45,7 +45,7 @@ class MicroscopyScene:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, divides: bool, duration_s: float) -> MicroscopyScene:
-        """A random field of view; the dividing cell, if any, has its place kept free of the others."""
+        """A random field of view in which other cells keep clear of the dividing one, if any."""
         spot = np.array([rng.uniform(-0.75, 0.75), rng.uniform(-0.45, 0.45)])
         places = _spread(rng, int(rng.integers(8, 13)), spot if divides else None)
         size = rng.uniform(0.2, 0.29)
@@ -105,21 +105,22 @@ class MicroscopyScene:
         """For each pixel the smallest elliptic radius to any cell: 1 on the outline, 0 in a cell's
         middle; (T, H, W).
         """
-        nearest = None
+        nearest = np.full_like(x, np.inf)
         for place_x, place_y, drift_x, drift_y, half_length, half_width, angle in self.cells:
             dx, dy = x - (place_x + drift_x * share), y - (place_y + drift_y * share)
             cos, sin = np.cos(angle), np.sin(angle)
             along, across = (dx * cos + dy * sin) / half_length, (dy * cos - dx * sin) / half_width
             squared = along * along + across * across
-            nearest = squared if nearest is None else np.minimum(nearest, squared)
+            nearest = np.minimum(nearest, squared)
         return np.sqrt(nearest)
 
     def _dividing(self, gray: np.ndarray, plane: Plane, share: np.ndarray) -> np.ndarray:
         """Round up, pinch, separate: two discs that start as one."""
-        center_x, center_y, radius, angle, start = self.division
+        assert self.division is not None
+        center_x, center_y, full_radius, angle, start = self.division
         rounding, parting = ease(share, start, start + 0.18), ease(share, start + 0.25, start + 0.6)
-        apart = radius * 0.92 * parting
-        radius = radius * (1 - 0.24 * parting)
+        apart = full_radius * 0.92 * parting
+        radius = full_radius * (1 - 0.24 * parting)
         dx, dy = plane.x - np.float32(center_x), plane.y - np.float32(center_y)
         along, across = (
             dx * np.cos(angle) + dy * np.sin(angle),

@@ -1,5 +1,4 @@
-"""Real medical pictures that installed packages ship, with questions written by hand from what can
-be seen in them.
+"""Real medical pictures that installed packages ship, with questions about what they show.
 
 One echocardiography cine and stills of other modalities. They are read from the packages pydicom,
 pydicom-data and scikit-image and written as mp4 and PNG: pixels only, without DICOM headers, and
@@ -12,10 +11,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from obvlib.core import Example, QAPair
+from obvlib.core import Example, QAPair, manifests_dir
+from obvlib.core.files import replacing
+from obvlib.core.jsonl import read_rows
+from obvlib.core.records import from_json
 
 _MAX_SIDE = 1024  # px of a still; two of the films are twice that
 
@@ -29,12 +32,18 @@ class Picture:
     name: str
     package: str
     file: str
-    pairs: tuple[QAPair, ...]
+    qa_pairs: tuple[QAPair, ...]
     rows: tuple[float, float] = (0.0, 1.0)
 
     @property
     def is_cine(self) -> bool:
         return self.name.endswith("-cine")
+
+
+def pictures() -> list[Picture]:
+    """Return the pictures listed in `data_manifests/real_small/pictures.jsonl`."""
+    path = manifests_dir() / "real_small" / "pictures.jsonl"
+    return [from_json(Picture, row, where) for where, row in read_rows(path)]
 
 
 def real_examples(out_dir: str | os.PathLike) -> list[Example]:
@@ -46,11 +55,11 @@ def real_examples(out_dir: str | os.PathLike) -> list[Example]:
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     examples = []
-    for picture in PICTURES:
+    for picture in pictures():
         path = out_dir / f"{picture.name}.{'mp4' if picture.is_cine else 'png'}"
         if not path.exists():
             _write(picture, path)
-        for number, pair in enumerate(picture.pairs):
+        for number, pair in enumerate(picture.qa_pairs):
             examples.append(
                 Example(
                     example_id=f"{picture.name}-{number}",
@@ -71,18 +80,17 @@ def _write(picture: Picture, path: Path) -> None:
     pixels, fps = _READERS[picture.package](picture.file)
     top, bottom = (round(share * pixels.shape[-3]) for share in picture.rows)
     pixels = pixels[..., top:bottom, :, :]
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     if picture.is_cine:
         from obvlib.media import write_video
 
-        write_video(partial, pixels, fps, crf=12)
-    else:
-        from PIL import Image
+        write_video(path, pixels, fps, crf=12)
+        return
+    from PIL import Image
 
-        image = Image.fromarray(pixels)
-        image.thumbnail((_MAX_SIDE, _MAX_SIDE))
-        image.save(partial)
-    os.replace(partial, path)
+    image = Image.fromarray(pixels)
+    image.thumbnail((_MAX_SIDE, _MAX_SIDE))
+    with replacing(path) as partial:
+        image.save(partial, format="PNG")
 
 
 def dicom_pixels(path: str | os.PathLike) -> tuple[np.ndarray, float]:
@@ -90,7 +98,7 @@ def dicom_pixels(path: str | os.PathLike) -> tuple[np.ndarray, float]:
     (0 for a still).
 
     Grey values are windowed between their 1st and 99.5th percentile; inverted film (MONOCHROME1) is
-    turned so that bone is bright.
+    inverted back so that bone is bright.
     """
     pydicom = _package("pydicom")
     dataset = pydicom.dcmread(path)
@@ -122,7 +130,7 @@ def _from_skimage(file: str) -> tuple[np.ndarray, float]:
         return np.asarray(image.convert("RGB")), 0.0
 
 
-def _package(module: str):
+def _package(module: str) -> Any:
     import importlib
 
     try:
@@ -140,205 +148,3 @@ _READERS: dict[str, Callable[[str], tuple[np.ndarray, float]]] = {
     "pydicom-data": _from_pydicom_data,
     "scikit-image": _from_skimage,
 }
-
-
-def _choice(family: str, question: str, answer: str, **options: str) -> QAPair:
-    return QAPair(question=question, answer=answer, options=options, family=family)
-
-
-def _yes_no(question: str, answer: str) -> QAPair:
-    return QAPair(question=question, answer=answer, family="visible")
-
-
-def _words(question: str, answer: str) -> QAPair:
-    return QAPair(question=question, answer=answer, family="open")
-
-
-_MODALITY = "Which imaging modality is this?"
-_REGION = "Which part of the body is shown?"
-
-PICTURES = (
-    Picture(
-        name="echo-cine",
-        package="pydicom",
-        file="examples_ybr_color.dcm",
-        pairs=(
-            _choice(
-                "modality",
-                _MODALITY,
-                "B",
-                A="CT scan",
-                B="Echocardiography",
-                C="Microscopy",
-                D="Endoscopy",
-            ),
-            _choice("region", _REGION, "A", A="heart", B="colon", C="head", D="knee"),
-            _yes_no("Do the structures move from frame to frame?", "yes"),
-            _yes_no("Is blood flow shown in colour?", "no"),
-            _words("Which organ is seen beating?", "heart"),
-        ),
-    ),
-    Picture(
-        name="lymph-node-ultrasound",
-        package="pydicom",
-        file="examples_rgb_color.dcm",
-        rows=(0.23, 1.0),
-        pairs=(
-            _choice("modality", _MODALITY, "C", A="X-ray", B="MRI", C="Ultrasound", D="Microscopy"),
-            _yes_no("Is blood flow shown in colour?", "yes"),
-            _words("What does the label below the picture say?", "lymph node"),
-        ),
-    ),
-    Picture(
-        name="spine-ct",
-        package="pydicom",
-        file="CT_small.dcm",
-        pairs=(
-            _choice(
-                "modality",
-                _MODALITY,
-                "D",
-                A="Ultrasound",
-                B="Endoscopy",
-                C="Microscopy",
-                D="CT scan",
-            ),
-            _choice(
-                "region",
-                "Which bone is seen in the middle?",
-                "B",
-                A="rib",
-                B="vertebra",
-                C="skull",
-                D="femur",
-            ),
-            _yes_no("Is the picture in colour?", "no"),
-        ),
-    ),
-    Picture(
-        name="abdomen-mri",
-        package="pydicom",
-        file="examples_overlay.dcm",
-        pairs=(
-            _choice(
-                "modality",
-                _MODALITY,
-                "A",
-                A="MRI",
-                B="Endoscopy",
-                C="Microscopy",
-                D="Echocardiography",
-            ),
-            _choice("region", _REGION, "C", A="head", B="shoulder", C="abdomen", D="foot"),
-            _yes_no("Are both kidneys visible?", "yes"),
-            _yes_no("Is there a round lesion in the liver?", "yes"),
-        ),
-    ),
-    Picture(
-        name="chest-xray",
-        package="pydicom-data",
-        file="RG1_UNCI.dcm",
-        pairs=(
-            _choice(
-                "modality", _MODALITY, "A", A="X-ray", B="Ultrasound", C="Microscopy", D="Endoscopy"
-            ),
-            _choice("region", _REGION, "D", A="hand", B="abdomen", C="head", D="chest"),
-            _yes_no("Are ribs visible?", "yes"),
-            _yes_no("Are there round shadows in the lungs?", "yes"),
-        ),
-    ),
-    Picture(
-        name="lower-leg-xray",
-        package="pydicom-data",
-        file="RG3_UNCI.dcm",
-        pairs=(
-            _choice(
-                "modality", _MODALITY, "B", A="MRI", B="X-ray", C="Echocardiography", D="Microscopy"
-            ),
-            _choice(
-                "region", _REGION, "C", A="skull", B="spine", C="lower leg and ankle", D="shoulder"
-            ),
-            _yes_no("Is a hand shown?", "no"),
-        ),
-    ),
-    Picture(
-        name="shoulder-mri",
-        package="pydicom-data",
-        file="MR2_UNCI.dcm",
-        pairs=(
-            _choice(
-                "modality", _MODALITY, "D", A="Endoscopy", B="Microscopy", C="Ultrasound", D="MRI"
-            ),
-            _choice("region", _REGION, "A", A="shoulder", B="head", C="heart", D="colon"),
-            _words("Which bone has the round head in the middle of the picture?", "humerus"),
-        ),
-    ),
-    Picture(
-        name="bone-scan",
-        package="pydicom-data",
-        file="JPEG2000_UNC.dcm",
-        pairs=(
-            _choice(
-                "modality",
-                _MODALITY,
-                "C",
-                A="Endoscopy",
-                B="Microscopy",
-                C="Bone scan",
-                D="Echocardiography",
-            ),
-            _yes_no("Is the whole body shown?", "yes"),
-            _yes_no("Is only the head shown?", "no"),
-            _yes_no("Is the picture taken through a microscope?", "no"),
-        ),
-    ),
-    Picture(
-        name="retina",
-        package="scikit-image",
-        file="retina.jpg",
-        pairs=(
-            _choice("region", _REGION, "B", A="skin", B="eye", C="colon", D="heart"),
-            _choice(
-                "modality",
-                _MODALITY,
-                "D",
-                A="CT scan",
-                B="X-ray",
-                C="Ultrasound",
-                D="Fundus photography",
-            ),
-            _yes_no("Is the optic disc visible?", "yes"),
-            _yes_no("Is the background of the eye shown in grey?", "no"),
-        ),
-    ),
-    Picture(
-        name="stained-tissue",
-        package="scikit-image",
-        file="ihc.png",
-        pairs=(
-            _choice(
-                "modality", _MODALITY, "A", A="Microscopy", B="CT scan", C="Endoscopy", D="X-ray"
-            ),
-            _yes_no("Is part of the tissue stained brown?", "yes"),
-            _yes_no("Is a whole organ shown?", "no"),
-        ),
-    ),
-    Picture(
-        name="single-cell",
-        package="scikit-image",
-        file="cell.png",
-        pairs=(
-            _choice(
-                "modality",
-                _MODALITY,
-                "C",
-                A="MRI",
-                B="Endoscopy",
-                C="Microscopy",
-                D="Fundus photography",
-            ),
-            _yes_no("Are many cells touching each other?", "no"),
-            _words("How many bright round cells are there?", "one"),
-        ),
-    ),
-)

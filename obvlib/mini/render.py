@@ -1,4 +1,4 @@
-"""From a choice of what to show to frames: draw a scene, then render it at any times and any size."""
+"""From a choice of what to show to frames: draw a scene, then render it at any times and size."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from obvlib.mini.microscopy import MicroscopyScene
 
 # bounds memory: a scene is rendered in runs of frames of about this many pixels
 _PIXELS_AT_ONCE = 1_000_000
+
+Picture = EchoScene | CtScene | MicroscopyScene | EndoscopyScene
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +36,11 @@ class Truth:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A drawn clip: what it shows, how long it lasts, and the picture that can be asked for frames."""
+    """A drawn clip: what it shows, how long it lasts, and the picture to ask for frames."""
 
     truth: Truth
     duration_s: float
-    picture: EchoScene | CtScene | MicroscopyScene | EndoscopyScene
+    picture: Picture
 
 
 def draw_scene(
@@ -60,16 +62,17 @@ def draw_scene(
     """
     if kind == "echo":
         rate = rate or str(rng.choice(["slow", "normal", "fast"]))
-        picture = EchoScene.draw(rng, finding, rate, policy_times_s)
+        heart = EchoScene.draw(rng, finding, rate, policy_times_s)
         truth = Truth(
             kind=kind,
             region="heart",
             finding=finding,
             heart_rate=rate,
-            ejection_fraction_percent=picture.ejection_fraction_percent,
-            heart_rate_bpm=picture.heart_rate_bpm,
+            ejection_fraction_percent=heart.ejection_fraction_percent,
+            heart_rate_bpm=heart.heart_rate_bpm,
         )
-        return Scene(truth=truth, duration_s=duration_s, picture=picture)
+        return Scene(truth=truth, duration_s=duration_s, picture=heart)
+    picture: Picture
     if finding not in ("yes", "no"):
         raise ValueError(f"finding {finding!r} of a {kind!r} scene: use 'yes' or 'no'")
     if kind == "ct":
