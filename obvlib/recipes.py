@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
@@ -30,6 +29,7 @@ from obvlib.core import (
     manifests_dir,
     profile,
 )
+from obvlib.core.files import write_text
 from obvlib.core.jsonl import write_rows
 from obvlib.core.provenance import hash_code, hash_files
 from obvlib.core.records import to_json
@@ -216,6 +216,4 @@ def _note(run_dir: Path, key: str, seed: int) -> None:
         "key": key,
         "provenance": Provenance.collect(seed=seed, data_hash=key).to_dict(),
     }
-    partial = run_dir / ".run.json.partial"
-    partial.write_text(json.dumps(run, indent=1) + "\n")
-    os.replace(partial, run_dir / "run.json")
+    write_text(run_dir / "run.json", json.dumps(run, indent=1) + "\n")

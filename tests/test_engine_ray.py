@@ -76,8 +76,7 @@ def jobs_of(videos: Path, num_sources: int, num_clips: int) -> list[slicing.Clip
 
 def run(jobs, stage, ledger):
     return run_stage(
-        jobs, stage, ledger, name="slice", engine="ray", group=lambda job: job.video_id, result_type=slicing.ClipFile,
-        show_progress=False,
+        jobs, stage, ledger, engine="ray", show_progress=False,
     )  # fmt: skip
 
 

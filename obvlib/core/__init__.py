@@ -6,8 +6,8 @@ and where a result came from.
 """
 
 from obvlib.core import files, frame_policy, gpus, jsonl, labels, provenance, records, settings
+from obvlib.core.checks import RecordError
 from obvlib.core.frame_policy import FramePolicy
-from obvlib.core.jsonl import RecordError
 from obvlib.core.provenance import Provenance
 from obvlib.core.records import Clip, Example, Prediction, QAPair, Verdict, Word
 from obvlib.core.settings import data_root, manifests_dir, profile

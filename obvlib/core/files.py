@@ -1,13 +1,18 @@
-"""Files anywhere: a local path or any location that fsspec knows (`s3://…`, `https://…`), with a
-bounded local cache for sources.
+"""One way to write a file, and one to fetch one: under a temporary name beside it, which takes its
+place when it is whole.
+
+A temporary name holds the process, the machine and a random part, so that two writers never meet,
+also where machines share a disk. What a dead process left behind is found by that name.
 """
 
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import os
 import platform
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,185 +20,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from obvlib.core.checks import check_path
+from obvlib.core.identity import FileIdentity, remote_identity
+from obvlib.core.locations import (
+    MAX_CACHE_BYTES,
+    exists,
+    file_names,
+    filesystem,
+    is_remote,
+    join,
+    shown,
+    size_bytes,
+)
 from obvlib.core.settings import data_root
 
-MAX_CACHE_BYTES = 50 << 30
-FOREIGN_PARTIAL_S = 24 * 3600
-
-
-def is_remote(location: str) -> bool:
-    return "://" in location
-
-
-def join(directory: str, name: str) -> str:
-    return (
-        f"{directory.rstrip('/')}/{name}" if is_remote(directory) else os.path.join(directory, name)
-    )
-
-
-def filesystem(location: str) -> tuple[Any, str]:
-    """The fsspec file system of a location and the path in it."""
-    import fsspec
-
-    try:
-        return fsspec.core.url_to_fs(location)
-    except ImportError as error:
-        raise ValueError(
-            f"{location}: {error}; for s3:// that is pip install 'obvlib[s3]'"
-        ) from None
-
-
-def file_names(directory: str) -> dict[str, int] | None:
-    """Names of the files in a directory and their sizes in bytes; None where the place cannot be
-    listed.
-    """
-    if not is_remote(directory):
-        if not os.path.isdir(directory):
-            raise ValueError(
-                f"input directory {directory} does not exist: download the videos first, or name"
-                " another"
-            )
-        return {
-            entry.name: size for entry in os.scandir(directory) if (size := _size_of(entry)) >= 0
-        }
-    if directory.startswith("http"):
-        return None  # some web servers list their files, none reliably
-    fs, path = filesystem(directory)
-    fs.invalidate_cache()
-    try:
-        rows = fs.ls(path, detail=True)
-    except FileNotFoundError:
-        return {}
-    return {
-        row["name"].rstrip("/").rpartition("/")[2]: row.get("size") or 0
-        for row in rows
-        if row["type"] == "file"
-    }
-
-
-def _size_of(entry: os.DirEntry) -> int:
-    try:
-        return entry.stat().st_size if entry.is_file() else -1
-    except OSError:  # a link that leads in a circle
-        return -1
-
-
-def exists(location: str) -> bool:
-    fs, path = filesystem(location)
-    return fs.exists(path)
-
-
-def size_bytes(location: str) -> int:
-    """Size of a file; -1 where there is none."""
-    if not is_remote(location):
-        return os.path.getsize(location) if os.path.isfile(location) else -1
-    fs, path = filesystem(location)
-    fs.invalidate_cache()
-    try:
-        return fs.info(path)["size"]
-    except FileNotFoundError:
-        return -1
-
-
-def local_copy(
-    location: str, cache_dir: str | os.PathLike, max_bytes: int = MAX_CACHE_BYTES
-) -> str:
-    """The path of a local copy of `location`, fetched once in small pieces; itself where it is
-    local.
-
-    The least recently used copies make room when the cache would exceed `max_bytes`. A file that
-    changes at its origin is fetched anew.
-    """
-    if not is_remote(location):
-        return location
-    fs, path = filesystem(location)
-    fs.invalidate_cache()
-    info = fs.info(path)
-    mark = f"{location} {info.get('size')} {info.get('ETag') or info.get('LastModified') or ''}"
-    target = (
-        Path(cache_dir)
-        / f"{hashlib.sha256(mark.encode()).hexdigest()[:24]}{os.path.splitext(path)[1][:8]}"
-    )
-    if target.exists():
-        os.utime(target)
-        return str(target)
-    _make_room(target.parent, max_bytes - (info.get("size") or 0))
-    with replacing(target) as partial:
-        fs.get_file(path, str(partial))
-        if info.get("size") and partial.stat().st_size != info["size"]:
-            raise ConnectionError(
-                f"{location}: got {partial.stat().st_size} of {info['size']} bytes"
-            )
-    return str(target)
-
-
-def _make_room(directory: Path, allowed_bytes: int) -> None:
-    copies = sorted(
-        (f.stat().st_mtime, f.stat().st_size, f) for f in directory.glob("[!.]*") if f.is_file()
-    )
-    total = sum(size for _, size, _ in copies)
-    for _, size, file in copies:
-        if total <= allowed_bytes:
-            return
-        file.unlink(missing_ok=True)
-        total -= size
-
-
-def publish(path: str | os.PathLike, location: str) -> None:
-    """Send a finished local file to its remote place, whole or not at all, and check that it
-    arrived.
-    """
-    fs, remote = filesystem(location)
-    fs.put_file(os.fspath(path), remote)
-    if size_bytes(location) != os.path.getsize(path):
-        raise ConnectionError(f"{location} did not arrive whole")
-
-
-def write_text(location: str, text: str) -> None:
-    """Write a small text file, whole or not at all."""
-    if is_remote(location):
-        fs, path = filesystem(location)
-        fs.pipe_file(path, text.encode())
-        return
-    with replacing(location) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def remove_leftovers(directory: str | os.PathLike) -> None:
-    """Remove what runs that no longer live were writing."""
-    for file in Path(directory).rglob(f"{PARTIAL_PREFIX}*"):
-        if not _is_in_use(file):
-            (
-                file.unlink(missing_ok=True)
-                if file.is_file()
-                else shutil.rmtree(file, ignore_errors=True)
-            )
-
-
-def _is_in_use(file: Path) -> bool:
-    """Is the process that writes this file alive? Of another machine's nothing is known: its files
-    may go after a day.
-    """
-    pid, _, rest = file.name.removeprefix(PARTIAL_PREFIX).partition("@")
-    if not rest.startswith(f"{platform.node()[:30]}-"):
-        return file.exists() and time.time() - file.stat().st_mtime < FOREIGN_PARTIAL_S
-    try:
-        os.kill(int(pid), 0)
-        state = Path(f"/proc/{pid}/stat")
-        return (
-            not state.exists() or state.read_text().rpartition(")")[2].split()[0] not in "ZX"
-        )  # killed, not yet buried
-    except PermissionError:
-        return True
-    except (ValueError, OSError):
-        return False
-
-
-# then process id and machine: what no living process owns is left over and may go
-PARTIAL_PREFIX = ".partial-"
-
-
+PARTIAL_PREFIX = ".partial-"  # then process@machine-random-name.tmp
+FOREIGN_PARTIAL_S = 24 * 3600  # without a change, after which another machine's file is left over
 MIN_FREE_BYTES = 1 << 18
+
+__all__ = [
+    "MAX_CACHE_BYTES", "exists", "file_names", "filesystem", "is_remote", "join", "local_clip", "local_copy", "partial_name", "publish", "remove_leftovers", "replacing",
+    "shown", "size_bytes", "write_text",
+]  # fmt: skip
 
 
 @contextmanager
@@ -215,12 +63,98 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def partial_name(name: str) -> str:
-    """What a file is called while this process writes it."""
-    return f"{PARTIAL_PREFIX}{os.getpid()}@{platform.node()[:30]}-{name}.tmp"  # no *.mp4 finds it
+    """Return what a file is called while this process writes it; no two calls return the same."""
+    # *.tmp at the end, so that no *.mp4 finds it
+    return f"{PARTIAL_PREFIX}{os.getpid()}@{machine_id()}-{secrets.token_hex(4)}-{name}.tmp"
+
+
+@functools.cache
+def machine_id() -> str:
+    """Return a name for the place where this process's id means something: the machine since it
+    started, and the container.
+    """
+    parts = [platform.node()]
+    try:
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    except OSError:  # not Linux: the host name alone
+        pass
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def write_text(location: str | os.PathLike, text: str) -> None:
+    """Write a small text file, whole or not at all, to a local path or a remote location."""
+    location = os.fspath(location)
+    if is_remote(location):
+        fs, path = filesystem(location)
+        fs.pipe_file(path, text.encode())
+        return
+    with replacing(location) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def publish(path: str | os.PathLike, location: str) -> None:
+    """Move a finished local file to its place, whole or not at all; check that it arrived where that
+    is remote.
+    """
+    if not is_remote(location):
+        Path(location).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, location)
+        return
+    fs, remote = filesystem(location)
+    fs.put_file(os.fspath(path), remote)
+    if size_bytes(location) != os.path.getsize(path):
+        raise ConnectionError(f"{shown(location)} did not arrive whole")
+    os.unlink(path)
+
+
+def remove_leftovers(directory: str | os.PathLike) -> None:
+    """Remove what processes that no longer live were writing, anywhere below `directory`."""
+    for file in Path(directory).rglob(f"{PARTIAL_PREFIX}*"):
+        if not _is_in_use(file):
+            if file.is_dir() and not file.is_symlink():
+                shutil.rmtree(file, ignore_errors=True)
+            else:
+                file.unlink(missing_ok=True)
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process of this machine still runs; a killed one that its parent has not
+    reaped does not.
+    """
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat")
+        return not state.exists() or state.read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except PermissionError:
+        return True
+    except (OverflowError, OSError):
+        return False
+
+
+def _is_in_use(file: Path) -> bool:
+    """Return whether its process lives; of another machine's process only the file's age is known."""
+    pid, _, rest = file.name.removeprefix(PARTIAL_PREFIX).partition("@")
+    if rest.partition("-")[0] == machine_id() and pid.isdigit():
+        return is_alive(int(pid))
+    return time.time() - _changed_at(file) < FOREIGN_PARTIAL_S
+
+
+def _changed_at(file: Path) -> float:
+    """Return when a file, or anything in a directory, was last written."""
+    latest = 0.0
+    for item in [file, *(file.rglob("*") if file.is_dir() else ())]:
+        try:
+            latest = max(latest, item.lstat().st_mtime)
+        except OSError:  # gone in between
+            continue
+    return latest
 
 
 def _name_full_disk(partial: Path, error: Exception) -> None:
-    """A writer that ran out of room may only notice that its file is wrong: say what is behind it."""
+    """Raise what is behind a failed write: a writer that ran out of room may only notice that its
+    file is wrong.
+    """
     if (
         not isinstance(error, OSError)
         and partial.parent.exists()
@@ -229,25 +163,60 @@ def _name_full_disk(partial: Path, error: Exception) -> None:
         raise OSError(errno.ENOSPC, f"no room left for {partial.name}") from error
 
 
+def local_copy(
+    location: str,
+    cache_dir: str | os.PathLike | None = None,
+    max_bytes: int = MAX_CACHE_BYTES,
+    options: dict[str, Any] | None = None,
+) -> str:
+    """Return the path of a local copy of `location`; itself where it is local.
+
+    A copy is fetched once; it is fetched again when the file has changed at its origin, or when its
+    origin does not say (neither an ETag nor a time). The least recently used copies make room when
+    the cache would exceed `max_bytes`. `options` are those of fsspec's file system.
+    """
+    if not is_remote(location):
+        return location
+    fs, path = filesystem(location, options)
+    now = remote_identity(fs, path)
+    if now is None:
+        raise FileNotFoundError(f"no file at {shown(location)}")
+    target = _target(location, now, Path(cache_dir or data_root() / "cache" / "files"))
+    if target.exists() and now.is_marked:
+        os.utime(target)
+        return str(target)
+    _make_room(target.parent, max_bytes - max(0, now.size_bytes))
+    with replacing(target) as partial:
+        fs.get_file(path, str(partial))
+        got = partial.stat().st_size
+        if now.size_bytes >= 0 and got != now.size_bytes:
+            raise ConnectionError(f"{shown(location)}: got {got} of {now.size_bytes} bytes")
+    return str(target)
+
+
 def local_clip(
     clips_dir: str | os.PathLike, video: str, storage_options: dict[str, Any] | None = None
 ) -> Path:
-    """The clip's file on this machine. From a URL (s3://bucket/clips; fsspec's options) it is
-    copied under the data root, whole or not at all.
+    """Return the path of a clip on this machine: in `clips_dir`, or a copy of it where that is a
+    URL (s3://bucket/clips; fsspec's options). RecordError for a name that leaves the directory.
     """
-    text = os.fspath(clips_dir)
-    if "://" not in text:
-        return Path(text) / video
-    import fsspec
+    location = join(os.fspath(clips_dir), check_path(video))
+    return Path(local_copy(location, options=storage_options))
 
-    kept = data_root() / "cache" / "clips" / hashlib.sha256(text.encode()).hexdigest()[:16] / video
-    if not kept.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_name(f".{os.getpid()}.{video}")
-        with (
-            fsspec.open(f"{text.rstrip('/')}/{video}", **(storage_options or {})) as far,
-            open(partial, "wb") as near,
-        ):
-            shutil.copyfileobj(far, near)
-        os.replace(partial, kept)
-    return kept
+
+def _target(location: str, now: FileIdentity, cache_dir: Path) -> Path:
+    mark = f"{location} {now.size_bytes} {now.etag} {now.mtime_ns}"
+    suffix = os.path.splitext(location.partition("?")[0])[1][:8]
+    return cache_dir / f"{hashlib.sha256(mark.encode()).hexdigest()[:24]}{suffix}"
+
+
+def _make_room(directory: Path, allowed_bytes: int) -> None:
+    copies = sorted(
+        (f.stat().st_mtime, f.stat().st_size, f) for f in directory.glob("[!.]*") if f.is_file()
+    )
+    total = sum(size for _, size, _ in copies)
+    for _, size, file in copies:
+        if total <= allowed_bytes:
+            return
+        file.unlink(missing_ok=True)
+        total -= size

@@ -7,14 +7,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-
-class RecordError(ValueError):
-    """A row that cannot be used: the message names the file, the row, the field, its value and the
-    remedy.
-    """
+from obvlib.core.checks import RecordError
+from obvlib.core.files import replacing
 
 
 def read_rows(path: str | os.PathLike) -> Iterator[tuple[str, Any]]:
@@ -37,21 +33,12 @@ def read_rows(path: str | os.PathLike) -> Iterator[tuple[str, Any]]:
 
 
 def write_rows(path: str | os.PathLike, rows: Iterable[dict[str, Any]]) -> int:
-    """Write one JSON object a line, whole or not at all (temporary name, then rename); return how
-    many.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Write one JSON object a line, whole or not at all; return how many."""
     num_rows = 0
-    try:
-        with open(partial, "w", encoding="utf-8") as out:
-            for row in rows:
-                out.write(_line(row))
-                num_rows += 1
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, open(partial, "w", encoding="utf-8") as out:
+        for row in rows:
+            out.write(_line(row))
+            num_rows += 1
     return num_rows
 
 

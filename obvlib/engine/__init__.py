@@ -5,17 +5,22 @@ In: records and a stage. Out: kept records in their order; the ledger holds ever
 with its reason.
 """
 
-from obvlib.engine.ledger import Ledger, hash_params
-from obvlib.engine.outcomes import Drop, Outcome, StageStopped, stops_everything
-from obvlib.engine.run import StageRun, run_stage
+from obvlib.engine.ledger import Ledger, LedgerError, hash_params
+from obvlib.engine.outcomes import Drop, Outcome, StageStopped, stops_everything, tried
+from obvlib.engine.run import StageInterrupted, StageRun, run_stage
+from obvlib.engine.stages import Stage
 
 __all__ = [
     "Drop",
     "Ledger",
+    "LedgerError",
     "Outcome",
+    "Stage",
+    "StageInterrupted",
     "StageRun",
     "StageStopped",
     "hash_params",
     "run_stage",
     "stops_everything",
+    "tried",
 ]

@@ -8,58 +8,76 @@ a changed setting reruns only the stages that it touches.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from obvlib.core.messages import one_line
+from obvlib.core.record_rows import digest
 
 STATUSES = ("done", "dropped", "failed")
 BUSY_WAIT_S = 60.0  # for another run that writes to the same ledger
 
-_SCHEMA = """
+VERSION = 2  # of the tables
+
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS items (
     item_id TEXT NOT NULL, stage TEXT NOT NULL, params TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL, output TEXT,
+    record TEXT NOT NULL, inputs TEXT NOT NULL, outputs TEXT NOT NULL,
     seconds REAL NOT NULL, attempts INTEGER NOT NULL, recorded_at REAL NOT NULL, PRIMARY KEY (item_id, stage, params)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settings (params TEXT PRIMARY KEY, value TEXT NOT NULL);
+PRAGMA user_version = {VERSION};
 """
 
 
+class LedgerError(ValueError):
+    """The ledger's file cannot be used; the message names it and says what to do."""
+
+
 def hash_params(params: Any) -> str:
-    """A short name for settings: equal settings, in any order of their keys, have equal names. Text
-    is taken as a name already.
+    """Return a short name for settings: equal settings, in any order of their keys, have equal
+    names. Text is taken as a name already.
     """
-    if isinstance(params, str):
-        return params
-    text = json.dumps(params, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return params if isinstance(params, str) else digest(params)
 
 
 class Ledger:
     """The record of a run. One process writes (the engine's), any number may read; use as a context
-    manager or `close` it.
+    manager or `close` it. LedgerError where its file is damaged, read-only or of another version.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with self._errors():
             self._db = sqlite3.connect(self.path, timeout=BUSY_WAIT_S, isolation_level=None)
             self._db.row_factory = sqlite3.Row
             self._prepare()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
         except sqlite3.DatabaseError as error:
-            raise ValueError(
-                f"ledger {self.path} cannot be used ({error}): free the disk, or move the file away"
-            ) from None
+            raise LedgerError(
+                f"ledger {self.path} cannot be used ({error}): make room or make it writable; if it"
+                " is damaged, move it away, and the same command does everything again"
+            ) from error
 
     def _prepare(self) -> None:
         """Set the file up; two runs that start at once may find it locked, for which SQLite's own
         waiting does not serve.
         """
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        if tables and version != VERSION:
+            raise sqlite3.DatabaseError(f"it is of version {version}, this obvlib writes {VERSION}")
         deadline = time.monotonic() + BUSY_WAIT_S
         while True:
             try:
@@ -93,26 +111,49 @@ class Ledger:
         reason: str = "",
         output: Any = None,
         seconds: float = 0.0,
+        record: str = "",
+        inputs: Sequence[dict[str, Any]] = (),
+        outputs: Sequence[dict[str, Any]] = (),
     ) -> None:
         """Write an item's outcome at a stage, in place of an earlier one with the same settings.
-        `output` is any JSON value.
+
+        `output` is any JSON value, `record` the digest of what went in, `inputs` and `outputs` the
+        identities of its files.
         """
         if status not in STATUSES:
             raise ValueError(f"status is {status!r}: use one of {', '.join(STATUSES)}")
         if status != "done" and not reason:
             raise ValueError(f"item {item_id!r} is {status} at {stage!r} without a reason: say why")
-        text = None if output is None else json.dumps(output, ensure_ascii=False)
         name = hash_params(params)
-        if name != params:
+        texts = [None if output is None else json.dumps(output)]
+        texts += [record, json.dumps(list(inputs)), json.dumps(list(outputs))]
+        with self._errors():
+            if name != params:
+                self._db.execute(
+                    "INSERT OR IGNORE INTO settings VALUES (?, ?)",
+                    (name, json.dumps(params, sort_keys=True, default=str)),
+                )
             self._db.execute(
-                "INSERT OR IGNORE INTO settings VALUES (?, ?)",
-                (name, json.dumps(params, sort_keys=True, default=str)),
-            )
-        self._db.execute(
-            "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT (item_id, stage, params) DO UPDATE SET status=excluded.status,"
-            " reason=excluded.reason, output=excluded.output, seconds=excluded.seconds, attempts=attempts+1, recorded_at=excluded.recorded_at",
-            (item_id, stage, name, status, reason, text, seconds, time.time()),
-        )  # fmt: skip
+                "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT (item_id, stage, params) DO UPDATE SET status=excluded.status,"
+                " reason=excluded.reason, output=excluded.output, record=excluded.record, inputs=excluded.inputs, outputs=excluded.outputs,"
+                " seconds=excluded.seconds, attempts=attempts+1, recorded_at=excluded.recorded_at",
+                (item_id, stage, name, status, one_line(reason), *texts, seconds, time.time()),
+            )  # fmt: skip
+
+    def note_files(
+        self,
+        row: dict[str, Any],
+        inputs: Sequence[dict[str, Any]],
+        outputs: Sequence[dict[str, Any]],
+    ) -> None:
+        """Write the identities that a done row's files have now: the same contents, elsewhere or
+        touched.
+        """
+        with self._errors():
+            self._db.execute(
+                "UPDATE items SET inputs = ?, outputs = ? WHERE item_id = ? AND stage = ? AND params = ?",
+                (json.dumps(inputs), json.dumps(outputs), row["item_id"], row["stage"], row["params"]),
+            )  # fmt: skip
 
     def done(self, stage: str, params: Any = "") -> dict[str, dict[str, Any]]:
         """Items that are done at a stage with these settings: id → row, with `output` parsed."""
@@ -125,35 +166,48 @@ class Ledger:
             clauses, values = [*clauses, "stage = ?"], [*values, stage]
         if params is not None:
             clauses, values = [*clauses, "params = ?"], [*values, hash_params(params)]
-        found = self._db.execute(
-            f"SELECT * FROM items WHERE {' AND '.join(clauses)} ORDER BY item_id, stage, params",
-            values,
-        )
-        return [
-            dict(row) | {"output": json.loads(row["output"]) if row["output"] else None}
-            for row in found
-        ]
+        query = f"SELECT * FROM items WHERE {' AND '.join(clauses)} ORDER BY item_id, stage, params"
+        return [_parsed(row) for row in self._fetch(query, values)]
 
     def report(self, stage: str | None = None) -> list[dict[str, Any]]:
         """How many items ended how, and why: rows of stage, params, status, reason and count, most
         frequent first.
         """
         where = "WHERE stage = ?" if stage is not None else ""
-        found = self._db.execute(
+        query = (
             f"SELECT stage, params, status, reason, COUNT(*) AS count FROM items {where}"
-            " GROUP BY stage, params, status, reason ORDER BY stage, params, count DESC, reason",
-            (stage,) if stage is not None else (),
+            " GROUP BY stage, params, status, reason ORDER BY stage, params, count DESC, reason"
         )
-        return [dict(row) for row in found]
+        return [dict(row) for row in self._fetch(query, [stage] if stage is not None else [])]
 
     def settings(self, params: str) -> Any:
         """The settings behind a name that `hash_params` made, as they were recorded."""
-        row = self._db.execute("SELECT value FROM settings WHERE params = ?", (params,)).fetchone()
-        return json.loads(row["value"]) if row else None
+        found = self._fetch("SELECT value FROM settings WHERE params = ?", [params])
+        return json.loads(found[0]["value"]) if found else None
 
     def forget(self, item_ids: Iterable[str], stage: str, params: Any = "") -> None:
         """Remove items from a stage, so that they run again."""
-        self._db.executemany(
-            "DELETE FROM items WHERE item_id = ? AND stage = ? AND params = ?",
-            [(item_id, stage, hash_params(params)) for item_id in item_ids],
-        )
+        with self._errors():
+            self._db.executemany(
+                "DELETE FROM items WHERE item_id = ? AND stage = ? AND params = ?",
+                [(item_id, stage, hash_params(params)) for item_id in item_ids],
+            )
+
+    def _fetch(self, query: str, values: Sequence[Any]) -> list[sqlite3.Row]:
+        with self._errors():
+            return self._db.execute(query, values).fetchall()
+
+
+def _parsed(row: sqlite3.Row) -> dict[str, Any]:
+    """Return a row with its JSON read; one that is damaged counts as failed, so that it runs again."""
+    found = dict(row)
+    try:
+        for name in ("output", "inputs", "outputs"):
+            found[name] = json.loads(found[name]) if found[name] else None
+    except ValueError as error:
+        return found | {
+            "status": "failed",
+            "reason": f"ledger: row is damaged ({error})",
+            "output": None,
+        }
+    return found

@@ -8,17 +8,18 @@ machine alone is started.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from obvlib.engine.outcomes import Outcome, StageStopped, run_group
+from obvlib.engine.stages import Stage
 
 MAX_DEATHS = 3  # of workers, for one group, before its items fail
 TASKS_AHEAD = 2  # per CPU: enough to keep all busy, few enough to keep the scheduler's memory small
 
 
-def run(groups: list, stage: Callable, num_workers: int, num_retries: int) -> Iterator[Outcome]:
+def run(groups: list, stage: Stage, num_workers: int) -> Iterator[Outcome]:
     """Run all groups of items (id, record) on the cluster, yielding outcomes as groups finish."""
     try:
         import ray
@@ -29,23 +30,23 @@ def run(groups: list, stage: Callable, num_workers: int, num_retries: int) -> It
     is_ours = not ray.is_initialized()
     if is_ours:
         address = os.environ.get("RAY_ADDRESS")
-        local = {} if address else {"num_cpus": num_workers, "include_dashboard": False}
+        local = {} if address else {"num_cpus": max(1, num_workers), "include_dashboard": False}
         ray.init(address=address, runtime_env=_environment(), log_to_driver=False, **local)
     try:
-        yield from _collect(ray, groups, ray.put(stage), num_retries)
+        yield from _collect(ray, groups, ray.put(stage))
     finally:
         if is_ours:
             ray.shutdown()
 
 
-def _collect(ray: Any, groups: list, stage: Any, num_retries: int) -> Iterator[Outcome]:
+def _collect(ray: Any, groups: list, stage: Any) -> Iterator[Outcome]:
     task = ray.remote(max_retries=MAX_DEATHS, num_cpus=1)(_run_task)
     waiting, running = list(reversed(groups)), {}
     while waiting or running:
         limit = max(1, round(TASKS_AHEAD * ray.cluster_resources().get("CPU", 1)))
         while waiting and len(running) < limit:
             items = waiting.pop()
-            running[task.remote(items, stage, num_retries)] = items
+            running[task.remote(items, stage)] = items
         for reference in ray.wait(list(running), num_returns=1)[0]:
             items = running.pop(reference)
             try:
@@ -71,10 +72,10 @@ def _after_deaths(items: list, waiting: list, error: Exception) -> list[Outcome]
     ]
 
 
-def _run_task(items: list, stage: Callable, num_retries: int) -> tuple[list[Outcome], str]:
+def _run_task(items: list, stage: Stage) -> tuple[list[Outcome], str]:
     outcomes: list[Outcome] = []
     try:
-        for outcome in run_group(items, stage, num_retries):
+        for outcome in run_group(items, stage):
             outcomes.append(outcome)
     except StageStopped as error:
         return outcomes, str(error)

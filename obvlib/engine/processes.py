@@ -1,8 +1,9 @@
 """Worker processes on this machine: each gets one group of items at a time and reports every item
 as it ends.
 
-A worker that dies (out of memory, a crash in a codec) or hangs costs only what it had in hand:
-those items are tried once more, one by one. If this process is killed its workers end with it.
+A worker that dies (out of memory, a crash in a codec) or hangs costs one item: what it had in hand is
+tried again in halves, until the item that ends a worker twice is alone and fails. If this process is
+killed, its workers end with it; an interrupt reaches this process only.
 """
 
 from __future__ import annotations
@@ -10,27 +11,29 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
 
 from obvlib.engine.outcomes import Outcome, StageStopped, run_group
+from obvlib.engine.stages import Stage
 
 START_S = 120.0  # for a worker to import what its stage needs
 POLL_S = 0.5
 
 
 class _Worker:
-    def __init__(self, stage: bytes, num_retries: int) -> None:
+    def __init__(self, stage: bytes) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(
-            target=_work, args=(theirs, stage, num_retries, os.getpid()), daemon=True
-        )
-        self.process.start()
+        self.process = context.Process(target=_work, args=(theirs, stage, os.getpid()), daemon=True)
+        with _interrupts_held():
+            self.process.start()
         theirs.close()
         self.ready = self.busy = self.gone = self.is_retry = False
         self.items: dict[str, Any] = {}  # given and not yet reported
@@ -47,9 +50,7 @@ class _Worker:
         self.pipe.close()
 
 
-def run(
-    groups: list, stage: Callable, num_workers: int, num_retries: int, stall_s: float
-) -> Iterator[Outcome]:
+def run(groups: list, stage: Stage, num_workers: int) -> Iterator[Outcome]:
     """Run all groups of items (id, record) on `num_workers` processes, yielding outcomes as they
     come.
     """
@@ -58,23 +59,38 @@ def run(
         packed = pickle.dumps(stage)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ValueError(
-            f"the stage cannot be sent to worker processes ({error}): define it in a module, or use"
-            " num_workers=1"
+            f"stage {stage.name!r} cannot be sent to worker processes ({error}): define it in a"
+            " module, or use num_workers=0"
         ) from None
-    workers = [_Worker(packed, num_retries) for _ in range(num_workers)]
+    workers: list[_Worker] = []
     try:
+        for _ in range(num_workers):
+            workers.append(_Worker(packed))
         while queue or any(worker.busy for worker in workers):
             _give_work(workers, queue)
             wait([w.pipe for w in workers] + [w.process.sentinel for w in workers], timeout=POLL_S)
             for at, worker in enumerate(workers):
                 yield from _hear(worker)
-                if problem := _problem(worker, stall_s):
+                if problem := _problem(worker, stage.stall_s):
                     yield from _give_up(worker, queue, problem)
                     worker.end()
-                    workers[at] = _Worker(packed, num_retries)
+                    workers[at] = _Worker(packed)
     finally:
         for worker in workers:
             worker.end()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C from a process that is started here: it inherits the mask, this one gets it back."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _give_work(workers: list[_Worker], queue: deque) -> None:
@@ -111,7 +127,7 @@ def _problem(worker: _Worker, stall_s: float) -> str:
     if not worker.ready and (worker.gone or quiet_s > START_S):
         raise RuntimeError(
             "a worker process did not start: put the script's code under `if __name__ =="
-            " '__main__':`, or use num_workers=1"
+            " '__main__':`, or use num_workers=0"
         )
     if worker.gone:
         return f"worker: its process died (exit code {worker.process.exitcode})"
@@ -121,15 +137,17 @@ def _problem(worker: _Worker, stall_s: float) -> str:
 
 
 def _give_up(worker: _Worker, queue: deque, problem: str) -> Iterator[Outcome]:
-    for item_id, record in worker.items.items():
-        if worker.is_retry:
-            yield Outcome(item_id, "failed", reason=problem)
-        else:
-            queue.append(([(item_id, record)], True))
+    """Put back what a worker had in hand, in halves; an item that was alone twice fails."""
+    items = list(worker.items.items())
     worker.items = {}
+    if len(items) == 1 and worker.is_retry:
+        yield Outcome(items[0][0], "failed", reason=problem)
+        return
+    half = (len(items) + 1) // 2
+    queue.extend((part, True) for part in (items[:half], items[half:]) if part)
 
 
-def _work(pipe: Any, packed: bytes, num_retries: int, parent: int) -> None:
+def _work(pipe: Any, packed: bytes, parent: int) -> None:
     """A worker's life: take items, report each, until the pipe closes or the parent is gone."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     stage = pickle.loads(packed)
@@ -138,7 +156,7 @@ def _work(pipe: Any, packed: bytes, num_retries: int, parent: int) -> None:
         while True:
             items = pipe.recv()
             try:
-                for outcome in run_group(items, stage, num_retries):
+                for outcome in run_group(items, stage):
                     pipe.send(outcome)
                 pipe.send("end")
             except StageStopped as error:

@@ -1,35 +1,37 @@
 """Running one stage over many records: in this process, in worker processes, or on a Ray cluster,
 with one way of keeping score.
 
-A stage is a callable that takes a record and returns a record or a `Drop`. What is done stays done:
-the ledger knows, and running the same command again does the rest. Bad data fails its own item; a
-full disk or an interrupt ends the run, with everything so far recorded.
+What is done stays done: the ledger knows, and running the same command again does the rest. Bad data
+fails its own item; a full disk or an interrupt ends the run, with everything so far recorded.
 
->>> kept = run_stage(clips, slice_one, ledger, name="slice", params={"mode": "exact"})
+>>> kept = run_stage(clips, SliceStage(output_dir="clips", cache_dir="cache"), ledger)
 """
 
 from __future__ import annotations
 
 import dataclasses
-import sqlite3
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from obvlib.core.records import from_json, to_json
-from obvlib.engine.ledger import Ledger
-from obvlib.engine.outcomes import Drop, Outcome, StageStopped, run_group
+from obvlib.core.checks import by_unique
+from obvlib.core.provenance import hash_code
+from obvlib.core.record_rows import digest, to_json
+from obvlib.engine.currency import Currency
+from obvlib.engine.ledger import Ledger, LedgerError, hash_params
+from obvlib.engine.outcomes import Outcome, StageStopped, run_group
+from obvlib.engine.stages import Stage
 
-__all__ = ["Drop", "Outcome", "StageRun", "StageStopped", "run_stage"]
 ENGINES = ("local", "ray")
-STALL_S = 1800.0  # a worker that reports nothing for so long is ended, and its item fails
 
 
 @dataclass
 class StageRun:
     """What came of a stage: `kept` in the order of the input, and how many items ended how, this
-    time and before.
+    time and before. `params` is the name of its settings in the ledger.
     """
 
     kept: list[Any] = field(default_factory=list)
@@ -38,6 +40,8 @@ class StageRun:
     num_dropped: int = 0
     num_failed: int = 0
     seconds: float = 0.0
+    params: str = ""
+    reasons: Counter[str] = field(default_factory=Counter)  # of drops and failures, without names
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.kept)
@@ -45,155 +49,142 @@ class StageRun:
     def __len__(self) -> int:
         return len(self.kept)
 
+    def __str__(self) -> str:
+        return (
+            f"{self.num_done} done, {self.num_skipped} from before, {self.num_dropped} dropped,"
+            f" {self.num_failed} failed"
+        )
+
+
+class StageInterrupted(KeyboardInterrupt):
+    """Ctrl-C in a run: what was done is recorded, and the same command does the rest."""
+
 
 def run_stage(
     records: Iterable[Any],
-    stage: Callable[[Any], Any],
+    stage: Stage,
     ledger: Ledger,
     *,
-    name: str,
-    params: Any = "",
     engine: str = "local",
-    num_workers: int = 1,
-    key: Callable[[Any], str] | None = None,
-    group: Callable[[Any], str] | None = None,
-    weight: Callable[[Any], float] = lambda record: 1.0,
-    is_current: Callable[[dict[str, Any]], bool] = lambda row: True,
-    result_type: type | None = None,
-    num_retries: int = 2,
-    stall_s: float = STALL_S,
+    num_workers: int = 0,
+    verify: bool = False,
     show_progress: bool = True,
 ) -> StageRun:
-    """Run `stage` on every record that the ledger does not know as done under `name` and `params`;
-    return what was kept.
+    """Run `stage` on every record that the ledger does not know as done; return what was kept.
 
-    `key` gives an item's id (default: its `clip_id`, `example_id` or `video_id`). With `group`,
-    records that share a group go to one worker together, and a stage with a `run_group(records)`
-    method that yields (index, result) gets them at once. `weight` is an item's share of the work,
-    for the estimate of the remaining time. `is_current(row)` may refuse a done row (its file is
-    gone), which then runs again. A ValueError of the stage fails its item; anything else is tried
-    `num_retries` times more before it does.
+    With `num_workers` 0 the work is done in this process; else in so many processes, where a crash
+    costs one item. A done item runs again when its record, the stage's settings or code, or one of
+    its files has changed; `verify` compares the contents of all files, not only size, times and
+    ETag. A wrong value fails its item; what may pass is tried `stage.num_retries` times more.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}: use {' or '.join(ENGINES)}")
-    if num_workers < 1:
-        raise ValueError(f"num_workers is {num_workers}: give at least 1")
-    started = time.perf_counter()
-    items = _by_id(records, key or item_id)
-    done = ledger.done(name, params)
-    run, results = StageRun(), {}
-    for id_, record in items.items():
-        if id_ in done and is_current(done[id_]):
-            results[id_] = _restored(done[id_]["output"], record, result_type)
-            run.num_skipped += 1
-    todo = {id_: record for id_, record in items.items() if id_ not in results}
-    groups = _grouped(todo, group, weight)
-    outcomes = _outcomes(groups, stage, engine, num_workers, num_retries, stall_s)
-    _record(outcomes, ledger, name, params, run, results, todo, weight, show_progress)
-    run.kept = [results[id_] for id_ in items if id_ in results]
-    run.seconds = time.perf_counter() - started
-    return run
+    if num_workers < 0:
+        raise ValueError(f"num_workers is {num_workers}: give 0 (this process) or more")
+    return _Run(stage, ledger, records, verify).finish(engine, num_workers, show_progress)
 
 
-def item_id(record: Any) -> str:
-    """The id that a record goes by in the ledger."""
-    for attribute in ("clip_id", "example_id", "video_id"):
-        if value := getattr(record, attribute, ""):
-            return value
-    raise ValueError(f"{type(record).__name__} has no clip_id, example_id or video_id: pass key=")
+class _Run:
+    """The score of one run: what is left to do, what was kept, and the ledger it is written to."""
+
+    def __init__(self, stage: Stage, ledger: Ledger, records: Iterable[Any], verify: bool) -> None:
+        self.started, self.stage, self.ledger = time.perf_counter(), stage, ledger
+        self.params = stage.params() | {"code": hash_code(*stage.code())}
+        self.items = by_unique(records, stage.key)
+        self.results: dict[str, Any] = {}
+        self.score = StageRun(params=hash_params(self.params))
+        done, currency = ledger.done(stage.name, self.params), Currency(stage, ledger, verify)
+        for id_, record in self.items.items():
+            if id_ in done and (result := currency.result(done[id_], record)) is not None:
+                self.results[id_] = result
+        self.score.num_skipped = len(self.results)
+        self.todo = {i: record for i, record in self.items.items() if i not in self.results}
+
+    def finish(self, engine: str, num_workers: int, show_progress: bool) -> StageRun:
+        outcomes = self._outcomes(engine, num_workers)
+        try:
+            self._record(outcomes, show_progress)
+        except KeyboardInterrupt:
+            raise StageInterrupted(
+                f"{self.stage.name} interrupted: {len(self.results)} of {len(self.items)} are done"
+                " and recorded; run the same command again for the rest"
+            ) from None
+        finally:
+            outcomes.close()  # ends the workers before anything else happens
+        self.score.kept = [self.results[id_] for id_ in self.items if id_ in self.results]
+        self.score.seconds = time.perf_counter() - self.started
+        return self.score
+
+    def _outcomes(self, engine: str, num_workers: int) -> Iterator[Outcome]:
+        groups = self._groups()
+        if engine == "ray":
+            from obvlib.engine import on_ray
+
+            yield from on_ray.run(groups, self.stage, num_workers)
+        elif num_workers == 0:
+            for items in groups:
+                yield from run_group(items, self.stage)
+        else:
+            from obvlib.engine import processes
+
+            yield from processes.run(groups, self.stage, min(num_workers, len(groups)))
+
+    def _groups(self) -> list[list[tuple[str, Any]]]:
+        """Return items by group, the heaviest group first: workers then finish at about the same
+        time.
+        """
+        groups: dict[str, list[tuple[str, Any]]] = {}
+        for id_, record in self.todo.items():
+            groups.setdefault(self.stage.group(record), []).append((id_, record))
+        weight = self.stage.weight
+        return sorted(groups.values(), key=lambda items: -sum(weight(r) for _, r in items))
+
+    def _record(self, outcomes: Iterator[Outcome], show_progress: bool) -> None:
+        from tqdm.auto import tqdm
+
+        weights = {id_: self.stage.weight(record) for id_, record in self.todo.items()}
+        with tqdm(
+            total=sum(weights.values()), desc=self.stage.name, disable=not show_progress, unit="",
+            smoothing=0.05, bar_format=_BAR,
+        ) as bar:  # fmt: skip
+            for outcome in outcomes:
+                self._write(outcome)
+                name, score = f"num_{outcome.status}", self.score
+                setattr(score, name, getattr(score, name) + 1)
+                if outcome.status == "done":
+                    self.results[outcome.item_id] = outcome.output
+                    bar.update(weights[outcome.item_id])
+                else:  # takes next to no time: counting it would make the estimate too hopeful
+                    score.reasons[without_names(outcome.reason, outcome.item_id)] += 1
+                    bar.total -= weights[outcome.item_id]
+                    bar.refresh()
+                bar.set_postfix_str(
+                    f"{score.num_done} done, {score.num_dropped} dropped, {score.num_failed} failed",
+                    refresh=False,
+                )
+
+    def _write(self, outcome: Outcome) -> None:
+        record, output = self.todo[outcome.item_id], outcome.output
+        if output == record:  # the ledger keeps nothing where it is the record itself
+            output = None
+        elif dataclasses.is_dataclass(output):
+            output = to_json(output)
+        try:
+            self.ledger.record(
+                outcome.item_id, self.stage.name, outcome.status, params=self.params, reason=outcome.reason, output=output,
+                seconds=outcome.seconds, record=digest(record), inputs=outcome.inputs, outputs=outcome.outputs,
+            )  # fmt: skip
+        except LedgerError as error:
+            raise StageStopped(f"{error}; then run the same command again") from None
 
 
-def _by_id(records: Iterable[Any], key: Callable[[Any], str]) -> dict[str, Any]:
-    items: dict[str, Any] = {}
-    for record in records:
-        if items.setdefault(key(record), record) != record:
-            raise ValueError(
-                f"two different records have the id {key(record)!r}: ids must be unique, or pass"
-                " another key="
-            )
-    return items
-
-
-def _restored(output: Any, record: Any, result_type: type | None) -> Any:
-    if output is None:
-        return record
-    cls = result_type or type(record)
-    return from_json(cls, output) if dataclasses.is_dataclass(cls) else output
-
-
-def _stored(outcome: Outcome, record: Any) -> Any:
-    """What the ledger keeps of an output: nothing where it is the record itself."""
-    if outcome.status != "done" or outcome.output == record:
-        return None
-    return to_json(outcome.output) if dataclasses.is_dataclass(outcome.output) else outcome.output
-
-
-def _grouped(
-    todo: dict[str, Any], group: Callable | None, weight: Callable
-) -> list[list[tuple[str, Any]]]:
-    """Items by group, the heaviest group first: workers then finish at about the same time."""
-    groups: dict[str, list[tuple[str, Any]]] = {}
-    for id_, record in todo.items():
-        groups.setdefault(group(record) if group else id_, []).append((id_, record))
-    return (
-        sorted(groups.values(), key=lambda items: -sum(weight(record) for _, record in items))
-        if group
-        else list(groups.values())
-    )
-
-
-def _outcomes(
-    groups: list, stage: Callable, engine: str, num_workers: int, num_retries: int, stall_s: float
-) -> Iterator[Outcome]:
-    if engine == "ray":
-        from obvlib.engine import on_ray
-
-        return on_ray.run(groups, stage, num_workers, num_retries)
-    if num_workers == 1:
-        return (outcome for items in groups for outcome in run_group(items, stage, num_retries))
-    from obvlib.engine import processes
-
-    return processes.run(groups, stage, min(num_workers, len(groups)), num_retries, stall_s)
-
-
-def _record(outcomes, ledger, name, params, run, results, todo, weight, show_progress) -> None:
-    from tqdm.auto import tqdm
-
-    total = sum(weight(record) for record in todo.values())
-    with tqdm(
-        total=total, desc=name, disable=not show_progress, unit="", smoothing=0.05, bar_format=_BAR
-    ) as bar:
-        for outcome in outcomes:
-            _write(ledger, name, params, outcome, todo[outcome.item_id])
-            setattr(run, f"num_{outcome.status}", getattr(run, f"num_{outcome.status}") + 1)
-            if outcome.status == "done":
-                results[outcome.item_id] = outcome.output
-                bar.update(weight(todo[outcome.item_id]))
-            else:  # takes next to no time: counting it as work would make the estimate too hopeful
-                bar.total -= weight(todo[outcome.item_id])
-                bar.refresh()
-            bar.set_postfix_str(
-                f"{run.num_done} done, {run.num_dropped} dropped, {run.num_failed} failed",
-                refresh=False,
-            )
-
-
-def _write(ledger: Ledger, name: str, params: Any, outcome: Outcome, record: Any) -> None:
-    try:
-        ledger.record(
-            outcome.item_id,
-            name,
-            outcome.status,
-            params=params,
-            reason=outcome.reason,
-            output=_stored(outcome, record),
-            seconds=outcome.seconds,
-        )
-    except sqlite3.OperationalError as error:
-        raise StageStopped(
-            f"ledger {ledger.path} cannot be written ({error}): make room, then run the same"
-            " command again"
-        ) from None
+def without_names(reason: str, item_id: str) -> str:
+    """Return a reason without the item's id, file names and numbers, so that equal ones count
+    together.
+    """
+    text = reason.replace(item_id, "…")
+    text = re.sub(r"\S*/\S*", "…", text)
+    return re.sub(r"\b\d[\d.,]*\b", "N", text)
 
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} to go{postfix}"

@@ -21,6 +21,7 @@ import numpy as np
 
 from obvlib import inputs, media, mini
 from obvlib.core import Example, FramePolicy, Prediction, frame_policy
+from obvlib.core.files import write_text
 from obvlib.core.jsonl import write_rows
 from obvlib.core.provenance import hash_code
 from obvlib.core.records import from_json, to_json
@@ -225,9 +226,7 @@ def _claim(out_path: Path, mark: str, replace: bool) -> None:
             )
         os.replace(out_path, out_path.with_name(f"{out_path.stem}.{found}{out_path.suffix}"))
     if found != mark:
-        partial = note.with_name(note.name + ".partial")
-        partial.write_text(mark)
-        os.replace(partial, note)
+        write_text(note, mark)
 
 
 def _still_valid(path: Path, digests: dict[str, str]) -> list[Prediction]:

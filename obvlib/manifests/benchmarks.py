@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from obvlib.core import Clip, Example, RecordError, data_root
+from obvlib.core.files import replacing
 from obvlib.core.jsonl import read_rows
 from obvlib.core.records import check_id
 from obvlib.manifests.cards import Card, load_card, warn_of_differences
@@ -176,10 +177,8 @@ def _image(
     digest = hashlib.sha256(repr(pixels.size).encode() + pixels.tobytes()).hexdigest()[:16]
     path = folder / f"{digest}.png"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{digest}.{os.getpid()}.png"
-        pixels.save(partial)
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            pixels.save(partial, format="PNG")
     return Example(
         example_id=f"{card.name}-{number}",
         benchmark=name,

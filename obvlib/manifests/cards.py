@@ -5,13 +5,13 @@ hub revision it is pinned to.
 from __future__ import annotations
 
 import math
-import os
 import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from obvlib.core import Clip, RecordError, manifests_dir
+from obvlib.core.files import write_text
 from obvlib.core.records import from_json
 from obvlib.manifests.hub import ask
 
@@ -121,7 +121,5 @@ def pin(name: str) -> tuple[str, str]:
         raise RecordError(
             f"{path} has {found} lines that begin with 'revision:': leave exactly one"
         )
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, text)
     return card.revision or "", revision

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from obvlib.core import Clip, files
-from obvlib.core.records import check_id
+from obvlib.core.checks import check_path
 
 EXTENSIONS = (
     "mp4",
@@ -38,8 +38,7 @@ class ClipJob:
     start_s: float
     end_s: float | None
     file_name: str
-    source: str = ""
-    source_bytes: int = -1  # a source of another length makes the clip anew
+    source: str = field(default="", compare=False)  # a source that moved makes no other clip
 
     @property
     def duration_s(self) -> float:
@@ -90,10 +89,7 @@ def make_jobs(clips: Iterable[Clip], input_dir: str) -> tuple[list[ClipJob], lis
                 start_s=clip.start_s,
                 end_s=clip.end_s,
                 file_name=name,
-                source=(found := sources.get(clip.video_id, "")),
-                source_bytes=(
-                    files.size_bytes(found) if found and not files.is_remote(found) else -1
-                ),
+                source=sources.get(clip.video_id, ""),
             )
         )
     return jobs, refused
@@ -105,9 +101,7 @@ def whole_jobs(paths: Iterable[str], input_dir: str) -> list[ClipJob]:
     """
     jobs = []
     for path in dict.fromkeys(paths):
-        for part in path.split("/"):
-            check_id(part, f"a part of video {path!r}")
-        source = files.join(input_dir, path)
+        source = files.join(input_dir, check_path(path))
         found = source if files.size_bytes(source) >= 0 else ""
         jobs.append(
             ClipJob(

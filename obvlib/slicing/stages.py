@@ -4,50 +4,82 @@ once.
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from obvlib import media
-from obvlib.core import files
-from obvlib.core.files import partial_name
-from obvlib.engine import stops_everything
+from obvlib.core import FramePolicy, files
+from obvlib.engine import Stage, tried
 from obvlib.slicing.jobs import ClipJob
 
-RETRY_WAITS_S = (0.5, 2.0)  # before a clip whose file could not be written or sent is tried again
+Made = Any  # media.Slice or media.Prepared
+
+
+class OutputError(ValueError):
+    """A clip that was made and could not be put in its place: the source is not at fault."""
+
+    kind = "output"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipFile:
-    """A clip that was made, where it is and how. `lead_in_s` of a copied clip is hidden by its edit
-    list and decoded first.
+    """A clip that was made, its name below the output directory and how. `lead_in_s` of a copied
+    clip is hidden by its edit list and decoded first.
     """
 
     clip_id: str
     video_id: str
     start_s: float
     end_s: float
-    path: str
+    file_name: str
     mode: str
     num_frames: int
     size_bytes: int
     lead_in_s: float = 0.0
     note: str = ""
-    mtime_ns: int = 0  # of the file as it was left; 0 where it is remote
-    source_bytes: int = -1
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Stage:
+class ClipStage(Stage):
+    """What slicing and preparing share: where sources come from and where clips go."""
+
     output_dir: str
     cache_dir: str
     num_threads: int = 0
     max_cache_bytes: int = files.MAX_CACHE_BYTES
+
+    result = ClipFile
+
+    def code(self) -> Sequence[ModuleType]:
+        return (media, sys.modules[__name__])
+
+    def group(self, job: ClipJob) -> str:
+        return job.video_id
+
+    def weight(self, job: ClipJob) -> float:
+        return job.duration_s
+
+    def inputs(self, job: ClipJob) -> Sequence[str]:
+        return (job.source,) if job.source else ()
+
+    def outputs(self, made: ClipFile) -> Sequence[str]:
+        return (files.join(self.output_dir, made.file_name),)
+
+    def fetch(self, location: str) -> str:
+        return files.local_copy(location, self.cache_dir, self.max_cache_bytes)
+
+    def place(self) -> str:
+        """Return the output directory as the ledger knows it: wherever a run is started from."""
+        is_remote = files.is_remote(self.output_dir)
+        return files.shown(self.output_dir) if is_remote else os.path.realpath(self.output_dir)
 
     def run_group(self, jobs: list[ClipJob]) -> Iterator[tuple[int, ClipFile | Exception]]:
         """Make all clips of one source; yield (index, file or what went wrong) as each ends."""
@@ -58,72 +90,79 @@ class _Stage:
             yield from ((index, reason) for index in range(len(jobs)))
             return
         with ExitStack() as stack:
-            path = files.local_copy(jobs[0].source, self.cache_dir, self.max_cache_bytes)
+            path = self.fetch(jobs[0].source)
             try:
                 source = stack.enter_context(media.open_source(path, self.num_threads))
             except media.MediaError as error:
                 yield from ((index, error) for index in range(len(jobs)))
                 return
-            yield from self._make(source, jobs, self._directory(stack))
+            yield from self._make(source, jobs, stack.enter_context(self._work_dir()))
 
-    def _directory(self, stack: ExitStack) -> Path:
-        """Where clips are written: the output directory, or a local one on the way to a remote."""
-        if not files.is_remote(self.output_dir):
-            return Path(self.output_dir)
-        Path(self.cache_dir).mkdir(parents=True, exist_ok=True)
-        return Path(
-            stack.enter_context(
-                tempfile.TemporaryDirectory(dir=self.cache_dir, prefix=partial_name(""))
-            )
-        )
+    def _make(
+        self, source: media.Source, jobs: list[ClipJob], directory: Path
+    ) -> Iterator[tuple[int, ClipFile | Exception]]:
+        raise NotImplementedError
 
-    def _finish(self, job: ClipJob, made: Any, mode: str, lead_in_s: float) -> ClipFile:
-        size, mtime_ns = os.path.getsize(made.path), os.stat(made.path).st_mtime_ns
+    @contextmanager
+    def _work_dir(self) -> Iterator[Path]:
+        """Yield a directory to make clips in, on the disk that they stay on or are sent from."""
+        is_remote = files.is_remote(self.output_dir)
+        parent = Path(self.cache_dir if is_remote else self.output_dir)
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=parent, prefix=files.partial_name("")) as directory:
+            yield Path(directory)
+
+    def _finish(self, job: ClipJob, made: Made, mode: str) -> ClipFile:
+        size = os.path.getsize(made.path)
         location = files.join(self.output_dir, job.file_name)
-        if files.is_remote(self.output_dir):
+        try:
             files.publish(made.path, location)
-            os.unlink(made.path)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:
+            raise OutputError(
+                f"{job.file_name} cannot be replaced ({error.strerror}): move it away, or choose"
+                " another output directory"
+            ) from None
         return ClipFile(
-            clip_id=job.clip_id,
-            video_id=job.video_id,
-            start_s=made.start_s,
-            end_s=made.end_s,
-            path=location,
-            mode=mode,
-            num_frames=made.num_frames,
-            size_bytes=size,
-            lead_in_s=lead_in_s,
-            note=made.note,
-            mtime_ns=0 if files.is_remote(self.output_dir) else mtime_ns,
-            source_bytes=job.source_bytes,
-        )
+            clip_id=job.clip_id, video_id=job.video_id, start_s=made.start_s, end_s=made.end_s, file_name=job.file_name, mode=mode,
+            num_frames=made.num_frames, size_bytes=size, lead_in_s=getattr(made, "lead_in_s", 0.0), note=made.note,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class SliceStage(_Stage):
+class SliceStage(ClipStage):
     """Cut clips as they are, in one of `media.MODES`."""
 
     mode: str = "smart"
+
+    name = "slice"
+
+    def params(self) -> dict[str, Any]:
+        return {"mode": self.mode, "output_dir": self.place()}
 
     def _make(
         self, source: media.Source, jobs: list[ClipJob], directory: Path
     ) -> Iterator[tuple[int, ClipFile | Exception]]:
         for index in sorted(range(len(jobs)), key=lambda i: jobs[i].start_s):
-            job = jobs[index]
-            yield index, _tried(lambda job=job: self._one(source, job, directory))
+            cut = functools.partial(self._one, source, jobs[index], directory)
+            yield index, tried(cut, self.num_retries)
 
     def _one(self, source: media.Source, job: ClipJob, directory: Path) -> ClipFile:
         made = media.slice_clip(
             source, directory / job.file_name, job.start_s, job.end_s, self.mode, self.num_threads
         )
-        return self._finish(job, made, made.mode, made.lead_in_s)
+        return self._finish(job, made, made.mode)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareStage(_Stage):
+class PrepareStage(ClipStage):
     """Write what `policy` shows a model of each clip, in one pass over the source."""
 
-    policy: Any = None
+    policy: FramePolicy
+
+    name = "prepare"
+
+    def params(self) -> dict[str, Any]:
+        return {"policy": self.policy.to_dict(), "output_dir": self.place()}
 
     def _make(
         self, source: media.Source, jobs: list[ClipJob], directory: Path
@@ -131,25 +170,6 @@ class PrepareStage(_Stage):
         clips = [(directory / job.file_name, job.start_s, job.end_s) for job in jobs]
         for index, made in media.prepare_clips(source, clips, self.policy, self.num_threads):
             if not isinstance(made, Exception):
-                made = _tried(
-                    lambda index=index, made=made: self._finish(jobs[index], made, "prepared", 0.0)
-                )
+                finish = functools.partial(self._finish, jobs[index], made, "prepared")
+                made = tried(finish, self.num_retries)
             yield index, made
-
-
-def _tried(make: Callable[[], ClipFile]) -> ClipFile | Exception:
-    """One clip, or what is wrong with it; what may pass (a connection) is tried again, and a full
-    disk stops the run.
-    """
-    for wait_s in (*RETRY_WAITS_S, None):
-        try:
-            return make()
-        except Exception as error:
-            if stops_everything(error):
-                raise
-            if isinstance(error, media.MediaError):
-                return error
-            if wait_s is None or not isinstance(error, OSError):
-                return media.MediaError(f"{type(error).__name__}: {error}")
-            time.sleep(wait_s)
-    raise AssertionError("unreachable")

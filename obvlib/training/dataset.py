@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from obvlib.core import Clip, FramePolicy
-from obvlib.core.files import local_clip
+from obvlib.core.files import local_clip, replacing
+from obvlib.core.identity import sha256_of
 from obvlib.core.records import to_json
-from obvlib.engine import Drop, Ledger, StageRun, run_stage
+from obvlib.engine import Drop, Ledger, Stage, StageRun, run_stage
 from obvlib.inputs import (
     InputError,
     ModelInput,
@@ -75,7 +76,7 @@ class TrainingRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildStage:
+class BuildStage(Stage):
     """Clip → TrainingRow, in any process: it carries names and settings, and loads the tokenizer
     where it runs.
     """
@@ -86,8 +87,13 @@ class BuildStage:
     max_tokens: int = 16_384  # a row's capacity; longer samples are dropped
     seed: int = 0  # of the describe prompts
 
+    name = STAGE
+    result = TrainingRow
+
+    def inputs(self, clip: Clip) -> Sequence[str]:
+        return (os.path.join(self.clips_dir, clip.file_name),)
+
     def params(self) -> dict[str, Any]:
-        """What a row depends on besides the clip: a change makes the ledger run the stage anew."""
         return {
             "policy": self.policy.to_dict(),
             "model": self.model,
@@ -118,7 +124,7 @@ class BuildStage:
             region=clip.region, duration_s=info.duration_s, turns=tuple(Message(role=t.role, text=t.text) for t in turns),
             policy=json.dumps(self.policy.to_dict()), num_frames=len(times_s), height=height, width=width,
             num_tokens=counts.total, num_visual_tokens=counts.visual, num_label_tokens=counts.learned,
-            clip_bytes=info.size_bytes, clip_sha256=_sha256(path), row_sha256=row_digest(clip),
+            clip_bytes=info.size_bytes, clip_sha256=sha256_of(path), row_sha256=row_digest(clip),
         )  # fmt: skip
 
 
@@ -129,7 +135,8 @@ def build(
     *,
     benchmarks: dict[str, Sequence[Any]],
     unchecked: dict[str, str] | None = None,
-    num_workers: int = 1,
+    num_workers: int = 0,
+    verify: bool = False,
     show_progress: bool = True,
 ) -> StageRun:
     """Write the training set of `clips` into `out_dir`, and return what became of them; every drop
@@ -156,20 +163,17 @@ def build(
             check_contamination(clips, benchmarks[name])
         except ValueError as error:
             raise type(error)(f"benchmark {name}: {error}") from None
-    digests = {clip.clip_id: row_digest(clip) for clip in clips}
+    ids = {clip.clip_id for clip in clips}
     with Ledger(out_dir / "ledger.sqlite") as ledger:
         run = run_stage(
             clips,
             stage,
             ledger,
-            name=STAGE,
-            params=stage.params(),
             num_workers=num_workers,
-            is_current=functools.partial(_is_current, Path(stage.clips_dir), digests),
-            result_type=TrainingRow,
+            verify=verify,
             show_progress=show_progress,
         )
-        outcomes = [row for row in ledger.rows(STAGE, stage.params()) if row["item_id"] in digests]
+        outcomes = [row for row in ledger.rows(STAGE, run.params) if row["item_id"] in ids]
     if not run.kept:
         reasons = sorted({row["reason"] for row in outcomes})
         raise ValueError(f"no clip could be used; the first reason: {reasons[0]}")
@@ -311,13 +315,6 @@ def row_digest(clip: Clip) -> str:
     ).hexdigest()
 
 
-def _is_current(clips_dir: Path, digests: dict[str, str], row: dict[str, Any]) -> bool:
-    output = row["output"]
-    path = clips_dir / output["video"]
-    same_row = output["row_sha256"] == digests.get(row["item_id"])
-    return same_row and path.is_file() and path.stat().st_size == output["clip_bytes"]
-
-
 def _write_parquet(rows: Sequence[TrainingRow], path: Path) -> None:
     from datasets import Dataset, Features, Value
 
@@ -333,12 +330,5 @@ def _write_parquet(rows: Sequence[TrainingRow], path: Path) -> None:
     features["turns"] = [{"role": Value("string"), "text": Value("string")}]
     table = {name: [getattr(row, name) for row in rows] for name in features if name != "turns"}
     table["turns"] = [[{"role": m.role, "text": m.text} for m in row.turns] for row in rows]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    Dataset.from_dict(table, features=features).to_parquet(str(partial))
-    os.replace(partial, path)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with replacing(path) as partial:
+        Dataset.from_dict(table, features=features).to_parquet(str(partial))

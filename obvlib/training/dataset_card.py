@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import obvlib
+from obvlib.core.files import write_text
 
 
 def write_card(
@@ -28,8 +28,8 @@ def write_card(
     rows and settings, so it holds no date.
     """
     facts = card_facts(out_dir, rows, outcomes, params, checked, unchecked)
-    _replace(out_dir / "card.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
-    _replace(out_dir / "README.md", render(facts))
+    write_text(out_dir / "card.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    write_text(out_dir / "README.md", render(facts))
     return out_dir / "README.md"
 
 
@@ -134,9 +134,3 @@ def _without_names(row: dict[str, Any]) -> str:
     """
     reason = row["reason"].replace(row["item_id"], "…")
     return " ".join("N" if word.rstrip(",.:").isdigit() else word for word in reason.split())
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
