@@ -1,28 +1,41 @@
-# Two commands matter: `make book` and `make test`. Both set up .venv first, skip what is done, and need Python 3.11 and, the first time, a network.
-PYTHON ?= python3.11
+# Two commands matter: `make book` and `make test`. Both set up .venv first and skip what is done. They
+# need Python 3.11, 3.12 or 3.13 and, the first time, a network.
+PYTHON ?= $(shell sh book/find_python.sh)
 RUN := .venv/bin/python
 STAMP := .venv/.installed
+# Seconds each, and what most changes break: the project's promises, records, scoring.
+QUICK := tests/test_project.py tests/test_records.py tests/test_settings.py tests/test_scoring.py \
+	tests/test_answers.py tests/test_positions.py tests/test_frame_policy.py
 
-.PHONY: help book test check sync lock upgrade clean
+.PHONY: help book test check chapter sync campaign pythons lock upgrade clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
 book: $(STAMP) ## execute the notebooks and render the book; prints the path of index.html
 	@$(RUN) book/build.py
 
-test: $(STAMP) ## everything that guards the project: lint, tests, the book, its pages in a browser
-	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
-	@$(RUN) -m pytest --ignore=tests/browser
+chapter: $(STAMP) ## execute one chapter and render the book: make chapter N=08
+	@$(RUN) book/build.py --only $(N)
+
+test: $(STAMP) ## everything that guards the project: check, all tests, the book, its pages
+	@$(RUN) book/check.py
+	@$(RUN) -m pytest --ignore=tests/browser --cov=obvlib --cov-report=term:skip-covered
 	@$(RUN) book/build.py
 	@$(RUN) -m pytest tests/browser
 
-check: $(STAMP) ## lint and the quick tests
-	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
-	@$(RUN) -m pytest -q -m "not slow" --ignore=tests/browser
+check: $(STAMP) ## in a minute: lint, types, spelling, links, and the quick tests
+	@$(RUN) book/check.py
+	@$(RUN) -m pytest -q $(QUICK)
 
 sync: $(STAMP) ## make each notebook's .ipynb agree with its .md
 	@$(RUN) -m jupytext --quiet --to ipynb notebooks/*.md
+
+campaign: $(STAMP) ## hours: kills, fuzz and odd files at full length; `make test` runs samples of them
+	@for script in tests/faults/campaign_*.py; do $(RUN) $$script || exit 1; done
+
+pythons: ## the quick tests under every supported Python that this machine has, newest releases
+	@$(PYTHON) book/pythons.py $(QUICK)
 
 lock: $(STAMP) ## write requirements.lock from pyproject.toml, changing as little as possible
 	@$(RUN) book/lock.py
@@ -31,9 +44,9 @@ upgrade: $(STAMP) ## write requirements.lock with the newest versions
 	@$(RUN) book/lock.py --upgrade
 
 clean: ## remove what was built; data/ stays
-	rm -rf _build .venv
+	rm -rf _build .venv .venv-*
 
 $(STAMP): requirements.lock pyproject.toml
-	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) not found: install Python 3.11, or name one with make PYTHON=..."; exit 1; }
+	@test -n "$(PYTHON)" || { echo "no Python 3.11, 3.12 or 3.13 found: install one, or name it with make PYTHON=..."; exit 1; }
 	@$(PYTHON) book/install.py
 	@touch $@

@@ -17,7 +17,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
+VENV = Path(os.environ.get("OBV_VENV", ROOT / ".venv"))
 EXTRAS = "train,book,mini,s3,ray,dev"
 HEARTBEAT_S = 10.0
 
