@@ -3,18 +3,36 @@ model's.
 """
 
 import json
+import os
+import struct
+import zlib
 from dataclasses import replace
 
+import numpy as np
+import PIL.Image
 import pytest
+import torch
 
 from obvlib import mini
 from obvlib.core.frame_policy import FramePolicy
 from obvlib.core.records import Example, Prediction, read_jsonl
-from obvlib.evaluation.predictions import EvalConfig, memory_reader, predict, prompt_input
+from obvlib.evaluation import (
+    EvalConfig,
+    end_tokens,
+    fingerprint,
+    generate,
+    memory_reader,
+    predict,
+    prompt_input,
+    read_answers,
+    visuals_reader,
+)
+from obvlib.evaluation import predictions as predictions_module
 from obvlib.inputs.encoding import Video, encode, question_turns
 from obvlib.media import write_video
 from obvlib.mini.clips import SeenClip, generated_examples
-from obvlib.models.bundle import tiny_bundle
+from obvlib.manifests.pictures import open_rgb
+from obvlib.models.bundle import load, tiny_bundle
 
 CONFIG = EvalConfig(policy=FramePolicy.mini(), max_new_tokens=3, batch_size=4)
 
@@ -67,9 +85,7 @@ def test_what_a_killed_run_or_a_strange_response_left_is_read_back(tmp_path, bun
     out.write_bytes(b"".join(lines[:-1]) + '{"example_id": "ü'.encode()[:-1])
     again = predict(bundle, examples, out, CONFIG, read=memory_reader(clips))
     assert again[0].response == "two\u2028lines" and again[1:] == predictions[1:]
-    out.write_bytes(b"oops\n" + out.read_bytes())
-    with pytest.raises(ValueError, match="p.jsonl, line 1: not JSON .*remove the line"):
-        predict(bundle, examples, out, CONFIG, read=memory_reader(clips))
+    assert (tmp_path / "p.set_aside.jsonl").read_bytes() == b'{"example_id": "\xc3\n'
 
 
 def test_another_model_or_setting_is_not_mixed_in(tmp_path, bundle, clips):
@@ -92,6 +108,24 @@ def test_with_replace_the_other_models_predictions_are_moved_aside(tmp_path, bun
     examples, read = generated_examples(clips)[:2], memory_reader(clips)
     first = predict(bundle, examples, tmp_path / "p.jsonl", CONFIG, read=read)
     predict(tiny_bundle(seed=1), examples, tmp_path / "p.jsonl", CONFIG, read=read, replace=True)
+    (aside,) = tmp_path.glob("p.*.jsonl")
+    assert read_jsonl(aside, Prediction) == first
+
+
+def test_models_take_turns_in_a_folder_and_none_is_paid_for_twice(tmp_path, bundle, clips):
+    examples, asked = generated_examples(clips)[:2], []
+
+    def read(example):
+        asked.append(example.example_id)
+        return memory_reader(clips)(example)
+
+    out, other = tmp_path / "p.jsonl", tiny_bundle(seed=1)
+    first = predict(bundle, examples, out, CONFIG, read=read)
+    second = predict(other, examples, out, CONFIG, read=read, replace=True)
+    asked.clear()
+    assert predict(bundle, examples, out, CONFIG, read=read, replace=True) == first
+    assert predict(other, examples, out, CONFIG, read=read, replace=True) == second
+    assert asked == []
     (aside,) = tmp_path.glob("p.*.jsonl")
     assert read_jsonl(aside, Prediction) == first
 
@@ -123,7 +157,7 @@ def test_broken_and_missing_media_become_failed_predictions(tmp_path, bundle, cl
         for name in ("good", "empty", "cut", "absent")
     ]
     predictions = predict(bundle, examples, tmp_path / "p.jsonl", CONFIG)
-    assert [p.status for p in predictions] == ["ok", "failed", "failed", "failed"]
+    assert [p.status for p in predictions] == ["ok", "failed", "failed", "not_obtained"]
     assert all(p.reason and not p.response for p in predictions[1:])
     assert all(
         json.loads(line)["example_id"] for line in (tmp_path / "p.jsonl").read_text().splitlines()
@@ -148,3 +182,238 @@ def test_the_prompt_is_the_training_sample_up_to_the_answer(bundle, clips):
     assert (trained.position_ids[:, :length] == prompt.position_ids).all()
     assert (trained.pixel_values_videos == prompt.pixel_values_videos).all()
     assert (trained.labels[:length] == -100).all() and trained.labels[length] != -100
+
+
+def lesson(path, name="e", question="Which?", answer="x", kind="video"):
+    return Example(
+        example_id=name,
+        benchmark="b",
+        video_id="v",
+        question=question,
+        answer=answer,
+        media=(str(path),),
+        media_kind=kind,
+    )
+
+
+@pytest.fixture
+def four(tmp_path, clips):
+    """Four questions about two clips in files."""
+    for i in range(2):
+        write_video(tmp_path / f"clips/{i}.mp4", clips[i].frames, fps=2)
+    return [lesson(tmp_path / f"clips/{i % 2}.mp4", f"e{i}", f"Question {i}?") for i in range(4)]
+
+
+def asked_again(bundle, examples, out, config=CONFIG):
+    """How many questions a run asks, and what it returns."""
+    read, asked = visuals_reader(config.policy), []
+
+    class Counting:
+        identity = read.identity
+
+        def __call__(self, example):
+            asked.append(example.example_id)
+            return read(example)
+
+    predictions = predict(bundle, examples, out, config, read=Counting())
+    return sorted(asked), predictions
+
+
+def test_answers_stay_while_clips_are_away(tmp_path, bundle, four):
+    out = tmp_path / "p.jsonl"
+    first = predict(bundle, four, out, CONFIG)
+    before = out.read_bytes()
+    (tmp_path / "clips").rename(tmp_path / "away")
+    assert predict(bundle, four, out, CONFIG) == first and out.read_bytes() == before
+
+
+def test_a_moved_folder_or_corrected_reference_asks_nothing(tmp_path, bundle, four):
+    out = tmp_path / "p.jsonl"
+    first = predict(bundle, four, out, CONFIG)
+    (tmp_path / "clips").rename(tmp_path / "moved")
+    moved = [
+        replace(e, media=(e.media[0].replace("clips", "moved"),), answer="y", family="f")
+        for e in four
+    ]
+    assert asked_again(bundle, moved, out) == ([], first)
+
+
+def test_a_changed_clip_of_equal_size_and_date_is_asked_about_again(tmp_path, bundle, four):
+    out, clip = tmp_path / "p.jsonl", tmp_path / "clips/0.mp4"
+    predict(bundle, four, out, CONFIG)
+    old, data = clip.stat(), bytearray(clip.read_bytes())
+    data[-1] ^= 1
+    clip.write_bytes(data)
+    os.utime(clip, ns=(old.st_atime_ns, old.st_mtime_ns))
+    assert asked_again(bundle, four, out)[0] == ["e0", "e2"]
+    aside = (tmp_path / "p.set_aside.jsonl").read_text().splitlines()
+    assert [json.loads(line)["example_id"] for line in aside] == ["e0", "e2"]
+
+
+def test_never_there_is_not_obtained_and_was_there_is_away(tmp_path, bundle, four):
+    out = tmp_path / "p.jsonl"
+    predict(bundle, four[:1], out, CONFIG)
+    (tmp_path / "clips/0.mp4").rename(tmp_path / "kept.mp4")
+    four[2] = replace(four[2], media=(str(tmp_path / "clips/never.mp4"),))
+    out.write_bytes(b"")  # the run had seen e0's clip, and was killed before it answered
+    states = [p.status for p in predict(bundle, four, out, CONFIG)]
+    assert states == ["away", "ok", "not_obtained", "ok"]
+    (tmp_path / "kept.mp4").rename(tmp_path / "clips/0.mp4")
+    asked, predictions = asked_again(bundle, four, out)
+    assert asked == ["e0"] and predictions[0].status == "ok"
+    assert len(read_jsonl(out, Prediction)) == 4
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_a_file_without_permission_is_away(tmp_path, bundle, four):
+    (tmp_path / "clips/0.mp4").chmod(0)
+    assert predict(bundle, four[:1], tmp_path / "p.jsonl", CONFIG)[0].status == "away"
+
+
+def test_a_passing_error_is_tried_again(tmp_path, bundle, clips):
+    examples, out = generated_examples(clips)[:3], tmp_path / "p.jsonl"
+
+    def flaky(example):
+        if example is examples[1]:
+            raise ConnectionError("the store does not answer")
+        return memory_reader(clips)(example)
+
+    first = predict(bundle, examples, out, CONFIG, read=flaky)
+    assert [p.status for p in first] == ["ok", "failed", "ok"]
+    assert first[1].reason == "the store does not answer"
+    again = predict(bundle, examples, out, CONFIG, read=memory_reader(clips))
+    assert [p.status for p in again] == ["ok", "ok", "ok"]
+    assert len(read_jsonl(out, Prediction)) == 3
+    assert b"does not answer" in (tmp_path / "p.set_aside.jsonl").read_bytes()
+
+
+def test_a_batch_without_memory_is_asked_in_halves(tmp_path, bundle, clips, monkeypatch):
+    examples, sizes = generated_examples(clips)[:4], []
+
+    def small(model, prompts, **options):
+        sizes.append(len(prompts))
+        if len(prompts) > 1 or prompts[0].name == examples[2].example_id:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return generate(model, prompts, **options)
+
+    expected = predict(bundle, examples, tmp_path / "e.jsonl", CONFIG, read=memory_reader(clips))
+    monkeypatch.setattr(predictions_module, "generate", small)
+    found = predict(bundle, examples, tmp_path / "p.jsonl", CONFIG, read=memory_reader(clips))
+    assert sizes == [4, 2, 1, 1, 2, 1, 1]
+    assert [p.status for p in found] == ["ok", "ok", "failed", "ok"]
+    assert found[2].reason == "OutOfMemoryError: CUDA out of memory"
+    assert [found[i].response for i in (0, 1, 3)] == [expected[i].response for i in (0, 1, 3)]
+
+
+def test_batch_size_and_order_change_no_answer(tmp_path, bundle, clips):
+    examples, read = generated_examples(clips), memory_reader(clips)
+    alone = predict(
+        bundle, examples, tmp_path / "1.jsonl", replace(CONFIG, batch_size=1), read=read
+    )
+    many = replace(CONFIG, batch_size=16)
+    turned = predict(bundle, examples[::-1], tmp_path / "16.jsonl", many, read=read)
+    assert turned[::-1] == alone
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda good, lines: good + lines[0],
+        lambda good, lines: good + '{"example_id": "e9", "response": "é'.encode()[:-1],
+        lambda good, lines: lines[0] + lines[1][:20] + b"\n" + b"".join(lines[2:]),
+        lambda good, lines: good + b"\0" * 64,
+        lambda good, lines: lines[0] + b"\0" * 64 + b"\n" + b"".join(lines[1:]),
+        lambda good, lines: lines[0] + b"\n" + b"".join(lines[1:]),
+        lambda good, lines: good.replace(b"\n", b"\r\n"),
+        lambda good, lines: b"\xef\xbb\xbf" + good,
+        lambda good, lines: good[:-1],
+        lambda good, lines: lines[0] + b'{"example_id": "\xff"}\n' + b"".join(lines[1:]),
+        lambda good, lines: good + b"[]\n" + b"[" * 100_000,
+        lambda good, lines: b"",
+    ],
+)
+def test_a_damaged_file_heals_and_loses_nothing(tmp_path, bundle, clips, damage):
+    examples, out = generated_examples(clips)[:4], tmp_path / "p.jsonl"
+    first = predict(bundle, examples, out, CONFIG, read=memory_reader(clips))
+    good = out.read_bytes()
+    out.write_bytes(damage(good, good.splitlines(keepends=True)))
+    assert read_answers(out) or not out.read_bytes()  # can be read as it is, too
+    assert predict(bundle, examples, out, CONFIG, read=memory_reader(clips)) == first
+    assert sorted(out.read_bytes().splitlines()) == sorted(good.splitlines())
+
+
+def test_a_second_run_at_the_same_time_is_refused(tmp_path, bundle, clips):
+    examples, out = generated_examples(clips)[:2], tmp_path / "p.jsonl"
+
+    def intruding(example):
+        with pytest.raises(ValueError, match="is being written by another run"):
+            predict(bundle, examples, out, CONFIG, read=memory_reader(clips))
+        return memory_reader(clips)(example)
+
+    assert [p.status for p in predict(bundle, examples, out, CONFIG, read=intruding)] == ["ok"] * 2
+
+
+def test_the_fingerprint_is_of_bytes(bundle, tmp_path):
+    before = fingerprint(bundle, CONFIG)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert fingerprint(bundle, CONFIG) == before
+    finally:
+        torch.set_num_threads(threads)
+    bundle.tokenizer(["a", "longer text"], padding=True)
+    assert fingerprint(bundle, CONFIG) == before
+    bundle.save(tmp_path / "m")
+    assert fingerprint(load(str(tmp_path / "m")), CONFIG) == before
+    tokenizer = tmp_path / "m/tokenizer.json"
+    made = json.loads(tokenizer.read_text())
+    made["model"]["merges"] = made["model"]["merges"][:100]
+    tokenizer.write_text(json.dumps(made))
+    assert fingerprint(load(str(tmp_path / "m")), CONFIG) != before
+
+
+def test_every_end_token_that_is_named_ends_an_answer(bundle):
+    other = tiny_bundle()
+    other.model.generation_config.eos_token_id = [7, 9]
+    other.model.config.text_config.eos_token_id = 11
+    turn_end = other.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert end_tokens(other) == {7, 9, 11, turn_end, other.tokenizer.eos_token_id}
+    assert fingerprint(other, CONFIG) != fingerprint(bundle, CONFIG)
+
+
+def test_a_damaged_or_huge_picture_fails_alone(tmp_path, bundle):
+    good = tmp_path / "good.png"
+    PIL.Image.fromarray(np.zeros((60, 60, 3), np.uint8)).save(good)
+    header = struct.pack(">IIBBBBB", 40_000, 30_000, 8, 2, 0, 0, 0)  # a slide of 1.2 gigapixels
+    chunks = ((b"IHDR", header), (b"\xc7DAT", b"x"), (b"IEND", b""))
+    (tmp_path / "bad.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d))
+            for n, d in chunks
+        )
+    )
+    names = ("bad", "good", "a\0b", "\ud800", "x" * 5000)
+    examples = [lesson(tmp_path / f"{n}.png", f"e{i}", kind="image") for i, n in enumerate(names)]
+    os.mkfifo(tmp_path / "fifo.png")
+    examples += [lesson(tmp_path / "fifo.png", "fifo", kind="image"), lesson(tmp_path, "folder")]
+    states = [p.status for p in predict(bundle, examples, tmp_path / "p.jsonl", CONFIG)]
+    assert states == ["failed", "ok", "failed", "failed", "not_obtained", "failed", "failed"]
+
+
+def test_wide_pictures_keep_their_contrast(tmp_path):
+    ramp = np.arange(0, 4096, dtype=np.uint16).reshape(64, 64)
+    grey = np.rint(np.arange(4096) * (255 / 4095)).astype(np.uint8).reshape(64, 64)
+    for name, image in (
+        ("16.png", PIL.Image.fromarray(ramp)),
+        ("16.tiff", PIL.Image.fromarray(ramp + 1000)),
+        ("float.tiff", PIL.Image.fromarray(ramp.astype(np.float32) / 4095)),
+    ):
+        image.save(tmp_path / name)
+        pixels = open_rgb(tmp_path / name)
+        assert pixels.shape == (64, 64, 3) and (pixels[..., 0] == grey).all()
+    PIL.Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(tmp_path / "nan.tiff")
+    with pytest.raises(ValueError, match="holds NaN or infinity"):
+        open_rgb(tmp_path / "nan.tiff")
+    PIL.Image.fromarray(np.full((4, 4), 7, np.uint16)).save(tmp_path / "flat.png")
+    assert (open_rgb(tmp_path / "flat.png") == 0).all()

@@ -166,10 +166,17 @@ class Example:
         return self.options[self.answer] if self.options is not None else self.answer
 
 
+PREDICTION_STATUSES = ("ok", "failed", "away", "not_obtained")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a model answered to one example. `status` is "ok", or "failed" with the reason and an
-    empty response.
+    """What a model answered to one example, or why it did not; only "ok" has a response, the others
+    have a reason.
+
+    `status`: "ok"; "failed" (the medium is there and could not be used: wrong); "away" (the medium
+    was there before and cannot be read now: no score until retried); "not_obtained" (it never was
+    there: outside the score, counted in the coverage).
     """
 
     example_id: str
@@ -178,20 +185,20 @@ class Prediction:
     reason: str = ""
     num_prompt_tokens: int = 0
     num_new_tokens: int = 0
-    example_hash: str = ""  # of the example as it was asked
+    example_hash: str = ""  # of what was asked: words, a dot, media
 
     def __post_init__(self) -> None:
-        if self.status not in ("ok", "failed"):
+        if self.status not in PREDICTION_STATUSES:
             raise RecordError(
-                f"status {self.status!r} of prediction {self.example_id!r}: use 'ok' or 'failed'"
+                f"status {self.status!r} of prediction {self.example_id!r}: use one of"
+                f" {', '.join(PREDICTION_STATUSES)}"
             )
-        if (self.status == "failed") != bool(self.reason) or (
-            self.status == "failed" and self.response
-        ):
+        unanswered = self.status != "ok"
+        if unanswered != bool(self.reason) or (unanswered and self.response):
             raise RecordError(
                 f"prediction {self.example_id!r} has status {self.status!r}, reason"
-                f" {self.reason!r}, response {self.response!r}: a failed one has a reason and no"
-                " response, an ok one no reason"
+                f" {self.reason!r}, response {self.response!r}: an ok one has no reason, any other"
+                " has a reason and no response"
             )
 
 

@@ -1,50 +1,38 @@
 """Predictions: every example of a benchmark through the training path's own inputs, answered
 greedily, one line of JSON each.
 
-A prediction is written as soon as it exists. Running again continues where the last run stopped; a
-clip that cannot be read becomes a prediction with status "failed" and the reason, which scoring
-counts as wrong.
+A prediction is written as soon as it exists, and running again continues where the last run
+stopped. What could not be answered says why: the medium was never there ("not_obtained"), cannot be
+read now ("away"), or is there and cannot be used ("failed"). All three are tried again by the next
+run.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
-import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from obvlib import inputs, media, mini
-from obvlib.core import Example, FramePolicy, Prediction, frame_policy
-from obvlib.core.files import write_text
-from obvlib.core.jsonl import write_rows
-from obvlib.core.provenance import hash_code
-from obvlib.core.records import from_json, to_json
-from obvlib.evaluation import generation
-from obvlib.inputs import Video
-from obvlib.mini import SeenClip
+from obvlib.core import Example, FramePolicy, Prediction
+from obvlib.evaluation.answer_file import AnswerFile, claimed
+from obvlib.evaluation.fingerprints import fingerprint_of
+from obvlib.evaluation.generation import end_tokens, generate
+from obvlib.evaluation.ranks import Ranks
+from obvlib.evaluation.visuals import NamedReader, ReadVisuals, visuals_reader
+from obvlib.inputs import encode, example_turns
 
 if TYPE_CHECKING:
     from obvlib.inputs import ModelInput, Visual
     from obvlib.models import Bundle
 
-ReadVisuals = Callable[[Example], Sequence["Visual"]]
-# What turns an example into model input and an answer: a change there asks every question again.
-INPUT_CODE = (
-    frame_policy,
-    inputs,
-    mini,
-    generation,
-    media.decode,
-    media.prepare,
-    media.read,
-    media.source,
-)
+NEVER_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +41,26 @@ class EvalConfig:
 
     policy: FramePolicy = FramePolicy()
     max_new_tokens: int = 64
-    batch_size: int = 8  # examples generated together
+    batch_size: int = 8  # examples generated together; changes no answer
     max_prompt_tokens: int = 32_768  # a longer prompt fails with a reason; nothing is cut
+    num_readers: int = 4  # threads that read media while the model answers
 
     def __post_init__(self) -> None:
-        for name in ("max_new_tokens", "batch_size", "max_prompt_tokens"):
+        for name in ("max_new_tokens", "batch_size", "max_prompt_tokens", "num_readers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+
+def fingerprint(bundle: Bundle, config: EvalConfig) -> str:
+    """A short hash of weights, tokenizer, end tokens, of every setting that can change an answer,
+    and of the code that makes the model's input. The same on any number of threads.
+    """
+    settings = {
+        "policy": config.policy.to_dict(),
+        "max_new_tokens": config.max_new_tokens,
+        "max_prompt": config.max_prompt_tokens,
+    }
+    return fingerprint_of(bundle, settings)
 
 
 def predict(
@@ -76,28 +77,38 @@ def predict(
     holds them as they come.
 
     `read` turns an example into its visuals; by default its media files are read under
-    `config.policy`. An example that has changed since it was answered is answered again. Where
-    `out_path` holds predictions of another model or other settings, ValueError, or with `replace`
-    they are moved aside.
+    `config.policy`. An example whose words or media have changed since it was answered is asked
+    again; a corrected reference or a moved folder asks nothing. Where `out_path` holds predictions
+    of another model or other settings, ValueError, or with `replace` they are moved aside. Under
+    `accelerate launch` each process answers its share of the examples.
     """
     _check_unique(examples)
-    _claim(out_path, fingerprint(bundle, config), replace)
-    digests = {e.example_id: _digest(e) for e in examples}
-    answered = {p.example_id: p for p in _still_valid(out_path, digests)}
-    waiting = [e for e in examples if e.example_id not in answered]
-    with open(out_path, "a", encoding="utf-8") as out:
-        for start in range(0, len(waiting), config.batch_size):
-            batch = waiting[start : start + config.batch_size]
-            for prediction in _answer(bundle, batch, config, read or visuals_reader(config.policy)):
-                prediction = dataclasses.replace(
-                    prediction, example_hash=digests[prediction.example_id]
-                )
-                answered[prediction.example_id] = prediction
-                out.write(json.dumps(to_json(prediction), ensure_ascii=False) + "\n")
-            out.flush()
-            if on_progress:
-                on_progress(len(examples) - len(waiting) + start + len(batch), len(examples))
-    return [answered[e.example_id] for e in examples]
+    reader: Any = read if read is not None else visuals_reader(config.policy)
+    if not hasattr(reader, "identity"):
+        reader = NamedReader(reader)
+    ranks, mark = Ranks.here(), fingerprint(bundle, config)
+    with ranks.first_alone(claimed, out_path, mark, replace=replace) as file:
+        answers = file or AnswerFile(out_path)
+        asked = [_ask(example, reader) for example in examples]
+        hashes = {a.example.example_id: a.hash for a in asked}
+        if ranks.is_first:
+            held = answers.settle(hashes)
+            answers.note_seen(a.example.example_id for a in asked if a.is_there)
+            answers.append(_unanswered(asked, held, answers.seen()))
+        ranks.wait()
+        held = answers.read(hashes)
+        waiting = [a for a in asked if a.is_there and not _is_answered(held, a)]
+        num_done = len(asked) - len(waiting)
+        for count, batch in _answered(bundle, ranks.share(waiting), config, reader):
+            answers.append(p for p in batch if p != held.get(p.example_id))
+            if on_progress and ranks.is_first:
+                on_progress(min(len(asked), num_done + count * ranks.count), len(asked))
+        ranks.wait()
+        if ranks.is_first:
+            answers.settle(hashes)
+        ranks.wait()
+        held = answers.read(hashes)
+    return [held[example.example_id] for example in examples]
 
 
 def prompt_input(
@@ -106,8 +117,6 @@ def prompt_input(
     """The example as model input: the same turns and encoding that training uses, up to where the
     assistant answers.
     """
-    from obvlib.inputs import encode, example_turns
-
     return encode(
         example_turns(example, visuals),
         bundle.tokenizer,
@@ -118,86 +127,156 @@ def prompt_input(
     )
 
 
-def visuals_reader(policy: FramePolicy) -> ReadVisuals:
-    """Read an example's media files under `policy`; a text-only question has none."""
+@dataclass(frozen=True)
+class _Asked:
+    """An example, the hash of what is asked ("words.media"), and why it cannot be, if so."""
 
-    def read(example: Example) -> Sequence[Visual]:
-        from obvlib.inputs import Video, fit_image
+    example: Example
+    hash: str
+    status: str = "ok"
+    reason: str = ""
 
-        if example.media_kind == "video":
-            return [Video(*media.clip_frames(path, policy)) for path in example.media]
-        return [fit_image(_pixels(path), policy) for path in example.media]
-
-    return read
-
-
-def _pixels(path: str) -> np.ndarray:
-    """A still image file as (H, W, 3) uint8, upright as its EXIF says."""
-    import PIL.Image
-    import PIL.ImageOps
-
-    with PIL.Image.open(path) as image:
-        return np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"))
+    @property
+    def is_there(self) -> bool:
+        return self.status == "ok"
 
 
-def fingerprint(bundle: Bundle, config: EvalConfig) -> str:
-    """A short hash of the weights, of every setting that can change an answer, and of the code that
-    makes the model's input.
-    """
-    digest = hashlib.sha256(hash_code(*INPUT_CODE).encode())
-    for name, tensor in sorted(bundle.model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(
-            str(
-                (
-                    tensor.shape,
-                    tensor.dtype,
-                    tensor.double().sum().item(),
-                    tensor.double().norm().item(),
-                )
-            ).encode()
-        )
-    settings = {
-        "policy": config.policy.to_dict(),
-        "max_new_tokens": config.max_new_tokens,
-        "max_prompt": config.max_prompt_tokens,
-    }
-    digest.update(json.dumps(settings, sort_keys=True).encode())
-    return digest.hexdigest()[:16]
+def _ask(example: Example, reader: Any) -> _Asked:
+    said = [example.question, example.options, example.media_kind]
+    words = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+    try:
+        return _Asked(example, f"{words}.{reader.identity(example)}")
+    except OSError as error:
+        status = "not_obtained" if error.errno in NEVER_THERE else "away"
+        return _Asked(example, f"{words}.?", status, _said(error))
+    except ValueError as error:
+        return _Asked(example, f"{words}.?", "failed", _said(error))
 
 
-def _answer(
-    bundle: Bundle, batch: list[Example], config: EvalConfig, read: ReadVisuals
+def _unanswered(
+    asked: Sequence[_Asked], held: dict[str, Prediction], seen: set[str]
 ) -> Iterator[Prediction]:
-    from obvlib.evaluation.generation import generate
+    """One line for each example whose media cannot be read and that has no answer from before."""
+    for a in asked:
+        before = held.get(a.example.example_id)
+        if a.is_there or (before is not None and before.status == "ok"):
+            continue
+        was_there = a.example.example_id in seen
+        status = "away" if a.status == "not_obtained" and was_there else a.status
+        prediction = _failure(a, a.reason, status)
+        if prediction != before:
+            yield prediction
 
-    prompts: list[tuple[Example, ModelInput]] = []
-    for example in batch:
-        try:
-            prompts.append((example, prompt_input(example, read(example), bundle, config)))
-        except (ValueError, OSError) as error:
-            yield Prediction(
-                example_id=example.example_id,
-                response="",
-                status="failed",
-                reason=str(error) or type(error).__name__,
-            )
-    if not prompts:
-        return
-    replies = generate(
-        bundle.model,
-        [prompt for _, prompt in prompts],
-        max_new_tokens=config.max_new_tokens,
-        eos_token_ids=[bundle.tokenizer.eos_token_id],
-        pad_token_id=bundle.tokenizer.pad_token_id,
-    )
-    for (example, prompt), reply in zip(prompts, replies, strict=True):
-        yield Prediction(
-            example_id=example.example_id,
-            response=bundle.tokenizer.decode(reply, skip_special_tokens=True).strip(),
-            num_prompt_tokens=len(prompt.input_ids),
-            num_new_tokens=len(reply),
+
+def _is_answered(held: dict[str, Prediction], asked: _Asked) -> bool:
+    before = held.get(asked.example.example_id)
+    return before is not None and before.status == "ok"
+
+
+def _answered(
+    bundle: Bundle, asked: Sequence[_Asked], config: EvalConfig, reader: Any
+) -> Iterator[tuple[int, list[Prediction]]]:
+    """(examples done so far, predictions) batch by batch; media are read ahead while the model
+    answers.
+    """
+    batch: list[tuple[_Asked, ModelInput]] = []
+    failed: list[Prediction] = []
+    for count, (a, prompt) in enumerate(_read_ahead(bundle, asked, config, reader), start=1):
+        if isinstance(prompt, Exception):
+            failed.append(_failure(a, _said(prompt)))
+        else:
+            batch.append((a, prompt))
+        if len(batch) == config.batch_size or count == len(asked):
+            yield count, failed + _replies(bundle, batch, config)
+            batch, failed = [], []
+
+
+def _read_ahead(
+    bundle: Bundle, asked: Iterable[_Asked], config: EvalConfig, reader: Any
+) -> Iterator[tuple[_Asked, ModelInput | Exception]]:
+    """Each example with its prompt, or with what went wrong, in order. As many prompts wait ready
+    as a batch and the threads hold.
+    """
+    with ThreadPoolExecutor(config.num_readers) as pool:
+        ready: deque[tuple[_Asked, Future[ModelInput | Exception]]] = deque()
+        for a in asked:
+            ready.append((a, pool.submit(_prompt, bundle, a.example, config, reader)))
+            if len(ready) > config.batch_size + config.num_readers:
+                first, prompt = ready.popleft()
+                yield first, prompt.result()
+        while ready:
+            first, prompt = ready.popleft()
+            yield first, prompt.result()
+
+
+def _prompt(
+    bundle: Bundle, example: Example, config: EvalConfig, reader: Any
+) -> ModelInput | Exception:
+    try:
+        return prompt_input(example, reader(example), bundle, config)
+    except Exception as error:  # one bad clip never ends a run
+        return error
+
+
+def _replies(
+    bundle: Bundle, batch: Sequence[tuple[_Asked, ModelInput]], config: EvalConfig
+) -> list[Prediction]:
+    """One prediction each. A batch that fails is asked again in halves, so that what fails alone is
+    recorded and the rest is answered.
+    """
+    if not batch:
+        return []
+    try:
+        replies = generate(
+            bundle.model,
+            [prompt for _, prompt in batch],
+            max_new_tokens=config.max_new_tokens,
+            eos_token_ids=end_tokens(bundle),
+            pad_token_id=bundle.tokenizer.pad_token_id,
         )
+    except Exception as error:  # out of memory, most of all
+        if len(batch) == 1:
+            return [_failure(batch[0][0], _said(error))]
+        replies = None
+    if replies is None:
+        _free_memory()
+        half = len(batch) // 2
+        return [*_replies(bundle, batch[:half], config), *_replies(bundle, batch[half:], config)]
+    return [
+        Prediction(
+            example_id=a.example.example_id,
+            response=bundle.tokenizer.decode(reply, skip_special_tokens=True).strip(),
+            num_prompt_tokens=prompt.num_tokens,
+            num_new_tokens=len(reply),
+            example_hash=a.hash,
+        )
+        for (a, prompt), reply in zip(batch, replies, strict=True)
+    ]
+
+
+def _free_memory() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _failure(asked: _Asked, reason: str, status: str = "failed") -> Prediction:
+    return Prediction(
+        example_id=asked.example.example_id,
+        response="",
+        status=status,
+        reason=reason,
+        example_hash=asked.hash,
+    )
+
+
+def _said(error: Exception) -> str:
+    """The error in one line of at most 500 characters, with its kind where that says more."""
+    text = " ".join(str(error).split())
+    if not isinstance(error, (ValueError, OSError)) or not text:
+        text = f"{type(error).__name__}: {text}"
+    return text[:500]
 
 
 def _check_unique(examples: Sequence[Example]) -> None:
@@ -209,59 +288,3 @@ def _check_unique(examples: Sequence[Example]) -> None:
                 " unique"
             )
         seen.add(example.example_id)
-
-
-def _claim(out_path: Path, mark: str, replace: bool) -> None:
-    """Note beside the predictions what made them; refuse to mix them with those of other weights or
-    settings, or move those aside.
-    """
-    out_path.parent.mkdir(parents=True, exist_ok=True)
-    note = out_path.with_name(out_path.name + ".made_by")
-    found = note.read_text() if note.exists() else "unknown"
-    if out_path.exists() and found != mark:
-        if not replace:
-            raise ValueError(
-                f"{out_path} holds predictions of another model or other settings (fingerprint"
-                f" {found}, now {mark}): choose another output folder, or remove that file"
-            )
-        os.replace(out_path, out_path.with_name(f"{out_path.stem}.{found}{out_path.suffix}"))
-    if found != mark:
-        write_text(note, mark)
-
-
-def _still_valid(path: Path, digests: dict[str, str]) -> list[Prediction]:
-    """The predictions already written whose example is unchanged. Others, and a line cut short by a
-    killed run, leave the file.
-    """
-    if not path.exists():
-        return []
-    written = path.read_bytes()
-    whole = written[: written.rfind(b"\n") + 1]
-    found = []
-    for number, line in enumerate(whole.split(b"\n")[:-1], start=1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ValueError(
-                f"{path}, line {number}: not JSON ({error}); remove the line, and its question is"
-                " asked again"
-            ) from None
-        found.append(from_json(Prediction, row, f"{path}, line {number}"))
-    valid = [p for p in found if digests.get(p.example_id, p.example_hash) == p.example_hash]
-    if len(valid) < len(found) or whole != written:
-        write_rows(path, [to_json(p) for p in valid])
-    return valid
-
-
-def _digest(example: Example) -> str:
-    """What was asked: the row, and the size of each media file that is there."""
-    sizes = [Path(path).stat().st_size if Path(path).is_file() else None for path in example.media]
-    return hashlib.sha256(
-        json.dumps([to_json(example), sizes], sort_keys=True).encode()
-    ).hexdigest()[:16]
-
-
-def memory_reader(clips: Iterable[SeenClip]) -> Callable[[Example], list[Any]]:
-    """A `read` for `evaluate.predict` whose media are clips in memory."""
-    by_name = {clip.name: Video(clip.frames, clip.times_s) for clip in clips}
-    return lambda example: [by_name[name] for name in example.media]

@@ -21,8 +21,8 @@ def verdict(example: Example, prediction: Prediction) -> Verdict:
             f"prediction {prediction.example_id!r} is not of example {example.example_id!r}: match"
             " them by id"
         )
-    if prediction.status == "failed":
-        choice, correct, rule = None, False, f"failed:{prediction.reason}"
+    if prediction.status != "ok":
+        choice, correct, rule = None, False, f"{prediction.status}:{prediction.reason}"
     elif example.options is not None:
         parsed = parse_choice(prediction.response, example.options)
         choice, correct, rule = (

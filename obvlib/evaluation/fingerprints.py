@@ -1,0 +1,62 @@
+"""What made an answer, as one short hash: weights, tokenizer, end tokens, settings and code."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from obvlib import inputs, media
+from obvlib.core import frame_policy
+from obvlib.core.provenance import hash_code
+from obvlib.evaluation import generation, visuals
+from obvlib.manifests import pictures
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from obvlib.models import Bundle
+
+# What turns an example into model input and an answer: a change there asks every question again.
+INPUT_CODE = (frame_policy, inputs, generation, visuals, pictures, media)
+
+
+@functools.cache
+def input_code_hash() -> str:
+    """`hash_code` of what makes the model's input; read once, since code does not change in a run."""
+    return hash_code(*INPUT_CODE)
+
+
+def fingerprint_of(bundle: Bundle, settings: Mapping[str, Any]) -> str:
+    """16 hex digits, the same for equal bytes whatever the machine's threads."""
+    parts = (
+        input_code_hash(),
+        hash_weights(bundle.model),
+        hash_tokenizer(bundle.tokenizer),
+        json.dumps(sorted(generation.end_tokens(bundle))),
+        json.dumps(settings, sort_keys=True),
+    )
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def hash_weights(model: PreTrainedModel) -> str:
+    """SHA-256 over the names, shapes, types and bytes of a model's weights, in order of names."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def hash_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
+    """SHA-256 over vocabulary, merges and special tokens. Padding and truncation, which each call
+    sets as it needs, are left out.
+    """
+    made = json.loads(tokenizer.backend_tokenizer.to_str())
+    made = {name: value for name, value in made.items() if name not in ("padding", "truncation")}
+    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,42 @@
+"""Still pictures as 8-bit RGB, contrast kept.
+
+A 16-bit or float picture holds numbers that 8 bits cannot: Pillow's own conversion clips them, and
+a CT slice turns white. Here the values that occur are spread over 0 to 255.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+WIDE_MODES = ("I", "F")  # also "I;16", "I;16B" …: one channel of more than 8 bits
+
+
+def open_rgb(path: str | os.PathLike) -> np.ndarray:
+    """A picture file as (H, W, 3) uint8, upright as its EXIF says."""
+    import PIL.Image
+    import PIL.ImageOps
+
+    with PIL.Image.open(path) as image:
+        return rgb_pixels(PIL.ImageOps.exif_transpose(image), os.fspath(path))
+
+
+def rgb_pixels(image: PIL.Image.Image, name: str = "picture") -> np.ndarray:
+    """A Pillow image as (H, W, 3) uint8.
+
+    One channel of more than 8 bits is scaled so that its smallest value becomes 0 and its largest
+    255. ValueError where it holds NaN or infinity.
+    """
+    if image.mode.partition(";")[0] not in WIDE_MODES:
+        return np.asarray(image.convert("RGB"))
+    values = np.asarray(image).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds NaN or infinity: store numbers, or 8-bit grey")
+    low, high = values.min(), values.max()
+    grey = np.rint((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1)
