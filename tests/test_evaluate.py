@@ -29,9 +29,9 @@ from obvlib.evaluation import (
 )
 from obvlib.evaluation import predictions as predictions_module
 from obvlib.inputs.encoding import Video, encode, question_turns
+from obvlib.manifests.pictures import open_rgb
 from obvlib.media import write_video
 from obvlib.mini.clips import SeenClip, generated_examples
-from obvlib.manifests.pictures import open_rgb
 from obvlib.models.bundle import load, tiny_bundle
 
 CONFIG = EvalConfig(policy=FramePolicy.mini(), max_new_tokens=3, batch_size=4)

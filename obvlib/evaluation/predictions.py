@@ -9,7 +9,6 @@ run.
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import hashlib
 import json
