@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,25 +23,33 @@ FLAGS += ["--disable-component-update", "--disable-sync"]
 
 
 def find_chromium() -> str | None:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next((found for name in names if (found := shutil.which(name))), None)
+    """Return the system's Chromium, or playwright's own, which is installed first in CI."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        own = Path(playwright.chromium.executable_path)
+    if not own.exists() and os.environ.get("CI"):
+        install = [sys.executable, "-m", "playwright", "install", "chromium"]
+        with contextlib.suppress(subprocess.SubprocessError):
+            subprocess.run(install, check=False, timeout=180, capture_output=True)
+    return str(own) if own.exists() else None
 
 
-def pytest_collection_modifyitems(items) -> None:
-    """Everything here needs a browser and the built book; what is missing is said in the skip's
-    reason.
-    """
-    if find_chromium() is None:
-        reason = "no Chromium: apt-get install chromium"
-    elif not (HTML / "index.html").is_file():
-        reason = "the book is not built: make book"
-    else:
-        reason = None
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a browser and the rendered book where one of them is missing."""
+    items = [item for item in items if Path(__file__).parent in item.path.parents]
+    reason = ""
+    if not (HTML / "index.html").is_file():
+        reason = "needs Chromium and the rendered book: make book"
+    elif find_chromium() is None:
+        reason = "needs Chromium: apt-get install chromium, or playwright install chromium"
     for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.browser)
-            if reason:
-                item.add_marker(pytest.mark.skip(reason=reason))
+        item.add_marker(pytest.mark.browser)
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
