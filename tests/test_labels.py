@@ -73,6 +73,15 @@ def test_a_label_that_arrives_twice_is_written_once(tmp_path):
     assert len(ada.labels()) == 1
 
 
+def test_an_undo_that_arrives_twice_is_written_once(tmp_path):
+    ada = LabelFile("ada", tmp_path)
+    first = ada.add("a", "h", "flag", True)
+    undo = ada.undo(first.label_id, undo_id="click-2")
+    assert undo.label_id == "click-2"
+    assert ada.undo(first.label_id, undo_id="click-2") == undo
+    assert len(ada.labels()) == 2
+
+
 def test_two_raters_do_not_touch_each_other(tmp_path):
     LabelFile("ada", tmp_path).add("a", "h", "verdict", "right")
     LabelFile("bob", tmp_path).add("a", "h", "verdict", "wrong")

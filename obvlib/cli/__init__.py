@@ -3,7 +3,7 @@
 In: command lines. Out: one sentence for each outcome, and an exit status.
 """
 
-from obvlib.cli import evaluation, machine, slicing, training
+from obvlib.cli import evaluation, inspecting, machine, slicing, training
 from obvlib.cli.app import app
 
-__all__ = ["app", "evaluation", "machine", "slicing", "training"]
+__all__ = ["app", "evaluation", "inspecting", "machine", "slicing", "training"]

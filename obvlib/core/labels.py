@@ -12,7 +12,6 @@ nothing, and since every rater has a file, nobody overwrites anybody:
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -174,11 +173,13 @@ class LabelFile:
         )
         return self._append(wanted)
 
-    def undo(self, label_id: str = "") -> Label | None:
+    def undo(self, label_id: str = "", undo_id: str = "") -> Label | None:
         """Take back the label of that id, by default the last one that holds; None where there is
-        none. Return the line that does it.
+        none. Return the line that does it, whose own id the caller may give as `undo_id`.
         """
         labels = self.labels()
+        if undo_id and (known := [label for label in labels if label.label_id == undo_id]):
+            return known[0]
         taken_back = _taken_back(labels)
         if label_id and label_id not in {label.label_id for label in labels}:
             raise RecordError(f"label_id {label_id!r} is not in {self.path}: nothing to undo")
@@ -186,15 +187,20 @@ class LabelFile:
             raise RecordError(f"label_id {label_id!r} is already taken back in {self.path}")
         holding = [x for x in labels if not x.undo_of and x.label_id not in taken_back]
         targets = [x for x in labels if x.label_id == label_id] if label_id else holding[-1:]
-        return self._append(targets[0], undo_of=targets[0].label_id) if targets else None
+        if not targets:
+            return None
+        wanted = replace(targets[0], label_id=undo_id or uuid.uuid4().hex)
+        return self._append(wanted, undo_of=targets[0].label_id)
 
     def _append(self, wanted: Label, undo_of: str = "") -> Label:
+        import fcntl  # of Unix alone: on Windows labels can be read
+
         is_new = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.path, "a+b") as out:
             fcntl.flock(out, fcntl.LOCK_EX)
             labels = self.labels()
-            if not undo_of and (known := [x for x in labels if x.label_id == wanted.label_id]):
+            if known := [label for label in labels if label.label_id == wanted.label_id]:
                 return known[0]
             label = self._stamped(wanted, undo_of, labels)
             _write_line(out, label)
@@ -213,7 +219,7 @@ class LabelFile:
         label = replace(wanted, at=at, old=before.new if before else None)
         if not undo_of:
             return label
-        label = replace(label, label_id=uuid.uuid4().hex, undo_of=undo_of)
+        label = replace(label, undo_of=undo_of)
         after = _last_standing([*history, label])
         return replace(label, new=after.new if after else None)
 

@@ -1,0 +1,192 @@
+"""Everything that is shown about one sample, as plain JSON. What cannot be shown is said in its
+place; the rest still is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from obvlib.core import Clip, Example, FramePolicy, QAPair, RecordError, Word
+from obvlib.core.labels import hash_item
+from obvlib.core.records import to_json
+from obvlib.engine import Ledger
+from obvlib.media import MediaError
+from obvlib.widgets.pictures import Place, find_place
+from obvlib.widgets.runs import Run
+from obvlib.widgets.samples import Samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """What is known along a source video, in seconds of that video: spoken words, segments (start,
+    end, what it is), and a classifier's scores with its threshold.
+    """
+
+    words: Sequence[Word] = ()
+    segments: Sequence[tuple[float, float, str]] = ()
+    score_times_s: Sequence[float] = ()
+    scores: Sequence[float] = ()
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """Where the things that a detail gathers are kept."""
+
+    samples: Samples
+    policy: FramePolicy
+    clips_dir: Path | None = None
+    videos_dir: Path | None = None
+    runs: Sequence[Run] = ()
+    timelines: Mapping[str, Timeline] = field(default_factory=dict)
+    ledger: Path | None = None
+    clips: Mapping[str, Clip] = field(default_factory=dict)  # by file name, for a run's examples
+
+
+def describe(shelf: Shelf, index: int) -> tuple[dict[str, Any], Place | None]:
+    """A sample's detail without its pictures, and where those are."""
+    item_id = shelf.samples.ids[index]
+    detail: dict[str, Any] = {"id": item_id, "notices": [], "questions": [], "facts": {}}
+    try:
+        record = shelf.samples.record(index)
+    except RecordError as error:
+        return detail | {"notices": [str(error)], "hash": hash_item(item_id)}, None
+    clip = record if isinstance(record, Clip) else _clip_of(shelf, record)
+    detail |= {"hash": hash_item(to_json(record)), "facts": _facts(record, clip)}
+    detail["questions"] = _questions(shelf, record)
+    detail["timeline"] = _timeline(shelf, clip)
+    detail["lineage"] = lineage(shelf.ledger, _names(record, clip), detail["notices"])
+    for run in shelf.runs:
+        detail["notices"] += run.problems[:3]
+    try:
+        return detail, find_place(record, shelf.clips_dir, shelf.videos_dir)
+    except MediaError as error:
+        detail["notices"].append(str(error))
+        return detail, None
+
+
+def _clip_of(shelf: Shelf, example: Example) -> Clip | None:
+    return shelf.clips.get(Path(example.media[0]).name) if example.media else None
+
+
+def _facts(record: Clip | Example, clip: Clip | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"source": record.video_id}
+    if clip is not None:
+        facts |= {
+            "clip": clip.clip_id,
+            "from": clip.start_s,
+            "to": clip.end_s,
+            "dataset": clip.dataset,
+            "split": clip.split,
+            "modality": clip.modality,
+            "region": clip.region,
+            "caption": clip.caption,
+            "transcript": clip.transcript,
+        }
+    if isinstance(record, Example):
+        facts |= {"benchmark": record.benchmark, "family": record.family}
+    return {name: value for name, value in facts.items() if value not in ("", None)}
+
+
+def _questions(shelf: Shelf, record: Clip | Example) -> list[dict[str, Any]]:
+    """Questions with what each run answered; a clip's are numbered as its examples are."""
+    if isinstance(record, Example):
+        return [_question(shelf, record, record.example_id)]
+    return [
+        _question(shelf, pair, f"{record.clip_id}-{number}")
+        for number, pair in enumerate(record.qa_pairs)
+    ]
+
+
+def _question(shelf: Shelf, asked: QAPair | Example, example_id: str) -> dict[str, Any]:
+    answers = [_answer(run, example_id) for run in shelf.runs]
+    return {
+        "example_id": example_id,
+        "question": asked.question,
+        "options": asked.options or {},
+        "answer": asked.answer,
+        "family": asked.family,
+        "answers": [answer for answer in answers if answer],
+    }
+
+
+def _answer(run: Run, example_id: str) -> dict[str, Any] | None:
+    prediction, verdict = run.predictions.get(example_id), run.verdicts.get(example_id)
+    if prediction is None and example_id not in run.extras:
+        return None
+    answer: dict[str, Any] = {"run": run.name, "outcome": run.outcome(example_id)}
+    if prediction is not None:
+        answer |= to_json(prediction) | {"response": prediction.response}
+    if verdict is not None:
+        answer |= {"rule": verdict.rule, "choice": verdict.choice}
+    return answer | {"extras": run.extras.get(example_id, {})}
+
+
+def _timeline(shelf: Shelf, clip: Clip | None) -> dict[str, Any] | None:
+    if clip is None or clip.video_id not in shelf.timelines:
+        return None
+    line = shelf.timelines[clip.video_id]
+    return {
+        "from": clip.start_s,
+        "to": clip.end_s,
+        "words": [[word.text, word.start_s, word.end_s] for word in line.words],
+        "segments": [list(segment) for segment in line.segments],
+        "score_times": list(line.score_times_s),
+        "scores": list(line.scores),
+        "threshold": line.threshold,
+    }
+
+
+def _names(record: Clip | Example, clip: Clip | None) -> list[str]:
+    """The ids that the ledger may know this sample by, from the source to the question."""
+    names = [record.video_id]
+    if clip is not None:
+        names.append(clip.clip_id)
+        names.append(clip.file_name)
+    if isinstance(record, Example):
+        names += [record.example_id, *(Path(path).name for path in record.media)]
+    return list(dict.fromkeys(names))
+
+
+def lineage(ledger: Path | None, names: Sequence[str], notices: list[str]) -> list[dict[str, Any]]:
+    """What the ledger says of these ids at every stage, oldest first, with the settings used."""
+    if ledger is None or not ledger.is_file():
+        return []
+    try:
+        with Ledger(ledger) as book:
+            rows = [row for row in book.rows() if row["item_id"] in set(names)]
+            settings = {row["params"]: book.settings(row["params"]) for row in rows}
+    except ValueError as error:
+        notices.append(str(error))
+        return []
+    rows.sort(key=lambda row: row["recorded_at"])
+    return [
+        row
+        | {
+            "at": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(row["recorded_at"])),
+            "settings": settings[row["params"]],
+        }
+        for row in rows
+    ]
+
+
+def mini_timelines() -> dict[str, Timeline]:
+    """Words and parts of the shipped lectures; the parts are known from how they were made."""
+    from obvlib import mini
+
+    return {
+        source.video_id: Timeline(
+            words=source.words,
+            segments=[(part.start_s, part.end_s, part.kind) for part in source.parts],
+        )
+        for source in mini.sources()
+    }
+
+
+def policy_facts(policy: FramePolicy) -> dict[str, Any]:
+    """The policy's settings, for the panel that says how frames were chosen."""
+    return asdict(policy)

@@ -1,0 +1,169 @@
+"""The frames of a sample as the model receives them, each with its presentation time, and any
+other frame of its file: always decoded by `obvlib.media`, never by a browser's seek.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from obvlib.core import Clip, Example, FramePolicy
+from obvlib.media import MediaError, clip_frames, frames_at, packets, probe
+
+EXACT_PIXELS = 4_000_000  # of all frames together: up to here the strip itself is lossless
+THUMB_HEIGHT = 96  # px, of larger frames in the strip; one frame at a time comes at full size
+ON_SCREEN_S = 1e-3  # a frame is on screen at a time that rounding put just before it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a sample's pictures are: a file, and from when to when of it (`end_s` None: to its
+    end). `is_slice` is False for a stretch of a source video whose slice is not there.
+    """
+
+    path: Path
+    start_s: float = 0.0
+    end_s: float | None = None
+    is_slice: bool = True
+    is_image: bool = False
+
+
+def find_place(record: Clip | Example, clips_dir: Path | None, videos_dir: Path | None) -> Place:
+    """The sample's slice, else the stretch of its source video; MediaError says where it is not."""
+    if isinstance(record, Example):
+        if not record.media:
+            raise MediaError("a question in words alone: there is no picture to show", "settings")
+        path = Path(record.media[0])
+        if not path.is_file():
+            raise MediaError(
+                f"{path.name} is not in {path.parent}: slice or download it", "missing"
+            )
+        return Place(path=path, is_image=record.media_kind == "image")
+    if clips_dir is not None and (clips_dir / record.file_name).is_file():
+        return Place(path=clips_dir / record.file_name)
+    source = videos_dir / f"{record.video_id}.mp4" if videos_dir is not None else None
+    if source is not None and source.is_file():
+        return Place(path=source, start_s=record.start_s, end_s=record.end_s, is_slice=False)
+    places = " or ".join(str(place) for place in (clips_dir, videos_dir) if place is not None)
+    raise MediaError(
+        f"neither {record.file_name} nor {record.video_id}.mp4 is in {places or 'any folder'}:"
+        " download the source video, then slice it",
+        "missing",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """What the model saw of a sample: frames (T, H, W, 3) uint8, the policy's times (T,) and the
+    presentation times (T,) of the frames on screen then, in seconds from the sample's start.
+    """
+
+    place: Place
+    frames: np.ndarray
+    times_s: np.ndarray
+    pts_s: np.ndarray
+    all_pts_s: np.ndarray  # of every frame of the file within the sample, for stepping
+
+    @cached_property
+    def is_exact(self) -> bool:
+        """Is the strip itself lossless, or made of small previews?"""
+        return self.frames[..., 0].size <= EXACT_PIXELS
+
+    def strip(self) -> list[bytes]:
+        """One PNG (or, for large frames, a JPEG preview) a frame."""
+        return [to_png(f) if self.is_exact else _preview(f) for f in self.frames]
+
+
+def read_pictures(place: Place, policy: FramePolicy) -> Pictures:
+    """Read a sample's frames the way training and evaluation do. MediaError says what is wrong."""
+    if place.is_image:
+        return _still(place, policy)
+    shown = np.array([packet.time_s for packet in packets(place.path)])
+    shown = np.sort(shown)
+    if not len(shown):
+        raise MediaError(f"{place.path.name} holds no frame: download it again", "damaged")
+    if place.is_slice:
+        frames, times_s = clip_frames(place.path, policy)
+    else:
+        frames, times_s = _frames_of_source(place, policy)
+    end_s = place.end_s if place.end_s is not None else np.inf
+    within = shown[(shown >= _on_screen(shown, np.array([place.start_s]))[0]) & (shown < end_s)]
+    pts_s = _on_screen(shown, place.start_s + times_s)
+    return Pictures(place, frames, times_s, pts_s - place.start_s, within - place.start_s)
+
+
+def _on_screen(shown: np.ndarray, times_s: np.ndarray) -> np.ndarray:
+    """The presentation time of the frame on screen at each time: the last one not after it."""
+    return shown[np.maximum(np.searchsorted(shown, times_s + ON_SCREEN_S, side="right") - 1, 0)]
+
+
+def _frames_of_source(place: Place, policy: FramePolicy) -> tuple[np.ndarray, np.ndarray]:
+    info = probe(place.path)
+    end_s = info.duration_s if place.end_s is None else min(place.end_s, info.duration_s)
+    if end_s <= place.start_s:
+        raise MediaError(
+            f"{place.path.name} is {info.duration_s:.3f} s long, and the sample begins at"
+            f" {place.start_s:.3f} s",
+            "past_end",
+        )
+    times_s = policy.sample_times(round(end_s - place.start_s, 3))
+    height, width = policy.fit_size(info.height, info.width, len(times_s))
+    frames, _ = frames_at(place.path, place.start_s + times_s, height, width)
+    return frames, times_s
+
+
+def _still(place: Place, policy: FramePolicy) -> Pictures:
+    import PIL.Image
+    import PIL.ImageOps
+
+    from obvlib.inputs import fit_image
+
+    try:
+        with PIL.Image.open(place.path) as image:
+            pixels = np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, ValueError) as error:
+        raise MediaError(f"{place.path.name} cannot be read as a picture: {error}") from None
+    zero = np.zeros(1)
+    return Pictures(place, fit_image(pixels, policy).pixels[None], zero, zero, zero)
+
+
+def frame_of_video(place: Place, time_s: float) -> tuple[bytes, float]:
+    """The frame on screen `time_s` after the sample's start at the file's own size, as PNG, and
+    its presentation time: what a paused video shows and what a label is about.
+    """
+    frames, pts_s = frames_at(place.path, [place.start_s + max(0.0, time_s)])
+    return to_png(frames[0]), float(pts_s[0]) - place.start_s
+
+
+def to_png(frame: np.ndarray) -> bytes:
+    """A frame (H, W, 3) uint8 without loss."""
+    return _encoded(frame, format="PNG", compress_level=1)
+
+
+def _preview(frame: np.ndarray) -> bytes:
+    import PIL.Image
+
+    height = min(THUMB_HEIGHT, frame.shape[0])
+    size = (max(1, round(frame.shape[1] * height / frame.shape[0])), height)
+    small = PIL.Image.fromarray(frame).resize(size, PIL.Image.Resampling.BILINEAR)
+    return _encoded(np.asarray(small), format="JPEG", quality=85)
+
+
+def _encoded(frame: np.ndarray, **options: Any) -> bytes:
+    import PIL.Image
+
+    out = io.BytesIO()
+    PIL.Image.fromarray(np.ascontiguousarray(frame)).save(out, **options)
+    return out.getvalue()
+
+
+def data_url(data: bytes, kind: str = "") -> str:
+    """Bytes as an address that a page can show without asking anybody."""
+    kind = kind or ("image/png" if data.startswith(b"\x89PNG") else "image/jpeg")
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
