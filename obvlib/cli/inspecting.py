@@ -63,9 +63,4 @@ def notebook_of(source: str, options: dict[str, str]) -> dict[str, Any]:
         },
     ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return {
-        "cells": cells,
-        "metadata": {"kernelspec": kernel},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
+    return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
