@@ -3,6 +3,7 @@ not there.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from PIL import Image
 
 from obvlib import manifests
-from obvlib.core.jsonl import RecordError
-from obvlib.manifests import benchmarks
-from obvlib.manifests.benchmarks import load_examples
+from obvlib.core import Prediction, RecordError
+from obvlib.inputs import example_turns
+from obvlib.manifests.benchmarks import NAMES, load_examples, loading
 from obvlib.manifests.hub import HubUnavailable
+from obvlib.manifests.options import answer_of, options_of
+from obvlib.scoring import score_all
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*the rows differ from the card"
@@ -29,7 +32,7 @@ def hub(monkeypatch):
     def serve(card, split=""):
         return ((f"{card.hub_id}, row {i}", row) for i, row in enumerate(rows[card.name], start=1))
 
-    monkeypatch.setattr(benchmarks, "hub_rows", serve)
+    monkeypatch.setattr(loading, "hub_rows", serve)
     monkeypatch.setattr(manifests.rows, "hub_rows", serve)
     return rows
 
@@ -64,16 +67,179 @@ def test_surgery_questions_are_open(hub, tmp_path):
     )
 
 
-def test_a_repeated_row_is_refused(hub):
-    row = {
-        "video_id": "abc",
-        "timestamp": [4, 9],
-        "question": "What is cut?",
-        "answer": "The duct.",
-    }
-    hub["surgeryvideoqa"] = [row, row]
-    with pytest.raises(RecordError, match="example_id 'abc_4000_9000-0' comes twice"):
-        load_examples("SurgeryVideoQA")
+SURGERY = {"video_id": "abc", "timestamp": [4, 9], "video": "abc_4_9.mp4"}
+MIMIC = {
+    "messages_id": "m1",
+    "videos": ["mimic-iv-echo/0.1/files/p10/p10001/s90001/90001_0001.mp4"],
+    "question": "How severe is the mitral regurgitation?",
+    "answer": "Mild",
+    "correct_option": "B",
+    "option_A": "None",
+    "option_B": "Mild",
+    "option_C": "Moderate",
+    "option_D": "Severe",
+    "structure": "Mitral Valve",
+    "view": "A4C",
+}
+
+
+def read(tmp_path, name, rows, **options):
+    """Examples and problems of rows in a file of JSON lines."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    problems = []
+    return load_examples(name, rows=path, media=tmp_path, problems=problems, **options), problems
+
+
+def test_one_row_a_question_numbers_them_within_the_clip(tmp_path):
+    asked = [("What is cut?", "The duct."), ("On which side?", "Left."), ("Is it red?", "No.")]
+    rows = [SURGERY | {"question": q, "answer": a} for q, a in asked]
+    other = {"video_id": "x", "timestamp": [0, 1], "question": "What is cut?", "answer": "Skin"}
+    examples, problems = read(tmp_path, "SurgeryVideoQA", [*rows[:2], other, rows[2], rows[1]])
+    ids = [e.example_id for e in examples]
+    assert ids == [f"abc_4000_9000-{i}" for i in (0, 1)] + ["x_0_1000-0", "abc_4000_9000-2"]
+    assert [e.answer for e in examples] == ["The duct.", "Left.", "Skin", "no"]
+    (problem,) = problems
+    assert "rows.jsonl, line 5: question 'On which side?'" in problem.reason
+    assert "comes twice; remove the repeated row" in problem.reason
+
+
+def test_a_repeated_id_is_a_problem_by_name(tmp_path):
+    row = {"pubid": 3, "question": "Q?", "context": {}, "final_decision": "no"}
+    examples, problems = read(tmp_path, "PubMedQA", [row, row])
+    assert len(examples) == 1 and "'pubmedqa-3' comes twice" in problems[0].reason
+
+
+@pytest.mark.parametrize("as_array", [True, False])
+def test_mimicechoqa_as_physionet_publishes_it(tmp_path, as_array):
+    rows = [MIMIC, MIMIC | {"question": "Is there a clot?", "answer": "Yes"}]
+    rows[1] |= {"correct_option": "A", "option_A": "Yes", "option_B": "No"}
+    rows[1] |= {"option_C": None, "option_D": ""}
+    path = tmp_path / "MIMICEchoQA.json"
+    path.write_text(
+        json.dumps(rows, indent=2) if as_array else "\n".join(json.dumps(row) for row in rows)
+    )
+    first, second = load_examples("MIMICEchoQA", rows=path, media=tmp_path)
+    assert (first.answer, first.answer_text, first.video_id) == ("B", "Mild", "p10001")
+    assert first.media == (str(tmp_path / MIMIC["videos"][0]),)
+    assert (second.options, second.answer, second.family) == (
+        {"A": "Yes", "B": "No"},
+        "A",
+        "closed",
+    )
+    loop = tmp_path / "files/p10/p10001/s90001/90001_0001.mp4"  # kept without the release's folder
+    loop.parent.mkdir(parents=True)
+    loop.touch()
+    assert load_examples("MIMICEchoQA", rows=path, media=tmp_path)[0].media == (str(loop),)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"correct_option": "C"}, "contradict each other"),
+        ({"option_C": "mild."}, "option 'mild.' is given twice, as B and C"),
+        ({"videos": ["a.mp4", "b.mp4"]}, "give a list of one path"),
+        ({"videos": ["../b.mp4"]}, "a part of video"),
+        ({"answer": "Huge", "correct_option": None}, "not one of the option letters"),
+        ({"answer": 2, "correct_option": None}, "give the answer as text"),
+        ({"answer": "", "correct_option": None}, "field 'answer' is missing"),
+    ],
+)
+def test_what_contradicts_itself_is_a_problem_by_name(tmp_path, change, reason):
+    examples, problems = read(tmp_path, "MIMICEchoQA", [MIMIC | change, MIMIC])
+    assert len(examples) == 1
+    (problem,) = problems
+    assert problem.reason.startswith("rows.jsonl, line 1") and reason in problem.reason
+
+
+ABC = {"A": "None", "B": "Severe", "C": "Mild"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"options": ["None", "Severe", "Mild"]},
+        {"options": '["None", "Severe", "Mild"]'},
+        {"options": '{"A": "None", "B": "Severe", "C": "Mild"}'},
+        {"options": {"a": "None", "b": "Severe", "c": "Mild", "d": None}},
+        {"options": ["A. None", "B. Severe", "C. Mild"]},
+        {"options": ["B) Severe", "A) None", "C) Mild"]},
+        {"options": {"A": "(A) None", "B": "(B) Severe", "C": "(C) Mild"}},
+        {"options": [{"key": k, "value": v} for k, v in ABC.items()]},
+        {"option_A": "None", "option_B": "Severe", "option_C": "Mild", "option_D": float("nan")},
+        {"A": "None", "B": "Severe", "C": "Mild", "question": "?"},
+    ],
+)
+def test_options_in_every_published_form(row):
+    assert options_of(row, "row") == ABC
+    for answer in ("B", "b", "(B)", "B.", "B. Severe", "(b) severe", "Option B", " severe. "):
+        assert answer_of({"answer": answer}, ABC, "row") == "B"
+    assert answer_of({"answer": "None"}, ABC, "row") == "A"
+
+
+def test_a_closed_question_stays_closed_when_its_answer_is_no():
+    options = {"A": "Yes", "B": "No", "C": "Only in systole"}
+    assert options_of({"options": options, "answer": "No"}, "row") == options
+    assert answer_of({"answer": "No"}, options, "row") == "B"
+    assert options_of({"option_A": None, "option_B": ""}, "row") is None
+    assert answer_of({"answer": "No."}, None, "row") == "no"
+
+
+def test_letters_as_texts_are_read_by_the_row_or_not_at_all():
+    swapped = {"A": "B", "B": "A"}
+    with pytest.raises(RecordError, match="can be read as two options"):
+        answer_of({"answer": "A"}, swapped, "row")
+    assert answer_of({"answer": "A", "correct_option": "B"}, swapped, "row") == "B"
+    blood = {"A": "A", "B": "B", "C": "AB", "D": "O"}
+    assert [answer_of({"answer": a}, blood, "row") for a in ("A", "AB", "O")] == ["A", "C", "D"]
+    vitamins = {"A": "A. baumannii", "B": "E. coli"}  # a dot that is no letter's
+    assert options_of({"options": vitamins}, "row") == vitamins
+
+
+PUBLISHED = {
+    "SurgeryVideoQA": [SURGERY | {"question": "What is cut?", "answer": "The cystic duct."}],
+    "MIMICEchoQA": [MIMIC],
+    "VQA-RAD": [{"image": "x.png", "question": "Is it dark?", "answer": "Yes"}],
+    "PathVQA": [{"image": "x.png", "question": "What is shown?", "answer": "liver"}],
+    "SLAKE": [
+        {"img_name": "x.png", "question": "Which plane?", "answer": "Axial", "q_lang": "en"}
+        | {"answer_type": "CLOSED"},
+        {"img_name": "x.png", "question": "?", "answer": "?", "q_lang": "zh"},
+    ],
+    "MedQA": [
+        {"question": "A man. What now?", "options": ABC, "answer": "Mild", "answer_idx": "C"}
+    ],
+    "PubMedQA": [
+        {"pubid": 12, "question": "Does it help?", "context": {"contexts": ["Aim.", "Result."]}}
+        | {"final_decision": "maybe"}
+    ],
+}
+
+
+def examples_of(name, tmp_path):
+    if name in ("mini", "real_small"):
+        return load_examples(name, media=tmp_path)
+    Image.new("L", (5, 4), 9).save(tmp_path / "x.png")
+    examples, problems = read(tmp_path, name, PUBLISHED[name])
+    assert problems == []
+    return examples
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_benchmark_gives_its_own_gold_answers_full_marks(name, tmp_path):
+    examples = examples_of(name, tmp_path)
+    for gold in ("answer", "answer_text"):
+        said = [Prediction(example_id=e.example_id, response=getattr(e, gold)) for e in examples]
+        wrong = [v for v in score_all(examples, said) if not v.correct]
+        assert examples and wrong == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_prompt_of_each_benchmark_is_the_stored_one(name, tmp_path):
+    example = examples_of(name, tmp_path)[0]
+    stored = json.loads((Path(__file__).parent / "golden" / "prompts.json").read_text())
+    (turn,) = example_turns(replace(example, media=(), media_kind="text"), [])
+    assert {"kind": example.media_kind, "prompt": turn.text} == stored[name]
 
 
 def test_echo_questions_show_options_or_ask_yes_no(hub, tmp_path):
@@ -117,9 +283,7 @@ def test_bad_rows_are_warned_about_where_nobody_takes_them(hub):
     hub["mimicechoqa"] = [{"video": "ok.mp4", "answer": "yes"}]
     with pytest.warns(
         UserWarning,
-        match=(
-            "MIMICEchoQA: 1 rows are no examples; the first: .*row 1: field 'question' is missing"
-        ),
+        match=("MIMICEchoQA: 1 rows are no examples; the first: .*row 1: field 'question' is None"),
     ):
         assert load_examples("MIMICEchoQA") == []
 

@@ -7,7 +7,7 @@ a CT slice turns white. Here the values that occur are spread over 0 to 255.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 WIDE_MODES = ("I", "F")  # also "I;16", "I;16B" …: one channel of more than 8 bits
 
 
-def open_rgb(path: str | os.PathLike) -> np.ndarray:
-    """A picture file as (H, W, 3) uint8, upright as its EXIF says."""
+def open_rgb(path: str | os.PathLike | BinaryIO) -> np.ndarray:
+    """A picture file (a path, or an open one) as (H, W, 3) uint8, upright as its EXIF says."""
     import PIL.Image
     import PIL.ImageOps
 
     with PIL.Image.open(path) as image:
-        return rgb_pixels(PIL.ImageOps.exif_transpose(image), os.fspath(path))
+        return rgb_pixels(PIL.ImageOps.exif_transpose(image), getattr(path, "name", str(path)))
 
 
 def rgb_pixels(image: PIL.Image.Image, name: str = "picture") -> np.ndarray:

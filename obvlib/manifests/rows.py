@@ -18,6 +18,7 @@ from obvlib.core import Clip, RecordError, manifests_dir
 from obvlib.core.jsonl import parse
 from obvlib.core.records import from_json
 from obvlib.manifests.cards import Card, card_names, counts_of, load_card, warn_of_differences
+from obvlib.manifests.options import answer_of, options_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,35 +200,10 @@ def _pair_fields(pair: Any, where: str) -> dict[str, Any]:
     """
     if not isinstance(pair, dict) or not pair.get("question"):
         raise RecordError(f"{where}: {pair!r} has no question; drop the pair or fill it in")
-    options = pair.get("options") or {
-        k[-1]: pair[k] for k in ("option_A", "option_B", "option_C", "option_D") if pair.get(k)
-    }
-    if isinstance(options, (list, tuple)):
-        options = dict(zip("ABCDEFGH", options, strict=False))
-    if not isinstance(options, dict):
-        raise RecordError(
-            f"{where}: options {options!r}; give an object of letters and texts, or a list of texts"
-        )
-    answer = pair.get("correct_option") or pair.get("answer") or pair.get("correct_answer") or ""
-    # asked as such, whatever empty or echoing options the row carries
-    if str(answer).strip().lower() in ("yes", "no"):
-        options, answer = {}, str(answer).strip().lower()
+    options = options_of(pair, where)
     return {
         "question": pair["question"],
-        "answer": as_letter(answer, options) or answer,
-        "options": options or None,
+        "answer": answer_of(pair, options, where),
+        "options": options,
         "family": pair.get("family") or "",
     }
-
-
-def as_letter(answer: str, options: dict[str, str]) -> str:
-    """The letter of `answer` among `options`, given as the letter or as the option's text; "" where
-    it is neither.
-    """
-    said = str(answer).strip()
-    if said.upper() in options:
-        return said.upper()
-    return next(
-        (letter for letter, text in options.items() if str(text).strip().lower() == said.lower()),
-        "",
-    )
