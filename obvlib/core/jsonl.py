@@ -12,24 +12,36 @@ from typing import Any
 from obvlib.core.checks import RecordError
 from obvlib.core.files import replacing
 
+MAX_DEPTH = 32  # of lists and objects in a row
+
 
 def read_rows(path: str | os.PathLike) -> Iterator[tuple[str, Any]]:
-    """Yield ("file, line N", parsed JSON) for each line that is not blank."""
+    """Yield ("file, line N", parsed JSON) for each line that is not blank; RecordError for the first
+    that is not JSON.
+    """
+    for number, row, problem in scan_rows(path):
+        where = f"{os.fspath(path)}, line {number}"
+        if problem:
+            raise RecordError(f"{where}: {problem}")
+        yield where, row
+
+
+def scan_rows(path: str | os.PathLike) -> Iterator[tuple[int, Any, str]]:
+    """Yield (line number, parsed JSON, "") for each line that is not blank, or (line number, None,
+    what is wrong) for one that is not JSON: the lines after it still come.
+    """
     with open(path, "rb") as lines:
         for number, line in enumerate(lines, start=1):
-            where = f"{os.fspath(path)}, line {number}"
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                row = parse(text) if text.strip() else None
-            except (
-                ValueError,
-                RecursionError,
-            ) as error:  # bad UTF-8, bad JSON, NaN, a number of thousands of digits
-                raise RecordError(
-                    f"{where}: not JSON ({error}); each line must hold one JSON object in UTF-8"
-                ) from None
-            if text.strip():
-                yield where, row
+                if text.strip():
+                    yield number, parse(text), ""
+            except ValueError as error:  # bad UTF-8, bad JSON, NaN, a number of thousands of digits
+                yield (
+                    number,
+                    None,
+                    f"not JSON ({error}); each line must hold one JSON object in UTF-8",
+                )
 
 
 def write_rows(path: str | os.PathLike, rows: Iterable[dict[str, Any]]) -> int:
@@ -43,17 +55,50 @@ def write_rows(path: str | os.PathLike, rows: Iterable[dict[str, Any]]) -> int:
 
 
 def parse(text: str) -> Any:
-    """One JSON value; ValueError for what strict JSON forbids."""
+    """Return one JSON value; ValueError for what strict JSON forbids and for endless nesting."""
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(row := dict(pairs)) < len(pairs):
-            raise ValueError("a name is given twice in one object")
-        return row
 
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not a JSON number")
+def check_plain(value: Any, where: str) -> None:
+    """Raise RecordError where a JSON value is nested deeper than `MAX_DEPTH`, or a text in it holds
+    half of a surrogate pair or a NUL character, which neither files nor tokenizers take.
+    """
+    left = [(value, where, 0)]
+    while left:
+        item, at, depth = left.pop()
+        if depth > MAX_DEPTH:
+            raise RecordError(f"{where}: nested deeper than {MAX_DEPTH} levels; flatten the row")
+        if isinstance(item, str):
+            if "\0" in item or not _is_unicode(item):
+                raise RecordError(
+                    f"{at} holds a NUL character or half of a surrogate pair; remove it from the text"
+                )
+        elif isinstance(item, dict):
+            left += [(key, f"{where}, a field name", depth + 1) for key in item]
+            left += [(item[key], f"{where}, field {key!r}", depth + 1) for key in item]
+        elif isinstance(item, (list, tuple)):
+            left += [(part, at, depth + 1) for part in item]
 
-    return json.loads(text, object_pairs_hook=once, parse_constant=refuse)
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(row := dict(pairs)) < len(pairs):
+        raise ValueError("a name is given twice in one object")
+    return row
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _line(row: dict[str, Any]) -> str:

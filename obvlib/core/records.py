@@ -16,6 +16,7 @@ __all__ = [
     "Caption", "Clip", "Example", "Prediction", "QAPair", "RecordError", "Verdict", "Word", "check_id", "from_json", "read_jsonl", "to_json",
     "write_jsonl",
 ]  # fmt: skip
+SPLITS = ("", "train", "validation", "test")  # of a clip; "" where its dataset has none
 MAX_TIME_S = 1e9  # about 30 years: what is later is no time in a video
 
 
@@ -107,6 +108,10 @@ class Clip:
                 " than a millisecond, which clip_id counts in"
             )
         check_id(self.video or f"{self.clip_id}.mp4", "video")
+        if self.split not in SPLITS:
+            raise RecordError(
+                f"split {self.split!r} of video_id {self.video_id!r}: use train, validation or test"
+            )
 
     @property
     def clip_id(self) -> str:

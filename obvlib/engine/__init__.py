@@ -5,12 +5,14 @@ In: records and a stage. Out: kept records in their order; the ledger holds ever
 with its reason.
 """
 
+from obvlib.engine.claims import Claim, claimed
 from obvlib.engine.ledger import Ledger, LedgerError, hash_params
 from obvlib.engine.outcomes import Drop, Outcome, StageStopped, stops_everything, tried
 from obvlib.engine.run import StageInterrupted, StageRun, run_stage
 from obvlib.engine.stages import Stage
 
 __all__ = [
+    "Claim",
     "Drop",
     "Ledger",
     "LedgerError",
@@ -19,6 +21,7 @@ __all__ = [
     "StageInterrupted",
     "StageRun",
     "StageStopped",
+    "claimed",
     "hash_params",
     "run_stage",
     "stops_everything",

@@ -8,17 +8,23 @@ problem that says where and why.
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from obvlib.core import Clip, RecordError, manifests_dir
-from obvlib.core.jsonl import parse
+from obvlib.core.jsonl import check_plain, parse, scan_rows
+from obvlib.core.messages import one_line
 from obvlib.core.records import from_json
 from obvlib.manifests.cards import Card, card_names, counts_of, load_card, warn_of_differences
 from obvlib.manifests.options import answer_of, options_of
+
+_SPLIT_NAMES = {
+    "": "", "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,30 +57,78 @@ def load_rows(source: str | Path, *, split: str = "") -> tuple[list[Clip], list[
 
 
 def iter_rows(source: str | Path, *, split: str = "") -> Iterator[Clip | RowProblem]:
-    """One Clip or RowProblem for each row of a card or file, in order."""
+    """Yield the clips of a card or file in order, each once with the questions of all its rows, and
+    a RowProblem for each row that could not be used.
+    """
     is_card = isinstance(source, str) and source.lower() in card_names()
     card = load_card(source) if is_card else None
-    if card is None:
-        rows = _file_rows(Path(source))
-    elif card.access == "shipped":
-        rows = _file_rows(manifests_dir() / card.name / "rows.jsonl")
-    else:
-        rows = ((where, row, "") for where, row in hub_rows(card, split))
     dataset = card.name if card else Path(source).stem
-    for where, row, broken in rows:
-        if broken:
-            yield RowProblem(where=where, reason=broken)
-            continue
+    default = "" if card is None else split or card.split
+    clips: dict[tuple[str, str], Clip] = {}
+    problems = []
+    for where, row, broken in _rows(source, card, split):
+        short = Path(where).name  # the file's name says enough, its directory is nobody's business
         try:
-            clip = clip_from_row(
-                row, where, dataset=dataset, split="" if card is None else split or card.split
-            )
+            if broken:
+                raise RecordError(f"{short}: {broken}")
+            clip = clip_from_row(row, short, dataset=dataset, split=default)
+            known = clips.setdefault((clip.clip_id, clip.file_name), clip)
+            if known is not clip:
+                clips[clip.clip_id, clip.file_name] = _merged(known, clip, short)
         except RecordError as error:
             video_id = row.get("video_id", "") if isinstance(row, dict) else ""
-            yield RowProblem(where=where, reason=str(error), video_id=str(video_id)[:200])
-            continue
-        if not split or clip.split == split:
-            yield clip
+            problems.append(
+                RowProblem(where=where, reason=one_line(error), video_id=one_line(video_id))
+            )
+    yield from (clip for clip in clips.values() if not split or clip.split == split_name(split))
+    yield from problems
+
+
+def _rows(source: str | Path, card: Card | None, split: str) -> Iterator[tuple[str, Any, str]]:
+    """Yield (where, row, what is wrong with the line) for each row of a card or file."""
+    if card is not None and card.access != "shipped":
+        yield from ((where, row, "") for where, row in hub_rows(card, split))
+        return
+    path = Path(source) if card is None else manifests_dir() / card.name / "rows.jsonl"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is no file of rows, and no card has this name: use one of"
+            f" {', '.join(card_names())}"
+        )
+    for number, row, broken in scan_rows(path):
+        yield f"{path}, line {number}", row, broken
+
+
+def _merged(first: Clip, other: Clip, where: str) -> Clip:
+    """Return one clip with the questions of two rows about it; what only one row says is kept.
+    RecordError where the rows contradict each other.
+    """
+    kept: dict[str, Any] = {}
+    for f in dataclasses.fields(Clip):
+        ours, theirs = getattr(first, f.name), getattr(other, f.name)
+        if f.name == "qa_pairs":
+            kept[f.name] = ours + tuple(pair for pair in theirs if pair not in ours)
+        elif ours and theirs and ours != theirs:
+            raise RecordError(
+                f"{where}: clip {first.clip_id} has another {f.name} in an earlier row ({ours!r},"
+                f" now {theirs!r}): make them agree"
+            )
+        else:
+            kept[f.name] = ours or theirs
+    return Clip(**kept)
+
+
+def split_name(said: Any, where: str = "split") -> str:
+    """Return the name of a split as clips have it ("Training" is train, "dev" is validation), ""
+    where nothing is said. RecordError for an unknown name: a test row must not train.
+    """
+    name = str(said or "").strip().lower()
+    found = _SPLIT_NAMES.get(name)
+    if found is None:
+        raise RecordError(
+            f"{where}: split {said!r} is unknown; use one of train, validation and test"
+        )
+    return found
 
 
 def hub_rows(card: Card, split: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -104,9 +158,10 @@ def clip_from_row(row: Any, where: str, *, dataset: str = "", split: str = "") -
             f"{where}: expected a JSON object, got {type(row).__name__}; a failed step may have"
             " written it, drop the line"
         )
+    check_plain(row, where)
+    split = split_name(row.get("split"), where) or split_name(split, where)
     if "start_s" in row:
-        clip = from_json(Clip, row, where)
-        return clip
+        return from_json(Clip, row | {"split": split}, where)
     if "video_id" not in row:
         raise RecordError(f"{where}: field 'video_id' is missing; add the id of the source video")
     start_s, end_s = _timestamp(row, where)
@@ -130,30 +185,6 @@ def clip_from_row(row: Any, where: str, *, dataset: str = "", split: str = "") -
         for i, pair in enumerate(_pairs(row, where))
     ]
     return from_json(Clip, {**fields, "qa_pairs": pairs}, where)
-
-
-def _file_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
-    """(where, row, "") for each line, or (where, None, reason) for a line that is not JSON: the
-    lines after it still come.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is no file of rows, and no card has this name: use one of"
-            f" {', '.join(card_names())}"
-        )
-    with open(path, "rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            where = f"{path}, line {number}"
-            if not line.strip():
-                continue
-            try:
-                yield where, parse(line.decode("utf-8-sig" if number == 1 else "utf-8")), ""
-            except (ValueError, RecursionError) as error:
-                yield (
-                    where,
-                    None,
-                    f"{where}: not JSON ({error}); each line must hold one JSON object in UTF-8",
-                )
 
 
 def _timestamp(row: dict[str, Any], where: str) -> tuple[float, float]:
@@ -180,7 +211,8 @@ def _pairs(row: dict[str, Any], where: str) -> list[Any]:
     pairs = row.get("qa_pairs")
     if isinstance(pairs, str):
         try:
-            pairs = json.loads(pairs) if pairs.strip() else []
+            pairs = parse(pairs) if pairs.strip() else []
+            check_plain(pairs, where)
         except ValueError as error:
             raise RecordError(
                 f"{where}: field 'qa_pairs' is not JSON ({error}); give a list of pairs"

@@ -62,10 +62,9 @@ def make_jobs(clips: Iterable[Clip], input_dir: str) -> tuple[list[ClipJob], lis
     by_name: dict[str, Clip] = {}
     refused = []
     for clip in clips:
-        if clip.file_name.startswith("coverage_") and clip.file_name.endswith(".json"):
+        if is_reserved(clip.file_name):
             reason = (
-                f"conflict: file {clip.file_name!r} is the name of the coverage report; rename the"
-                " clip"
+                f"conflict: file {clip.file_name!r} is the name of our own notes; rename the clip"
             )
             refused.append(Refused(clip.clip_id, clip.video_id, reason, clip.duration_s))
             continue
@@ -93,6 +92,29 @@ def make_jobs(clips: Iterable[Clip], input_dir: str) -> tuple[list[ClipJob], lis
             )
         )
     return jobs, refused
+
+
+def is_reserved(file_name: str) -> bool:
+    """Return whether a file in an output directory is ours to write and no clip's."""
+    name = file_name.casefold()
+    is_report = name.startswith("coverage_") and name.endswith(".json")
+    return is_report or name in ("readme.md", "card.json") or name.startswith("ledger.sqlite")
+
+
+def own_jobs(jobs: list[ClipJob], foreign: set[str]) -> tuple[list[ClipJob], list[Refused]]:
+    """Return the jobs that write files of our own, and the others as refused with a reason."""
+    refused = [
+        Refused(
+            job.clip_id,
+            job.video_id,
+            f"foreign: file {job.file_name!r} in the output directory was not made by this command;"
+            " move it away, or choose another directory",
+            job.duration_s,
+        )
+        for job in jobs
+        if job.file_name in foreign
+    ]
+    return [job for job in jobs if job.file_name not in foreign], refused
 
 
 def whole_jobs(paths: Iterable[str], input_dir: str) -> list[ClipJob]:

@@ -6,14 +6,13 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from obvlib import media
 from obvlib.core import Clip, FramePolicy, data_root, files
-from obvlib.engine import Ledger, run_stage
+from obvlib.engine import Ledger, claimed, run_stage
 from obvlib.manifests import RowProblem, coverage
-from obvlib.slicing.jobs import make_jobs, whole_jobs
+from obvlib.slicing.jobs import make_jobs, own_jobs, whole_jobs
 from obvlib.slicing.stages import ClipStage, PrepareStage, SliceStage
 
 DEFAULT_MODE = "smart"  # accurate to the frame like exact, and nearly as fast as copy
@@ -99,50 +98,29 @@ def _places(output_dir: str | os.PathLike, num_workers: int) -> dict[str, Any]:
 def _run(
     stage: ClipStage, asked: Asked, ledger_path: str | os.PathLike | None, how: dict[str, Any]
 ) -> dict[str, Any]:
-    _check_places(stage, asked.input_dir)
-    _make_ready(stage)
-    jobs, refused = make_jobs(asked.clips, asked.input_dir)
-    jobs += whole_jobs(asked.whole_videos, asked.input_dir)
-    with Ledger(ledger_path or data_root() / "ledger.sqlite") as ledger:
-        result = run_stage(jobs, stage, ledger, **how)
-        rows = ledger.rows(stage.name, result.params)
-    report = coverage.coverage(stage.name, jobs, refused, list(asked.problems), result, rows)
-    # what a run killed just before this one had in hand may only now be known to be dead
-    _make_ready(stage)
-    report |= {
-        "settings": {k: v for k, v in stage.params().items() if k != "output_dir"},
-        "input_dir": files.shown(asked.input_dir),
-        "output_dir": files.shown(stage.output_dir),
-    }
-    files.write_text(
-        files.join(stage.output_dir, f"coverage_{stage.name}.json"),
-        json.dumps(report, indent=1, ensure_ascii=False) + "\n",
-    )
-    return report
-
-
-def _check_places(stage: ClipStage, input_dir: str) -> None:
-    output_dir = stage.output_dir
-    if os.path.realpath(input_dir) == os.path.realpath(output_dir):
+    if os.path.realpath(asked.input_dir) == os.path.realpath(stage.output_dir):
         raise ValueError(
-            f"output directory {output_dir} is the input directory, and a clip could overwrite a"
-            " source: choose another"
+            f"output directory {stage.output_dir} is the input directory, and a clip could overwrite"
+            " a source: choose another"
         )
-    other = {"slice": "prepare", "prepare": "slice"}.get(stage.name, "")
-    if other and files.size_bytes(files.join(output_dir, f"coverage_{other}.json")) >= 0:
-        raise ValueError(
-            f"output directory {output_dir} holds what `obv {other}` made, under the same names:"
-            " choose another"
-        )
-
-
-def _make_ready(stage: ClipStage) -> None:
     files.remove_leftovers(stage.cache_dir)
-    if not files.is_remote(stage.output_dir):
-        Path(stage.output_dir).mkdir(parents=True, exist_ok=True)
-        if not os.access(stage.output_dir, os.W_OK):
-            raise ValueError(
-                f"output directory {stage.output_dir} cannot be written to: choose another, or"
-                " change its permissions"
-            )
-        files.remove_leftovers(stage.output_dir)
+    settings = {name: value for name, value in stage.params().items() if name != "output_dir"}
+    with claimed(stage.output_dir, f"obv {stage.name}", settings) as claim:
+        jobs, refused = make_jobs(asked.clips, asked.input_dir)
+        jobs += whole_jobs(asked.whole_videos, asked.input_dir)
+        jobs, foreign = own_jobs(jobs, claim.take(job.file_name for job in jobs))
+        with Ledger(ledger_path or data_root() / "ledger.sqlite") as ledger:
+            result = run_stage(jobs, stage, ledger, **how)
+            rows = ledger.rows(stage.name, result.params)
+        refused += foreign
+        report = coverage.coverage(stage.name, jobs, refused, list(asked.problems), result, rows)
+        report |= {
+            "settings": settings,
+            "input_dir": files.shown(asked.input_dir),
+            "output_dir": files.shown(stage.output_dir),
+        }
+        files.write_text(
+            files.join(stage.output_dir, f"coverage_{stage.name}.json"),
+            json.dumps(report, indent=1) + "\n",
+        )
+    return report

@@ -20,6 +20,7 @@ from obvlib.core import FramePolicy, files
 from obvlib.engine import Stage, tried
 from obvlib.slicing.jobs import ClipJob
 
+MAX_OPEN = 48  # overlapping clips of a source that are written at once: files, encoders, memory
 Made = Any  # media.Slice or media.Prepared
 
 
@@ -167,9 +168,28 @@ class PrepareStage(ClipStage):
     def _make(
         self, source: media.Source, jobs: list[ClipJob], directory: Path
     ) -> Iterator[tuple[int, ClipFile | Exception]]:
-        clips = [(directory / job.file_name, job.start_s, job.end_s) for job in jobs]
-        for index, made in media.prepare_clips(source, clips, self.policy, self.num_threads):
-            if not isinstance(made, Exception):
-                finish = functools.partial(self._finish, jobs[index], made, "prepared")
-                made = tried(finish, self.num_retries)
-            yield index, made
+        for part in passes(jobs, MAX_OPEN):
+            clips = [(directory / jobs[i].file_name, jobs[i].start_s, jobs[i].end_s) for i in part]
+            for at, made in media.prepare_clips(source, clips, self.policy, self.num_threads):
+                if not isinstance(made, Exception):
+                    finish = functools.partial(self._finish, jobs[part[at]], made, "prepared")
+                    made = tried(finish, self.num_retries)
+                yield part[at], made
+
+
+def passes(jobs: Sequence[ClipJob], max_open: int) -> list[list[int]]:
+    """Return the indices of jobs in as few reads of their source as keep at most `max_open` clips
+    open at any time: each clip goes into the first read that has room when it starts.
+    """
+    reads: list[tuple[list[int], list[float]]] = []  # indices, and when each of its clips ends
+    for index in sorted(range(len(jobs)), key=lambda i: jobs[i].start_s):
+        start_s, end_s = jobs[index].start_s, jobs[index].end_s
+        for indices, ends in reads:
+            ends[:] = [end for end in ends if end > start_s]
+            if len(ends) < max_open:
+                break
+        else:
+            reads.append((indices := [], ends := []))
+        indices.append(index)
+        ends.append(float("inf") if end_s is None else end_s)
+    return [indices for indices, _ in reads]
