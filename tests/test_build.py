@@ -198,7 +198,7 @@ def test_the_card_says_what_was_checked_and_what_was_not(tmp_path, clips_dir):
 
 
 def test_nothing_usable_is_one_clear_error(tmp_path, clips_dir):
-    with pytest.raises(ValueError, match="no clip could be used; the first reason"):
+    with pytest.raises(ValueError, match="no clip could be used: 1 broken: .*; 1 missing: no file"):
         build(clips()[3:], tmp_path, stage_of(clips_dir), benchmarks={}, show_progress=False)
     with pytest.raises(ValueError, match="clips is empty"):
         build([], tmp_path, stage_of(clips_dir), benchmarks={})
@@ -252,7 +252,8 @@ def test_command_builds_and_refuses(tmp_path, clips_dir, monkeypatch):
     refused = CliRunner().invoke(app, options)
     assert refused.exit_code == 2 and "mini cannot be checked" in " ".join(refused.output.split())
     done = CliRunner().invoke(app, [*options, "--allow-unchecked"])
-    assert done.exit_code == 0 and "3 samples" in done.output and "2 failed" in done.output
+    assert done.exit_code == 3 and "3 samples" in done.output and "2 failed" in done.output
+    assert "  1 missing: no file" in done.output
     assert len(training_set(tmp_path / "set")) == 3
 
 

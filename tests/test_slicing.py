@@ -109,6 +109,8 @@ def clip_files(directory) -> set[str]:
     return {path.name for path in Path(directory).iterdir()} - {
         "coverage_slice.json",
         "coverage_prepare.json",
+        ".obv-claim",
+        ".obv-lock",
     }
 
 
@@ -325,8 +327,7 @@ def test_killed_at_any_moment_and_started_again(videos, tmp_path, num_workers):
     assert start(tmp_path, rows_path, videos, out, num_workers).wait() == 0
     report = json.loads((out / "coverage_slice.json").read_text())
     assert report["clips"]["done"] + report["clips"]["skipped"] == 60
-    names = {path.name for path in out.iterdir()}
-    assert len(names) == 61 and not [name for name in names if name.startswith(".")]
+    assert len(clip_files(out)) == 60 and not list(out.rglob(".partial*"))
 
 
 def test_a_full_disk_stops_cleanly(videos, tmp_path):
@@ -339,7 +340,7 @@ def test_a_full_disk_stops_cleanly(videos, tmp_path):
     )  # fmt: skip
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1 and b"StageStopped" in errors and b"same command again" in errors
-    assert list(out.iterdir()) == []
+    assert clip_files(out) == set()
     assert start(tmp_path, rows_path, videos, out, 1).wait() == 0
     assert len(list(out.glob("*.mp4"))) == 10
 

@@ -3,7 +3,13 @@
 In: command lines. Out: one sentence for each outcome, and an exit status.
 """
 
-from obvlib.cli import evaluation, inspecting, machine, slicing, training
-from obvlib.cli.app import app
+import sys
+
+try:  # the imports take most of a second, in which Ctrl-C shows no traceback either
+    from obvlib.cli import evaluation, inspecting, machine, slicing, training
+    from obvlib.cli.app import app
+except KeyboardInterrupt:
+    print("interrupted before anything was done: run the same command again", file=sys.stderr)
+    sys.exit(130)
 
 __all__ = ["app", "evaluation", "inspecting", "machine", "slicing", "training"]

@@ -14,12 +14,19 @@ from typing import Any, NoReturn
 import typer
 import typer.core
 
+from obvlib.core.messages import one_line
+from obvlib.engine import StageStopped
 from obvlib.manifests import HubUnavailable
 
 ORDER = (
     "doctor pin download curate slice prepare probe build train evaluate judge rescore ask report"
     " inspect replay forget"
 ).split()
+
+
+ALL, NONE, SOME, INTERRUPTED = 0, 1, 3, 130  # exit statuses; 2 is a wrong use of the command
+MAX_ERROR = 500  # characters of an error on the terminal
+FAR_LIBRARIES = ("aiohttp", "botocore", "fsspec", "s3fs")  # whose errors are those of connections
 
 
 class OneLineErrors(typer.core.TyperGroup):
@@ -33,10 +40,20 @@ class OneLineErrors(typer.core.TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (HubUnavailable, OSError, ValueError, sqlite3.DatabaseError) as error:
-            if os.environ.get("OBV_DEBUG"):
+        except KeyboardInterrupt as error:
+            said = str(error) or "interrupted: what was done is kept; run the same command again"
+            print(said, file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:
+            if os.environ.get("OBV_DEBUG") or not _can_be_mended(error):
                 raise
             fail(error)
+
+
+def _can_be_mended(error: Exception) -> bool:
+    """Return whether an error says what a user can do: a wrong value, a file, a connection."""
+    kinds = (HubUnavailable, OSError, ValueError, sqlite3.DatabaseError, StageStopped)
+    return isinstance(error, kinds) or type(error).__module__.partition(".")[0] in FAR_LIBRARIES
 
 
 app = typer.Typer(
@@ -62,5 +79,14 @@ def show(value: dict[str, Any]) -> None:
 
 def fail(error: Exception | str) -> NoReturn:
     """Print the error in one line and exit with status 1."""
-    print(f"error: {error}", file=sys.stderr)
-    raise typer.Exit(1)
+    print(f"error: {one_line(error, MAX_ERROR)}", file=sys.stderr)
+    raise typer.Exit(NONE)
+
+
+def leave(num_made: int, num_asked: int) -> NoReturn:
+    """Exit with the status that tells whether all, some or none of what was asked for is there."""
+    if not num_asked:
+        fail(
+            "there are no rows: the file is empty, or the split has none; check what was downloaded"
+        )
+    raise typer.Exit(ALL if num_made == num_asked else SOME if num_made else NONE)

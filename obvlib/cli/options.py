@@ -16,7 +16,12 @@ ClipsDir = Annotated[
     str, typer.Option(help="Directory of the clips, named as the rows say: local or s3://.")
 ]
 OutputDir = Annotated[str, typer.Option(help="Directory for the results: local or s3://.")]
-NumWorkers = Annotated[int, typer.Option(help="Worker processes, or CPUs of a local Ray.")]
+NumWorkers = Annotated[
+    int, typer.Option(help="Worker processes, or CPUs of a local Ray; 0: this process.")
+]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Compare the contents of all files, not only their times.")
+]
 Engine = Annotated[str, typer.Option(help="local, or ray: the cluster in RAY_ADDRESS.")]
 Split = Annotated[str, typer.Option(help="Only this split.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]

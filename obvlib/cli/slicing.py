@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
-from obvlib.cli.app import app, fail, show
-from obvlib.cli.options import Dataset, Engine, InputDir, NumWorkers, OutputDir, Split
+from obvlib.cli.app import app, fail, leave, show
+from obvlib.cli.options import Dataset, Engine, InputDir, NumWorkers, OutputDir, Split, Verify
 from obvlib.core import Clip
 from obvlib.manifests import RowProblem
 
@@ -25,26 +24,32 @@ def slice_clips(
     num_workers: NumWorkers = 1,
     engine: Engine = "local",
     split: Split = "",
+    verify: Verify = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what there is to do.")] = False,
 ) -> None:
-    """Cut the clips that a dataset's rows name out of their source videos."""
+    """Cut the clips that a dataset's rows name out of their source videos.
+
+    The exit status is 0 when every clip is there, 3 when some are (missing videos are common), 1
+    when none is.
+    """
     from obvlib import slicing
     from obvlib.manifests import coverage
 
     clips, problems, whole = _rows(dataset, split)
     if plan:
         return show(coverage.summarize(clips) | {"bad_rows": len(problems)})
-    _finish(
-        slicing.slice_dataset,
+    report = slicing.slice_dataset(
         clips,
         problems,
         input_dir,
         output_dir,
         mode=mode,
+        whole_videos=whole,
         num_workers=num_workers,
         engine=engine,
-        whole_videos=whole,
+        verify=verify,
     )
+    _finish(report)
 
 
 @app.command()
@@ -58,8 +63,12 @@ def prepare(
     num_workers: NumWorkers = 1,
     engine: Engine = "local",
     split: Split = "",
+    verify: Verify = False,
 ) -> None:
-    """Write the frames that a model is shown of each clip, straight from the sources."""
+    """Write the frames that a model is shown of each clip, straight from the sources.
+
+    The exit status is 0 when every clip is there, 3 when some are, 1 when none is.
+    """
     from obvlib import slicing
     from obvlib.core import FramePolicy, settings
 
@@ -69,8 +78,7 @@ def prepare(
     )
     if settings.profile() == "mini" and not max_visual_tokens:
         policy = FramePolicy.mini()
-    _finish(
-        slicing.prepare_dataset,
+    report = slicing.prepare_dataset(
         clips,
         problems,
         input_dir,
@@ -79,7 +87,9 @@ def prepare(
         whole_videos=whole,
         num_workers=num_workers,
         engine=engine,
+        verify=verify,
     )
+    _finish(report)
 
 
 @app.command()
@@ -106,17 +116,9 @@ def _rows(dataset: str, split: str) -> tuple[list[Clip], list[RowProblem], list[
     return clips, problems, []
 
 
-def _finish(run: Callable[..., dict[str, Any]], *args: Any, **options: Any) -> None:
-    """Run a stage over a dataset and print its report; 1 as exit status where it stopped or nothing
-    could be made.
-    """
-    from obvlib.engine import StageStopped
+def _finish(report: dict[str, Any]) -> None:
+    """Print a report and exit with the status that tells all, some and none of its clips apart."""
     from obvlib.manifests import coverage
 
-    try:
-        report = run(*args, **options)
-    except StageStopped as error:
-        fail(error)
     print(coverage.render(report))
-    made = report["clips"]["done"] + report["clips"]["skipped"]
-    raise typer.Exit(0 if made or not report["num_clips"] + report["bad_rows"] else 1)
+    leave(*coverage.num_made(report))

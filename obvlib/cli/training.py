@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from obvlib.cli.app import app, fail
-from obvlib.cli.options import ClipsDir, Dataset, NumWorkers, OutputDir, Seed
+from obvlib.cli.app import app, fail, leave
+from obvlib.cli.options import ClipsDir, Dataset, NumWorkers, OutputDir, Seed, Verify
 
 
 @app.command()
@@ -28,9 +28,14 @@ def build(
     allow_unchecked: Annotated[
         bool, typer.Option(help="Go on where a benchmark's rows cannot be read.")
     ] = False,
+    verify: Verify = False,
     push: Annotated[str, typer.Option(help="Upload to this private hub dataset, owner/name.")] = "",
 ) -> None:
-    """Write a training set: turns, frame policy, token counts and lineage of each clip."""
+    """Write a training set: turns, frame policy, token counts and lineage of each clip.
+
+    The exit status is 0 when every clip is in it or was left out by a rule, 3 when some are
+    missing, 1 when none could be used. Clips of a validation or test split are never in it.
+    """
     from obvlib.core import FramePolicy, profile
     from obvlib.manifests import load_rows
     from obvlib.training.dataset import VIDEO_BENCHMARKS, BuildStage, tested_on
@@ -52,24 +57,33 @@ def build(
             f"{name} cannot be checked for shared source videos: {reason}. Or --allow-unchecked"
         )
     found, problems = load_rows(dataset)
-    records = [clip for clip in found if clip.split != "test"]
+    records = [clip for clip in found if clip.split in ("", "train")]
+    if not records:
+        leave(0, len(found) + len(problems))
     policy = FramePolicy.mini() if model == "tiny" else FramePolicy()
     stage = BuildStage(
         clips_dir=input_dir, policy=policy, model=model, max_tokens=max_tokens, seed=seed
     )
-    try:
-        run = build_set(
-            records, out, stage, benchmarks=benchmarks, unchecked=unchecked, num_workers=num_workers
-        )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    print(
-        f"{len(run)} samples in {out}; {run.num_skipped} from before, {run.num_dropped} dropped,"
-        f" {run.num_failed} failed"
+    run = build_set(
+        records,
+        out,
+        stage,
+        benchmarks=benchmarks,
+        unchecked=unchecked,
+        num_workers=num_workers,
+        verify=verify,
     )
-    print(f"{len(problems)} rows could not be read" if problems else f"card: {out / 'README.md'}")
+    print(f"{len(run)} samples in {out}: {run}; card: {out / 'README.md'}")
+    if held_out := len(found) - len(records):
+        print(f"{held_out} clips of a validation or test split are not in it")
+    for reason, count in run.reasons.most_common():
+        print(f"  {count} {reason}")
+    if problems:
+        print(f"{len(problems)} rows could not be read; the first: {problems[0].reason}")
     if push:
         print(push_set(out, push))
+    num_asked = len(records) - run.num_dropped + len(problems)
+    leave(len(run), num_asked)
 
 
 @app.command()

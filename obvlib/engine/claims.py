@@ -1,7 +1,7 @@
 """Whose an output directory is: one run works in it at a time, and no run writes over what it did
 not make.
 
-A run claims its directory before it writes: `.obv-claim.json` says which command makes which files
+A run claims its directory before it writes: `.obv-claim` (JSON) says which command makes which files
 there, with which settings. A file of such a name that was there before is not ours and is refused by
 name; another command's directory is refused as a whole. While a run works it holds `.obv-lock`.
 """
@@ -22,7 +22,7 @@ from obvlib.core import files
 from obvlib.core.identity import Present
 from obvlib.core.locations import filesystem, is_remote, join, shown
 
-CLAIM, LOCK = ".obv-claim.json", ".obv-lock"
+CLAIM, LOCK = ".obv-claim", ".obv-lock"
 POLL_S = 0.5
 RENEWED_S, LEASE_S = 20.0, 120.0  # of a lock in a remote directory, which dies with its holder
 SETTLE_S = 1.0  # after which a lock that two wrote at once is the later one's

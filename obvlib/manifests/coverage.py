@@ -8,6 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from obvlib.core.messages import one_line
+
 MAX_LISTED = 1000  # failures listed one by one; the ledger has all
 KINDS = {"missing": "missing", "broken": "broken", "no_video": "broken", "past_end": "past_end"}
 
@@ -96,13 +98,20 @@ def render(report: dict[str, Any]) -> str:
     ]
     if report["bad_rows"]:
         lines.append(
-            f"{report['bad_rows']} rows are no clips; the first:"
+            f"{report['bad_rows']} rows could not be read; the first:"
             f" {report['bad_row_reasons'][0]['reason']}"
         )
+    lines += [f"  {count} {kind}" for kind, count in report["reasons"].items()]
     lines += [f"  {failure['clip_id']}: {failure['reason']}" for failure in report["failures"][:10]]
     if len(report["failures"]) > 10:
         lines.append(f"  … and {len(report['failures']) - 10} more in the coverage report")
-    return "\n".join(lines)
+    return "\n".join(one_line(line) for line in lines)
+
+
+def num_made(report: dict[str, Any]) -> tuple[int, int]:
+    """Return how many of the clips are there, and how many rows asked for one."""
+    made = report["clips"]["done"] + report["clips"]["skipped"]
+    return made, report["num_clips"] + report["bad_rows"]
 
 
 def summarize(clips: Iterable[Any]) -> dict[str, Any]:

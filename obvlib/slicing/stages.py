@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -177,19 +177,28 @@ class PrepareStage(ClipStage):
                 yield part[at], made
 
 
+@dataclass
+class _Read:
+    """One read of a source: the clips it makes, and when those end that are open."""
+
+    indices: list[int] = field(default_factory=list)
+    ends_s: list[float] = field(default_factory=list)
+
+    def has_room(self, start_s: float, max_open: int) -> bool:
+        self.ends_s = [end_s for end_s in self.ends_s if end_s > start_s]
+        return len(self.ends_s) < max_open
+
+
 def passes(jobs: Sequence[ClipJob], max_open: int) -> list[list[int]]:
     """Return the indices of jobs in as few reads of their source as keep at most `max_open` clips
     open at any time: each clip goes into the first read that has room when it starts.
     """
-    reads: list[tuple[list[int], list[float]]] = []  # indices, and when each of its clips ends
+    reads: list[_Read] = []
     for index in sorted(range(len(jobs)), key=lambda i: jobs[i].start_s):
         start_s, end_s = jobs[index].start_s, jobs[index].end_s
-        for indices, ends in reads:
-            ends[:] = [end for end in ends if end > start_s]
-            if len(ends) < max_open:
-                break
-        else:
-            reads.append((indices := [], ends := []))
-        indices.append(index)
-        ends.append(float("inf") if end_s is None else end_s)
-    return [indices for indices, _ in reads]
+        read = next((r for r in reads if r.has_room(start_s, max_open)), None)
+        if read is None:
+            reads.append(read := _Read())
+        read.indices.append(index)
+        read.ends_s.append(float("inf") if end_s is None else end_s)
+    return [read.indices for read in reads]

@@ -8,20 +8,25 @@ again, from disk, the hub or S3; `load_sample` turns a row into model input.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from obvlib.core import Clip, FramePolicy
+from obvlib import inputs, media
+from obvlib.core import Clip, FramePolicy, frame_policy
 from obvlib.core.files import local_clip, replacing
 from obvlib.core.identity import sha256_of
+from obvlib.core.record_rows import digest
 from obvlib.core.records import to_json
-from obvlib.engine import Drop, Ledger, Stage, StageRun, run_stage
+from obvlib.engine import Drop, Ledger, Stage, StageRun, claimed, run_stage
 from obvlib.inputs import (
     InputError,
     ModelInput,
@@ -39,6 +44,7 @@ STAGE = "build"
 # those that test on videos, which training might contain
 VIDEO_BENCHMARKS = ("mini", "SurgeryVideoQA", "MIMICEchoQA")
 PARQUET = "data/train-00000-of-00001.parquet"
+OWN_FILES = ("README.md", "card.json", "ledger.sqlite")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +99,16 @@ class BuildStage(Stage):
     def inputs(self, clip: Clip) -> Sequence[str]:
         return (os.path.join(self.clips_dir, clip.file_name),)
 
+    def code(self) -> Sequence[ModuleType]:
+        return (frame_policy, media, inputs, sys.modules[__name__])
+
     def params(self) -> dict[str, Any]:
+        tokenizer, spec = tokenizer_and_spec(self.model)
         return {
             "policy": self.policy.to_dict(),
-            "model": self.model,
+            "model": Path(self.model).name,  # a directory's place is no setting
+            "tokenizer": tokenizer_digest(tokenizer),
+            "vision": dataclasses.asdict(spec),
             "max_tokens": self.max_tokens,
             "seed": self.seed,
         }
@@ -153,9 +165,10 @@ def build(
         raise ValueError(
             "clips is empty: a training set needs at least one; check the rows and the split"
         )
-    if tested := [clip.clip_id for clip in clips if clip.split == "test"]:
+    if held_out := [clip for clip in clips if clip.split not in ("", "train")]:
         raise ValueError(
-            f"{len(tested)} clips are of the test split, the first is {tested[0]}: leave them out"
+            f"{len(held_out)} clips are of the {held_out[0].split} split, the first is"
+            f" {held_out[0].clip_id}: leave them out"
         )
     check_file_names(clips)
     for name in sorted(benchmarks):
@@ -164,24 +177,33 @@ def build(
         except ValueError as error:
             raise type(error)(f"benchmark {name}: {error}") from None
     ids = {clip.clip_id for clip in clips}
-    with Ledger(out_dir / "ledger.sqlite") as ledger:
-        run = run_stage(
-            clips,
-            stage,
-            ledger,
-            num_workers=num_workers,
-            verify=verify,
-            show_progress=show_progress,
+    settings = stage.params()
+    with claimed(out_dir, "obv build", settings) as claim:
+        if foreign := claim.take([PARQUET, *OWN_FILES]):
+            raise ValueError(
+                f"{out_dir / sorted(foreign)[0]} was not made by `obv build`: choose another output"
+                " directory, or move it away"
+            )
+        with Ledger(out_dir / "ledger.sqlite") as ledger:
+            run = run_stage(
+                clips,
+                stage,
+                ledger,
+                num_workers=num_workers,
+                verify=verify,
+                show_progress=show_progress,
+            )
+            outcomes = [row for row in ledger.rows(STAGE, run.params) if row["item_id"] in ids]
+        if not run.kept:
+            counted = "; ".join(f"{n} {reason}" for reason, n in run.reasons.most_common(3))
+            raise ValueError(f"no clip could be used: {counted}")
+        _write_parquet(run.kept, out_dir / PARQUET)
+        checked = {
+            name: len({item.video_id for item in found}) for name, found in benchmarks.items()
+        }
+        write_card(
+            out_dir, run.kept, outcomes, settings, checked=checked, unchecked=unchecked or {}
         )
-        outcomes = [row for row in ledger.rows(STAGE, run.params) if row["item_id"] in ids]
-    if not run.kept:
-        reasons = sorted({row["reason"] for row in outcomes})
-        raise ValueError(f"no clip could be used; the first reason: {reasons[0]}")
-    _write_parquet(run.kept, out_dir / PARQUET)
-    checked = {name: len({item.video_id for item in items}) for name, items in benchmarks.items()}
-    write_card(
-        out_dir, run.kept, outcomes, stage.params(), checked=checked, unchecked=unchecked or {}
-    )
     return run
 
 
@@ -246,6 +268,14 @@ def tokenizer_and_spec(model: str) -> tuple[Any, VisionSpec]:
     )
 
 
+def tokenizer_digest(tokenizer: Any) -> str:
+    """Return a short hash of all that a tokenizer does to a text: its vocabulary, merges and rules."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return digest(
+        backend.to_str() if backend is not None else sorted(tokenizer.get_vocab().items())
+    )
+
+
 def training_set(location: str | os.PathLike, storage_options: dict[str, Any] | None = None) -> Any:
     """The rows as a `datasets.Dataset`: a directory, a hub id ("owner/name"), or a URL such as
     s3://bucket/set (fsspec's options).
@@ -294,7 +324,13 @@ def load_sample(
     kept under the data root.
     """
     policy = FramePolicy.from_dict(json.loads(row["policy"]))
-    frames, times_s = clip_frames(local_clip(clips_dir, row["video"], storage_options), policy)
+    path = local_clip(clips_dir, row["video"], storage_options)
+    if path.is_file() and sha256_of(path) != row["clip_sha256"]:
+        raise InputError(
+            f"sample {row['clip_id']!r}: clip {row['video']} is not the one that the set was built"
+            " from: bring that one back, or build the set again"
+        )
+    frames, times_s = clip_frames(path, policy)
     visuals = (Video(frames, times_s),)
     turns = [
         Turn(m["role"], m["text"], visuals if i == 0 else ()) for i, m in enumerate(row["turns"])

@@ -13,6 +13,7 @@ from typing import Any
 
 import obvlib
 from obvlib.core.files import write_text
+from obvlib.engine.run import without_names
 
 
 def write_card(
@@ -44,7 +45,9 @@ def card_facts(
     """Counts and hashes as plain JSON."""
     files = sorted((out_dir / "data").glob("*.parquet"))
     left_out = Counter(
-        (row["status"], _without_names(row)) for row in outcomes if row["status"] != "done"
+        (row["status"], without_names(row["reason"], row["item_id"]))
+        for row in outcomes
+        if row["status"] != "done"
     )
     return {
         "obvlib": obvlib.__version__,
@@ -126,11 +129,3 @@ def render(facts: dict[str, Any]) -> str:
         f"- rows that went in: `{facts['rows_sha256']}`",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _without_names(row: dict[str, Any]) -> str:
-    """A reason with the clip's own name and numbers taken out, so that equal reasons are counted
-    together.
-    """
-    reason = row["reason"].replace(row["item_id"], "…")
-    return " ".join("N" if word.rstrip(",.:").isdigit() else word for word in reason.split())
