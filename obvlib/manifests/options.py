@@ -7,12 +7,12 @@ be read in two ways, or contradicts itself, is a problem by name and never a gue
 
 from __future__ import annotations
 
-import json
 import re
 from string import ascii_uppercase
 from typing import Any
 
 from obvlib.core import RecordError
+from obvlib.core.jsonl import parse
 
 LETTER_FIELDS = ("correct_option", "answer_idx", "answer_letter")
 TEXT_FIELDS = ("answer", "correct_answer", "final_decision")
@@ -30,7 +30,7 @@ def options_of(row: dict[str, Any], where: str) -> dict[str, str] | None:
     given = row.get("options") or row.get("choices")
     if isinstance(given, str):
         try:
-            given = json.loads(given)
+            given = parse(given)
         except ValueError:
             raise RecordError(
                 f"{where}: options {given!r}; give an object of letters and texts, a list of texts,"

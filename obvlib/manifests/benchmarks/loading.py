@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from obvlib.core import Example, RecordError, data_root
+from obvlib.core.jsonl import check_plain
+from obvlib.core.messages import one_line
 from obvlib.manifests.benchmarks.clips import ClipQuestions, clip_examples
 from obvlib.manifests.benchmarks.image_questions import image_questions
 from obvlib.manifests.benchmarks.medqa import medqa_questions
@@ -116,7 +118,8 @@ def _items(
         try:
             if broken:
                 raise RecordError(broken)
+            check_plain(row, where)
             yield from read(row, place)
         except ValueError as error:
             reason = str(error) if str(error).startswith(where) else f"{where}: {error}"
-            yield RowProblem(where=where, reason=" ".join(reason.split())[:1000])
+            yield RowProblem(where=where, reason=one_line(reason))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from obvlib.core import RecordError
-from obvlib.core.jsonl import parse
+from obvlib.core.jsonl import parse, scan_rows
 from obvlib.manifests.cards import Card
 
 
@@ -38,19 +38,15 @@ def rows_of(path: str | os.PathLike) -> Iterator[tuple[str, Any, str]]:
         for number, row in enumerate(_array(data, path.name), start=1):
             yield f"{path.name}, row {number}", row, ""
         return
-    for number, line in enumerate(data.split(b"\n"), start=1):
+    for number, row, broken in scan_rows(path):
         where = f"{path.name}, line {number}"
-        if line.strip():
-            try:
-                yield where, parse(line.decode("utf-8")), ""
-            except (ValueError, RecursionError) as error:
-                yield where, None, f"{where}: not JSON ({error}); give one JSON object in UTF-8"
+        yield where, row, f"{where}: {broken}" if broken else ""
 
 
 def _array(data: bytes, name: str) -> list[Any]:
     try:
         return parse(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise RecordError(
             f"{name}: not one JSON array ({error}); download the file again"
         ) from None
