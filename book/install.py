@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = Path(os.environ.get("OBV_VENV", ROOT / ".venv"))
-EXTRAS = "train,book,mini,s3,ray,dev"
+EXTRAS = "train,download,book,mini,s3,ray,dev"
 HEARTBEAT_S = 10.0
 
 

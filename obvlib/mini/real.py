@@ -93,34 +93,19 @@ def _write(picture: Picture, path: Path) -> None:
         image.save(partial, format="PNG")
 
 
-def dicom_pixels(path: str | os.PathLike) -> tuple[np.ndarray, float]:
-    """A DICOM file's picture (H, W, 3) or cine (T, H, W, 3) as uint8 RGB, and its frames per second
-    (0 for a still).
+def _dicom(path: Path) -> tuple[np.ndarray, float]:
+    from obvlib.media import dicom
 
-    Grey values are windowed between their 1st and 99.5th percentile; inverted film (MONOCHROME1) is
-    inverted back so that bone is bright.
-    """
-    pydicom = _package("pydicom")
-    dataset = pydicom.dcmread(path)
-    values = dataset.pixel_array  # pydicom turns YBR into RGB here
-    fps = 1000 / float(dataset.FrameTime) if "FrameTime" in dataset else 0.0
-    if dataset.SamplesPerPixel == 3:
-        return values, fps
-    low, high = np.percentile(values, [1, 99.5])
-    gray = (np.clip((values.astype(np.float64) - low) / max(high - low, 1e-9), 0, 1) * 255).astype(
-        np.uint8
-    )
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        gray = 255 - gray
-    return np.repeat(gray[..., None], 3, axis=-1), fps
+    frames, fps = dicom.read_dicom(path)
+    return (frames, fps) if fps else (frames[0], 0.0)
 
 
 def _from_pydicom(file: str) -> tuple[np.ndarray, float]:
-    return dicom_pixels(Path(_package("pydicom").__file__).parent / "data" / "test_files" / file)
+    return _dicom(Path(_package("pydicom").__file__).parent / "data" / "test_files" / file)
 
 
 def _from_pydicom_data(file: str) -> tuple[np.ndarray, float]:
-    return dicom_pixels(Path(_package("data_store").__file__).parent / "data" / file)
+    return _dicom(Path(_package("data_store").__file__).parent / "data" / file)
 
 
 def _from_skimage(file: str) -> tuple[np.ndarray, float]:

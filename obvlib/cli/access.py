@@ -1,0 +1,58 @@
+"""`obv download`: the source videos of a dataset, from where they are published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from obvlib.cli.app import app
+from obvlib.cli.options import Dataset, NumWorkers, Split
+
+
+@app.command()
+def download(
+    dataset: Dataset,
+    output_dir: Annotated[
+        str, typer.Option(help="Directory for the videos; default: below the data root.")
+    ] = "",
+    max_height: Annotated[int, typer.Option(help="Largest height of a video, in px.")] = 720,
+    captions: Annotated[bool, typer.Option(help="Also the site's captions, as WebVTT.")] = False,
+    sections: Annotated[bool, typer.Option(help="Only what clips name; needs ffmpeg.")] = False,
+    cookies: Annotated[str, typer.Option(help="A cookies.txt of an account that may watch.")] = "",
+    rate_mb_s: Annotated[float, typer.Option(help="At most so many MB a second; 0: any.")] = 0.0,
+    sleep_s: Annotated[float, typer.Option(help="Seconds between requests to a site.")] = 1.0,
+    limit: Annotated[int, typer.Option(help="Only the first so many videos; 0: all.")] = 0,
+    split: Split = "",
+    num_workers: NumWorkers = 0,
+) -> None:
+    """Download the source videos that a dataset's rows name; run again for what is missing."""
+    from obvlib.core import data_root
+    from obvlib.engine import Ledger, run_stage
+    from obvlib.manifests import download as downloading
+    from obvlib.manifests import load_rows
+
+    clips, problems = load_rows(dataset, split=split)
+    sources = downloading.sources_of(clips)[: limit or None]
+    out = output_dir or str(data_root() / "videos" / Path(dataset).stem.lower())
+    downloading.check_disk(out, sources)
+    stage = downloading.DownloadStage(
+        output_dir=out,
+        max_height=max_height,
+        captions=captions,
+        sections_only=sections,
+        cookies=cookies,
+        rate_bytes_s=round(rate_mb_s * 1e6),
+        sleep_s=sleep_s,
+    )
+    needed_gb = downloading.disk_needed(sources) / 1e9
+    print(f"{len(sources)} videos, at least {needed_gb:.1f} GB, to {out}")
+    Path(out).mkdir(parents=True, exist_ok=True)
+    with Ledger(Path(out, "ledger.sqlite")) as ledger:
+        run = run_stage(sources, stage, ledger, num_workers=num_workers)
+        report = downloading.reachable(sources, ledger.rows(stage.name, run.params))
+    print(downloading.render(report))
+    if problems:
+        print(f"{len(problems)} rows could not be read")
+    raise typer.Exit(0 if len(run) or not sources else 1)

@@ -1,0 +1,254 @@
+"""Downloading source videos with yt-dlp: each one whole or not at all, each failure by its class.
+
+A dataset publishes ids and times, never videos: whoever uses it fetches them from where they are.
+Many are gone by then, so a failure is a normal end with a class that can be counted.
+
+>>> stage = DownloadStage(output_dir="data/videos/openbiomedvid")
+>>> run = run_stage(sources_of(clips), stage, ledger, num_workers=2)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from obvlib.core import Clip
+from obvlib.core.checks import check_id
+from obvlib.engine import Stage, StageStopped
+from obvlib.manifests.failures import DownloadError, PassingError, classify
+
+BYTES_PER_S = 150_000  # of 720p H.264 with sound, for the estimate of the disk that is needed
+MIN_FREE_BYTES = 1 << 30
+UNFINISHED = ".downloading"  # below the output directory: what a stopped run had fetched
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceVideo:
+    """A video to fetch: its id in the dataset, its address, and the stretches that clips name
+    (seconds), which can be had instead of the whole.
+    """
+
+    video_id: str
+    url: str
+    sections: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def needed_s(self) -> float:
+        """Return the seconds from the start to the last clip's end: a lower bound of its length."""
+        return max((end for _, end in self.sections), default=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Downloaded:
+    """A source that is there: the file's name in the output directory and its size."""
+
+    video_id: str
+    file_name: str
+    size_bytes: int
+    captions: tuple[str, ...] = ()  # names of sidecar caption files
+
+
+def sources_of(clips: Iterable[Clip]) -> list[SourceVideo]:
+    """Return the source videos that clips need, in the order of their first clip."""
+    spans: dict[str, list[tuple[float, float]]] = {}
+    urls: dict[str, str] = {}
+    for clip in clips:
+        spans.setdefault(clip.video_id, []).append((clip.start_s, clip.end_s))
+        urls.setdefault(clip.video_id, getattr(clip, "video_url", "") or "")
+    watch = "https://www.youtube.com/watch?v="
+    return [
+        SourceVideo(video_id=name, url=urls[name] or watch + name, sections=tuple(sorted(found)))
+        for name, found in spans.items()
+    ]
+
+
+def disk_needed(sources: Sequence[SourceVideo]) -> int:
+    """Return about how many bytes the sources take at least, from their last clips' ends."""
+    return round(sum(source.needed_s for source in sources) * BYTES_PER_S)
+
+
+def check_disk(directory: str | os.PathLike, sources: Sequence[SourceVideo]) -> None:
+    """Raise ValueError where the sources would not fit on the disk of `directory`."""
+    place = Path(directory).absolute()
+    while not place.exists():
+        place = place.parent
+    needed, free = disk_needed(sources), shutil.disk_usage(place).free
+    if needed > free - MIN_FREE_BYTES:
+        raise ValueError(
+            f"{len(sources)} videos need about {needed / 1e9:.1f} GB and {place} has"
+            f" {free / 1e9:.1f} GB free: make room, take --limit, or another --output-dir"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadStage(Stage):
+    """Fetch one source video. Settings that change what is fetched are part of the result's key;
+    where to wait and whose cookies to use are not.
+    """
+
+    output_dir: str
+    max_height: int = 720  # px; more costs disk, and a model is shown less anyway
+    captions: bool = False  # also the site's own captions, as WebVTT beside the video
+    sections_only: bool = False  # only the stretches that clips name (needs the ffmpeg program)
+    cookies: str = ""  # a cookies.txt of an account that may watch
+    rate_bytes_s: int = 0  # at most so many bytes a second; 0: no limit
+    sleep_s: float = 1.0  # between two requests to a site
+    timeout_s: float = 30.0  # without a byte
+
+    name = "download"
+    result = Downloaded
+    num_retries = 3
+
+    def params(self) -> dict[str, Any]:
+        return {
+            "max_height": self.max_height,
+            "captions": self.captions,
+            "sections_only": self.sections_only,
+        }
+
+    def code(self) -> Sequence[ModuleType]:
+        return ()  # a newer way of downloading makes no better copy of a video that is there
+
+    def outputs(self, result: Downloaded) -> Sequence[str]:
+        return [
+            os.path.join(self.output_dir, name) for name in (result.file_name, *result.captions)
+        ]
+
+    def weight(self, record: SourceVideo) -> float:
+        return max(1.0, record.needed_s)
+
+    def __call__(self, record: SourceVideo) -> Downloaded:
+        """Return the file that was fetched; DownloadError by class, PassingError to try again."""
+        check_id(record.video_id)
+        work = Path(self.output_dir, UNFINISHED, record.video_id)  # kept, so that bytes are resumed
+        work.mkdir(parents=True, exist_ok=True)
+        self._fetch(record, str(work))
+        kept = self._keep(record, work)
+        shutil.rmtree(work)
+        return kept
+
+    def _fetch(self, record: SourceVideo, work: str) -> None:
+        from yt_dlp import YoutubeDL
+        from yt_dlp.utils import YoutubeDLError
+
+        try:
+            with YoutubeDL(self._options(record, work)) as downloader:
+                downloader.download([record.url])
+        except YoutubeDLError as error:
+            if stops := _full_disk(error):
+                raise StageStopped(f"{self.output_dir}: no room left; {stops}") from None
+            message = re.sub(r"\x1b\[[0-9;]*m|^ERROR:\s*", "", str(error))
+            kind = classify(message)
+            if kind in ("rate", "network"):
+                raise PassingError(str(DownloadError(message, kind))) from None
+            raise DownloadError(message, kind) from None
+
+    def _options(self, record: SourceVideo, work: str) -> dict[str, Any]:
+        height = f"[height<={self.max_height}]"
+        h264 = f"{height}[vcodec^=avc]"  # what `obv slice` can copy without encoding again
+        formats = [f"bv*{h264}+ba", f"b{h264}", f"bv*{height}+ba", f"b{height}", "b"]
+        options: dict[str, Any] = {
+            "outtmpl": os.path.join(work, "video.%(ext)s"),
+            "format": "/".join(formats),
+            "merge_output_format": "mp4",
+            "quiet": True,
+            "no_warnings": True,
+            "noprogress": True,
+            "noplaylist": True,
+            "retries": 3,
+            "fragment_retries": 3,
+            "continuedl": True,
+            "socket_timeout": self.timeout_s,
+            "sleep_interval_requests": self.sleep_s,
+            "cachedir": False,
+            "allowed_extractors": ["youtube", "generic"],
+        }
+        if self.captions:
+            options |= {
+                "writesubtitles": True,
+                "subtitlesformat": "vtt",
+                "subtitleslangs": ["en.*"],
+            }
+        if self.cookies:
+            options["cookiefile"] = self.cookies
+        if self.rate_bytes_s:
+            options["ratelimit"] = self.rate_bytes_s
+        if self.sections_only and record.sections:
+            from yt_dlp.utils import download_range_func
+
+            options["download_ranges"] = download_range_func(None, record.sections)
+        return options
+
+    def _keep(self, record: SourceVideo, work: Path) -> Downloaded:
+        """Give what was fetched its name, after a look at whether it is a video at all."""
+        from obvlib import media
+
+        found = [path for path in work.iterdir() if path.suffix not in (".vtt", ".part", ".ytdl")]
+        if len(found) != 1:
+            shutil.rmtree(work)
+            raise DownloadError(f"{len(found)} files came instead of one video", "format")
+        try:
+            media.probe(found[0])
+        except media.MediaError as error:
+            raise DownloadError(
+                f"what came is not a video that can be read ({error})", "format"
+            ) from None
+        name = f"{record.video_id}{found[0].suffix.lower()}"
+        captions = []
+        for path in sorted(work.glob("*.vtt")):
+            captions.append(f"{record.video_id}{path.name.removeprefix('video')}")
+            os.replace(path, os.path.join(self.output_dir, captions[-1]))
+        size = found[0].stat().st_size
+        os.replace(found[0], os.path.join(self.output_dir, name))
+        return Downloaded(
+            video_id=record.video_id, file_name=name, size_bytes=size, captions=tuple(captions)
+        )
+
+
+def _full_disk(error: BaseException | None) -> str:
+    """Return what to do where a full disk is behind an error, "" elsewhere."""
+    text = str(error)
+    full = "No space left" in text or "Disk quota" in text
+    return "make room, then run the same command again" if full else ""
+
+
+def reachable(sources: Sequence[SourceVideo], rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return how many videos are there, how many clips and hours they carry, and the failures by
+    class. `rows` are the stage's rows of the ledger.
+    """
+    status = {row["item_id"]: row for row in rows}
+    done = [s for s in sources if status.get(s.video_id, {}).get("status") == "done"]
+    reasons = Counter(
+        status[s.video_id]["reason"].partition(":")[0]
+        for s in sources
+        if status.get(s.video_id, {}).get("status") == "failed"
+    )
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "num_videos": len(sources),
+        "num_downloaded": len(done),
+        "num_clips": sum(len(s.sections) for s in sources),
+        "num_clips_downloaded": sum(len(s.sections) for s in done),
+        "hours": round(sum(e - b for s in sources for b, e in s.sections) / 3600, 4),
+        "hours_downloaded": round(sum(e - b for s in done for b, e in s.sections) / 3600, 4),
+        "failures": dict(reasons.most_common()),
+    }
+
+
+def render(report: dict[str, Any]) -> str:
+    """Return what `reachable` found as a few lines."""
+    lines = [
+        f"{report['num_downloaded']} of {report['num_videos']} videos are here, with"
+        f" {report['num_clips_downloaded']} of {report['num_clips']} clips and"
+        f" {report['hours_downloaded']:.2f} of {report['hours']:.2f} hours"
+    ]
+    lines += [f"  {num} failed: {kind}" for kind, num in report["failures"].items()]
+    return "\n".join(lines)
