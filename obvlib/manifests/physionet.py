@@ -22,7 +22,7 @@ from obvlib.engine import Stage
 from obvlib.manifests.failures import DownloadError, PassingError
 
 CHECKSUMS = "SHA256SUMS.txt"
-CHUNK_BYTES = 1 << 16  # what a cut connection loses at most
+CHUNK_BYTES = 1 << 14  # what a cut connection loses at most
 TIMEOUT_S = 60.0  # without a byte
 PASSING = (408, 425, 429, 500, 502, 503, 504)
 
