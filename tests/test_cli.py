@@ -33,10 +33,14 @@ def test_no_model_yet_says_how_to_get_one(monkeypatch, tmp_path):
     assert result.exit_code == 1 and "run `obv train` first" in result.stderr
 
 
-def test_a_split_that_no_row_has_is_an_error(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [("tset", "split 'tset' is unknown"), ("validation", "mini has no rows of split 'validation'")],
+)
+def test_a_split_that_no_row_has_is_an_error(monkeypatch, tmp_path, split, said):
     monkeypatch.setenv("OBV_DATA", str(tmp_path))
-    result = CliRunner().invoke(app, [*SLICE, "--split", "tset"])
-    assert result.exit_code == 1 and "mini has no rows of split 'tset'" in result.stderr
+    result = CliRunner().invoke(app, [*SLICE, "--split", split])
+    assert result.exit_code == 1 and said in result.stderr
 
 
 def test_bad_settings_are_one_line_and_debug_shows_the_traceback(monkeypatch, tmp_path):
