@@ -5,6 +5,13 @@ from typer.testing import CliRunner
 
 from obvlib.cli.app import app
 
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch, tmp_path):
+    """Relative directories are below a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+
+
 SLICE = ["slice", "--dataset", "mini", "--input-dir", "videos", "--output-dir", "clips"]
 
 
