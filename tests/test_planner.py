@@ -121,20 +121,6 @@ def test_settings_that_cannot_work_are_refused():
         plan([Sample(num_tokens=50)], "qwen2-vl-2b", "H100", Settings(row_tokens=10))
 
 
-def test_panel_follows_its_controls():
-    widgets = pytest.importorskip("ipywidgets")
-    from obvlib.widgets.planner_panel import panel
-
-    box = panel([Sample(num_tokens=4000)] * 5)
-    grid, output = box.children
-    assert isinstance(output, widgets.HTML) and "Plan: qwen2-vl-2b on H100" in output.value
-    row = next(control for control in grid.children if control.description == "Row")
-    row.value = 4096
-    assert "5, 97.7 % full" in output.value
-    next(control for control in grid.children if control.description == "GPU").value = "RTX 4090"
-    assert "on RTX 4090" in output.value
-
-
 def measured():
     """(stack, settings, samples, seconds, GB) of every step that was measured."""
     if not RESULTS.is_file():

@@ -38,6 +38,7 @@ class ClipInspector(LabelWidget):
     _esm = script("logic", "ui", "browse", "stage", "panels", "inspector")
     flags = traitlets.List().tag(sync=True)
     start = traitlets.Unicode("").tag(sync=True)
+    facets = traitlets.Dict().tag(sync=True)
     embedded = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
 
     def __init__(self, shelf: Shelf, *, bundle: Any = None, **traits: Any) -> None:
@@ -77,6 +78,14 @@ class ClipInspector(LabelWidget):
             raise ValueError("there is no video to decode")
         image, time_s = frame_of_video(place, content["time"])
         return {"time": time_s}, [image]
+
+    def on_label(self, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Write a label; one that was clicked before the sample's detail arrived has no hash yet."""
+        label = content["label"]
+        if not label["item_hash"] and label["item_id"] in self._index:
+            detail, _ = details.describe(self.shelf, self._index[label["item_id"]])
+            label["item_hash"] = detail["hash"]
+        return super().on_label(content)
 
     def on_tokens(self, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         return {"tokens": self.tokens(content["id"])}, []

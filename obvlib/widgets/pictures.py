@@ -147,10 +147,16 @@ def to_png(frame: np.ndarray) -> bytes:
 
 
 def _preview(frame: np.ndarray) -> bytes:
+    height, width, _ = frame.shape
+    return to_jpeg(frame, round(max(1.0, width / height) * THUMB_HEIGHT))
+
+
+def to_jpeg(frame: np.ndarray, max_side: int) -> bytes:
+    """A small copy of a frame (H, W, 3) uint8 whose longer side has at most `max_side` px."""
     import PIL.Image
 
-    height = min(THUMB_HEIGHT, frame.shape[0])
-    size = (max(1, round(frame.shape[1] * height / frame.shape[0])), height)
+    shrink = min(1.0, max_side / max(frame.shape[:2]))
+    size = tuple(max(1, round(side * shrink)) for side in (frame.shape[1], frame.shape[0]))
     small = PIL.Image.fromarray(frame).resize(size, PIL.Image.Resampling.BILINEAR)
     return _encoded(np.asarray(small), format="JPEG", quality=85)
 

@@ -20,8 +20,17 @@ from obvlib.core.jsonl import parse
 from obvlib.manifests import NAMES, card_names, clip_from_row, load_card, load_examples, load_rows
 
 # Columns of few different values travel as values and codes, the others as they are.
-CODED = ("source", "split", "modality", "region", "family", "outcome", "reason")
+CODED = ("source", "split", "modality", "region", "family", "length", "outcome", "reason")
 PLAIN = ("id", "seconds", "questions")
+# Classes of length: from how many seconds on, and what the class is called.
+LENGTHS = (
+    (0.001, "under 10 s"),
+    (10, "10 to 30 s"),
+    (30, "30 to 60 s"),
+    (60, "1 to 2 min"),
+    (120, "2 to 7 min"),
+    (420, "7 min and more"),
+)
 
 
 @dataclass
@@ -68,10 +77,17 @@ class Samples:
 
     def add(self, place: Any, text: str, values: dict[str, Any]) -> None:
         """Add one sample; columns that `values` lacks are empty."""
+        values = {"length": length_of(values.get("seconds", 0))} | values
         for name, column in self.columns.items():
             column.append(values.get(name, ""))
         self.texts.append(text)
         self.places.append(place)
+
+
+def length_of(seconds: float) -> str:
+    """The class of `LENGTHS` that a sample of so many seconds is in; "" where it has none."""
+    found = [name for least, name in LENGTHS if seconds >= least]
+    return found[-1] if found else ""
 
 
 def _coded(values: Sequence[Any]) -> dict[str, list[Any]]:

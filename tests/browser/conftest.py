@@ -39,16 +39,18 @@ def find_chromium() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a browser and the rendered book where one of them is missing."""
+    """Skip what needs a browser and, unless its module says NEEDS_BOOK = False, the rendered book
+    where one of them is missing.
+    """
     items = [item for item in items if Path(__file__).parent in item.path.parents]
-    reason = ""
-    if not (HTML / "index.html").is_file():
-        reason = "needs Chromium and the rendered book: make book"
-    elif find_chromium() is None:
-        reason = "needs Chromium: apt-get install chromium, or playwright install chromium"
+    has_book, has_browser = (HTML / "index.html").is_file(), find_chromium() is not None
     for item in items:
         item.add_marker(pytest.mark.browser)
-        if reason:
+        if getattr(item.module, "NEEDS_BOOK", True) and not has_book:
+            reason = "needs Chromium and the rendered book: make book"
+            item.add_marker(pytest.mark.skip(reason=reason))
+        elif not has_browser:
+            reason = "needs Chromium: apt-get install chromium, or playwright install chromium"
             item.add_marker(pytest.mark.skip(reason=reason))
 
 

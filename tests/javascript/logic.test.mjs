@@ -115,3 +115,16 @@ test("edges of segments in both directions", () => {
   const segments = [[0, 2], [2, 5]];
   assert.deepEqual([logic.nextEdge(segments, 0, 1), logic.nextEdge(segments, 2, 1), logic.nextEdge(segments, 2, -1), logic.nextEdge(segments, 5, 1)], [2, 5, 0, 5]);
 });
+
+test("segments match known ones once each, from an overlap of one half on", () => {
+  assert.deepEqual(logic.matchSegments([[0, 10]], [[5, 10], [0, 5]]), { matched: 1, found: 1, truth: 2 });
+  assert.deepEqual(logic.matchSegments([[0, 10], [0, 10]], [[0, 10]]), { matched: 1, found: 2, truth: 1 });
+  assert.deepEqual(logic.matchSegments([[0, 4.9]], [[0, 10]]), { matched: 0, found: 1, truth: 1 });
+  assert.deepEqual(logic.matchSegments([], [[0, 1]]), { matched: 0, found: 0, truth: 1 });
+  assert.deepEqual(logic.matchSegments([[3, 3]], []), { matched: 0, found: 1, truth: 0 });
+});
+
+test("the least certain frame comes first, labelled ones are left out, unscored ones last", () => {
+  const items = [{ id: "sure", score: 0.99 }, { id: "none", score: null }, { id: "unsure", score: 0.55 }, { id: "done", score: 0.5 }];
+  assert.deepEqual(logic.labellingOrder(items, (id) => id === "done", 0.5).map((item) => item.id), ["unsure", "sure", "none"]);
+});

@@ -4,7 +4,7 @@ import { fill, h, press, select } from "./ui.mjs";
 
 const ROW_HEIGHT = 30;
 const MAX_CHOICES = 200;
-const FACETS = { modality: "Modality", region: "Region", family: "Question family", split: "Split", source: "Source", outcome: "Outcome", reason: "Reason" };
+const FACETS = { modality: "Modality", region: "Region", family: "Question family", split: "Split", length: "Length", source: "Source", outcome: "Outcome", reason: "Reason" };
 const SORTS = { "": "as in the data", id: "by id", source: "by source", seconds: "by length", modality: "by modality", questions: "by questions" };
 const ANSWERS = ["right", "wrong", "unread", "failed"];
 

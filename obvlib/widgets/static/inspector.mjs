@@ -32,7 +32,13 @@ class Inspector {
     });
     this.timeline = new TimeLine((time) => this.stage.setTime(time));
     this._build(el);
+    model.on("change:facets", () => this._followFacets());
     this._load();
+  }
+
+  /** A dashboard beside this inspector chose what to show. */
+  _followFacets() {
+    for (const [name, value] of Object.entries(this.model.get("facets") ?? {})) this.browser.setFacet(name, value);
   }
 
   _build(el) {
@@ -106,6 +112,7 @@ class Inspector {
     this.cache.clear();
     this.browser.load(table);
     if (texts) this.browser.takeTexts(texts);
+    this._followFacets();
     if (wanted && !this.browser.find(wanted)) this._notice([`There is no sample ${wanted} here.`]);
   }
 
@@ -229,10 +236,11 @@ class Inspector {
     this.set(field, this.labels.get(this.id, field) ? null : { shown: this.stage.mode, time_s: Number(this.stage.time.toFixed(6)) });
   }
 
+  /** Label the sample in view. Where its hash has not arrived yet, the kernel adds it: no click is lost. */
   set(field, value) {
-    if (!this.id || !this.detail || this.detail.id !== this.id) return;
-    if ((this.labels.get(this.id, field) ?? null) === value) return;
-    this.labels.set(this.id, this.detail.hash, field, value);
+    if (!this.id || (this.labels.get(this.id, field) ?? null) === value) return;
+    const hash = this.detail?.id === this.id ? this.detail.hash : "";
+    this.labels.set(this.id, hash, field, value);
   }
 
   undo() {

@@ -218,3 +218,27 @@ export function nextEdge(segments, time, direction, tolerance = 1e-3) {
   if (!ahead.length) return time;
   return direction > 0 ? ahead[0] : ahead[ahead.length - 1];
 }
+
+/** How many segments found overlap a known one by at least `iou`, each known one counted once. */
+export function matchSegments(found, truth, iou = 0.5) {
+  const left = [...truth];
+  let matched = 0;
+  for (const [start, end] of found) {
+    const overlaps = left.map(([a, b]) => {
+      const shared = Math.min(end, b) - Math.max(start, a);
+      return shared > 0 ? shared / (Math.max(end, b) - Math.min(start, a)) : 0;
+    });
+    const best = overlaps.indexOf(Math.max(-1, ...overlaps));
+    if (best >= 0 && overlaps[best] >= iou) {
+      left.splice(best, 1);
+      matched++;
+    }
+  }
+  return { matched, found: found.length, truth: truth.length };
+}
+
+/** Items not labelled yet, those whose score is nearest the threshold first; those without a score last. */
+export function labellingOrder(items, isLabelled, threshold) {
+  const distance = (item) => (typeof item.score === "number" ? Math.abs(item.score - threshold) : Infinity);
+  return items.filter((item) => !isLabelled(item.id)).sort((a, b) => distance(a) - distance(b) || (a.id < b.id ? -1 : 1));
+}

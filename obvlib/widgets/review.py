@@ -1,0 +1,98 @@
+"""QAReview: accept, edit or reject (with a reason) questions that a machine wrote."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import traitlets
+
+from obvlib.core import Clip, QAPair
+from obvlib.core.labels import hash_item
+from obvlib.core.records import to_json
+from obvlib.widgets.base import LabelWidget, script
+
+FIELD = "decision"
+REASONS = (
+    "not supported by what was said",
+    "answerable without the video",
+    "answer leaked in the question",
+    "several options are right",
+    "options are not distinct",
+    "not about what can be seen",
+    "other",
+)
+
+
+class QAReview(LabelWidget):
+    """Questions one by one; a decision is an object with `action` accept, edit or reject.
+    `review_questions` makes one.
+    """
+
+    _esm = script("logic", "ui", "review")
+    items = traitlets.List().tag(sync=True)
+    reasons = traitlets.List().tag(sync=True)
+
+    def on_open(self, _: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        return {}, []
+
+    def decisions(self) -> dict[str, dict[str, Any]]:
+        """The decision on every question reviewed so far, by its id (`clip_id-number`)."""
+        known = {item["id"] for item in self.items}
+        return {
+            item_id: value
+            for (item_id, field), value in self.values().items()
+            if field == FIELD and item_id in known
+        }
+
+
+def review_questions(
+    clips: Sequence[Clip],
+    *,
+    warnings: Mapping[str, Sequence[str]] | None = None,
+    rater: str = "",
+    root: str | os.PathLike | None = None,
+) -> QAReview:
+    """Review the questions of `clips`; `warnings` are what automatic checks say, by question id."""
+    said = warnings or {}
+    items = [
+        _item(clip, number, pair, said.get(f"{clip.clip_id}-{number}", ()))
+        for clip in clips
+        for number, pair in enumerate(clip.qa_pairs)
+    ]
+    return QAReview(
+        items=items,
+        reasons=list(REASONS),
+        rater=rater,
+        root=root,
+        title="Questions",
+        store="review",
+    )
+
+
+def _item(clip: Clip, number: int, pair: QAPair, warnings: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id": f"{clip.clip_id}-{number}",
+        "hash": hash_item(to_json(pair)),
+        "question": pair.question,
+        "options": pair.options or {},
+        "answer": pair.answer,
+        "support": clip.transcript or clip.caption,
+        "warnings": list(warnings),
+    }
+
+
+def reviewed(clip: Clip, decisions: Mapping[str, Mapping[str, Any]]) -> tuple[QAPair, ...]:
+    """The clip's questions after review: rejected ones left out, edited ones as edited."""
+    kept = []
+    for number, pair in enumerate(clip.qa_pairs):
+        decision = decisions.get(f"{clip.clip_id}-{number}", {"action": "accept"})
+        if decision["action"] == "edit":
+            edited = {name: decision[name] for name in ("question", "answer")}
+            kept.append(
+                QAPair(**edited, options=decision.get("options") or None, family=pair.family)
+            )
+        elif decision["action"] == "accept":
+            kept.append(pair)
+    return tuple(kept)
