@@ -148,7 +148,7 @@ class DownloadStage(Stage):
             message = re.sub(r"\x1b\[[0-9;]*m|^ERROR:\s*", "", str(error))
             kind = classify(message)
             if kind in ("rate", "network"):
-                raise PassingError(str(DownloadError(message, kind))) from None
+                raise PassingError(message, kind) from None
             raise DownloadError(message, kind) from None
 
     def _options(self, record: SourceVideo, work: str) -> dict[str, Any]:
@@ -169,6 +169,7 @@ class DownloadStage(Stage):
             "socket_timeout": self.timeout_s,
             "sleep_interval_requests": self.sleep_s,
             "cachedir": False,
+            "logger": _Silent(),
             "allowed_extractors": ["youtube", "generic"],
         }
         if self.captions:
@@ -211,6 +212,15 @@ class DownloadStage(Stage):
         return Downloaded(
             video_id=record.video_id, file_name=name, size_bytes=size, captions=tuple(captions)
         )
+
+
+class _Silent:
+    """What yt-dlp logs to: an error is raised as well, and comes back with its class."""
+
+    def debug(self, message: str) -> None:
+        pass
+
+    warning = error = debug
 
 
 def _full_disk(error: BaseException | None) -> str:

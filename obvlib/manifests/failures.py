@@ -36,13 +36,20 @@ class DownloadError(ValueError):
     """A source that could not be had; `kind` is its class, one of `CLASSES` or "other"."""
 
     def __init__(self, message: str, kind: str) -> None:
-        remedy = REMEDIES.get(kind, "")
-        super().__init__(f"{kind}: {one_line(message, 120)}" + (f"; {remedy}" if remedy else ""))
+        super().__init__(_with_remedy(message, kind))
         self.kind = kind
 
 
 class PassingError(ConnectionError):
     """A failure that may pass: the engine tries it again before it counts."""
+
+    def __init__(self, message: str, kind: str = "network") -> None:
+        super().__init__(_with_remedy(message, kind))
+        self.kind = kind
+
+
+def _with_remedy(message: str, kind: str) -> str:
+    return "; ".join(filter(None, (one_line(message, 120), REMEDIES.get(kind, ""))))
 
 
 def classify(message: str) -> str:
