@@ -1,10 +1,16 @@
 """The Hugging Face hub, asked once and politely: what is cached is used, what is missing is
-fetched, and no network is one clear sentence.
+fetched, and whatever goes wrong is one clear sentence.
 """
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
+
+ASK_TIMEOUT_S = 5
+NUM_TRIES = 3  # where the hub says that it is busy
+MAX_WAIT_S = 20.0  # a longer wait is for the user to decide
 
 
 class HubUnavailable(RuntimeError):
@@ -24,23 +30,26 @@ def fetch(
     a result then calls unpinned).
 
     Looks into the local cache first, then asks the hub once with a 5 s limit, so that a machine
-    without a network hears so at once.
+    without a network hears so at once. HubUnavailable where the files cannot be had.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    wanted = dict(repo_id=repo_id, revision=revision, repo_type=repo_type, allow_patterns=patterns)
+    wanted: dict[str, Any] = dict(
+        repo_id=repo_id, revision=revision, repo_type=repo_type, allow_patterns=patterns
+    )
     try:
         return Path(snapshot_download(**wanted, local_files_only=True))
     except (LocalEntryNotFoundError, FileNotFoundError):
         pass
-    try:
-        ask(repo_id, revision=revision, repo_type=repo_type)
-    except HubUnavailable as error:
-        if error.__cause__ is None:
-            raise
-        raise HubUnavailable(unreachable(repo_id, revision, repo_type, error.__cause__)) from None
-    return Path(snapshot_download(**wanted))
+    ask(repo_id, revision=revision, repo_type=repo_type)
+    for attempt in range(1, NUM_TRIES + 1):
+        try:
+            return Path(snapshot_download(**wanted))
+        except Exception as error:  # its HTTP errors share no base class across hub versions
+            if not _wait(error, attempt):
+                raise HubUnavailable(explain(error, repo_id, revision, repo_type)) from error
+    raise AssertionError("the last attempt returns or raises")
 
 
 def ask(repo_id: str, *, revision: str | None = None, repo_type: str = "model") -> str:
@@ -48,28 +57,41 @@ def ask(repo_id: str, *, revision: str | None = None, repo_type: str = "model") 
     in one sentence, if it does not say.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    try:
-        return HfApi().repo_info(repo_id, revision=revision, repo_type=repo_type, timeout=5).sha
-    except GatedRepoError:
-        raise HubUnavailable(
-            f"{repo_id} asks for consent: accept its terms on its hub page, then `hf auth login`"
-        ) from None
-    except RepositoryNotFoundError:
-        raise HubUnavailable(
-            f"{repo_id} is not on the hub, or is private: check the name, or `hf auth login`"
-        ) from None
-    except (
-        Exception
-    ) as error:  # the HTTP client's own errors share no base class across hub versions
-        raise HubUnavailable(
-            f"the hub cannot be reached to ask for {repo_id}: connect, and try again"
-        ) from error
+    for attempt in range(1, NUM_TRIES + 1):
+        try:
+            found = HfApi().repo_info(
+                repo_id, revision=revision, repo_type=repo_type, timeout=ASK_TIMEOUT_S
+            )
+            return str(found.sha)
+        except Exception as error:
+            if not _wait(error, attempt):
+                raise HubUnavailable(explain(error, repo_id, revision, repo_type)) from error
+    raise AssertionError("the last attempt returns or raises")
 
 
-def unreachable(repo_id: str, revision: str | None, repo_type: str, error: BaseException) -> str:
-    """The one sentence for a machine without the hub."""
+def explain(error: Exception, repo_id: str, revision: str | None, repo_type: str) -> str:
+    """What an error of the hub's client means, in one sentence with the remedy."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    if isinstance(error, GatedRepoError):
+        return f"{repo_id} asks for consent: accept its terms on its hub page, then `hf auth login`"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"{repo_id} is not on the hub, or is private: check the name, or `hf auth login`"
+    if isinstance(error, RevisionNotFoundError):
+        return (
+            f"{repo_id} has no revision {revision}: its history was rewritten, or the card is"
+            " wrong; `obv pin` records the newest"
+        )
+    status = _status(error)
+    if status == 429:
+        return f"the hub asks to wait before {repo_id} is fetched (too many requests): try later"
+    if status is not None and status >= 500:
+        return f"the hub answers {status} for {repo_id}: it has trouble of its own, try later"
     at = f" --revision {revision}" if revision else ""
     kind = "" if repo_type == "model" else f" --repo-type {repo_type}"
     return (
@@ -77,3 +99,27 @@ def unreachable(repo_id: str, revision: str | None, repo_type: str, error: BaseE
         f" ({type(error).__name__}): connect, or run `hf download {repo_id}{kind}{at}` on a"
         " connected machine and bring its cache (HF_HOME), or set OBV_PROFILE=mini"
     )
+
+
+def _status(error: BaseException | None) -> int | None:
+    """The HTTP status behind an error, if there is one."""
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(status, int):
+            return status
+        error = error.__cause__
+    return None
+
+
+def _wait(error: Exception, attempt: int) -> bool:
+    """Wait as long as a busy hub says, and return whether to try again."""
+    status = _status(error)
+    if attempt == NUM_TRIES or status is None or (status != 429 and status < 500):
+        return False
+    response: Any = getattr(error, "response", None)
+    said = response.headers.get("Retry-After", "") if response is not None else ""
+    seconds = float(said) if said.isdigit() else float(attempt)
+    if seconds > MAX_WAIT_S:
+        return False
+    time.sleep(seconds)
+    return True
