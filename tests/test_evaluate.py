@@ -20,7 +20,6 @@ from obvlib.evaluation import (
     EvalConfig,
     end_tokens,
     fingerprint,
-    generate,
     memory_reader,
     predict,
     prompt_input,
@@ -28,6 +27,7 @@ from obvlib.evaluation import (
     visuals_reader,
 )
 from obvlib.evaluation import predictions as predictions_module
+from obvlib.evaluation.generation import reply
 from obvlib.inputs.encoding import Video, encode, question_turns
 from obvlib.manifests.pictures import open_rgb
 from obvlib.media import write_video
@@ -294,10 +294,10 @@ def test_a_batch_without_memory_is_asked_in_halves(tmp_path, bundle, clips, monk
         sizes.append(len(prompts))
         if len(prompts) > 1 or prompts[0].name == examples[2].example_id:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return generate(model, prompts, **options)
+        return reply(model, prompts, **options)
 
     expected = predict(bundle, examples, tmp_path / "e.jsonl", CONFIG, read=memory_reader(clips))
-    monkeypatch.setattr(predictions_module, "generate", small)
+    monkeypatch.setattr(predictions_module, "reply", small)
     found = predict(bundle, examples, tmp_path / "p.jsonl", CONFIG, read=memory_reader(clips))
     assert sizes == [4, 2, 1, 1, 2, 1, 1]
     assert [p.status for p in found] == ["ok", "ok", "failed", "ok"]

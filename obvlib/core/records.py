@@ -191,6 +191,7 @@ class Prediction:
     num_prompt_tokens: int = 0
     num_new_tokens: int = 0
     example_hash: str = ""  # of what was asked: words, a dot, media
+    option_logprobs: dict[str, float] | None = None  # of each option, or yes and no, as first token
 
     def __post_init__(self) -> None:
         if self.status not in PREDICTION_STATUSES:

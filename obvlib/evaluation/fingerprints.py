@@ -25,7 +25,7 @@ INPUT_CODE = (frame_policy, inputs, generation, visuals, pictures, media)
 
 @functools.cache
 def input_code_hash() -> str:
-    """`hash_code` of what makes the model's input; read once, since code does not change in a run."""
+    """`hash_code` of what makes the input; read once, since code does not change in a run."""
     return hash_code(*INPUT_CODE)
 
 

@@ -12,7 +12,7 @@ costs little more for eight than for one.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +37,15 @@ def end_tokens(bundle: Bundle) -> set[int]:
     return {int(token) for token in named if token is not None}
 
 
+class Replies(NamedTuple):
+    """New token ids of each prompt without the end token, and the logits (B, vocabulary) of their
+    first.
+    """
+
+    tokens: list[list[int]]
+    first_logits: torch.Tensor
+
+
 def generate(
     model: Any,
     inputs: Sequence[ModelInput],
@@ -47,9 +56,29 @@ def generate(
 ) -> list[list[int]]:
     """The most likely continuation of each prompt, as new token ids without the end token.
 
-    Prompts must be encoded with `add_generation_prompt=True`. Each step adds one token to every row
-    through the key-value cache until each has ended or `max_new_tokens` is reached. Deterministic;
-    gradients are off.
+    Prompts must be encoded with `add_generation_prompt=True`. Deterministic; gradients are off.
+    """
+    if not inputs:
+        return []
+    return reply(
+        model,
+        inputs,
+        max_new_tokens=max_new_tokens,
+        eos_token_ids=eos_token_ids,
+        pad_token_id=pad_token_id,
+    ).tokens
+
+
+def reply(
+    model: Any,
+    inputs: Sequence[ModelInput],
+    *,
+    max_new_tokens: int,
+    eos_token_ids: Collection[int],
+    pad_token_id: int,
+) -> Replies:
+    """Continue at least one prompt greedily: each step adds one token to every row through the
+    key-value cache, until each has ended or `max_new_tokens` is reached.
     """
     import torch
 
@@ -57,8 +86,6 @@ def generate(
         raise ValueError(
             f"max_new_tokens is {max_new_tokens}: an answer needs room for at least one token"
         )
-    if not inputs:
-        return []
     device = model.get_input_embeddings().weight.device
     ends = torch.tensor(sorted(eos_token_ids), device=device)
     was_training = model.training
@@ -67,6 +94,7 @@ def generate(
     try:
         with torch.inference_mode():
             logits, cache, mask = read_prompts(model, inputs)
+            first = logits
             deltas = torch.tensor([i.num_tokens + i.rope_delta for i in inputs], device=device)
             ended = torch.zeros(len(inputs), dtype=torch.bool, device=device)
             for count in range(max_new_tokens):
@@ -85,7 +113,8 @@ def generate(
                 ).logits[:, -1]
     finally:
         model.train(was_training)
-    return [_until_end(row, set(eos_token_ids)) for row in torch.stack(columns, dim=1).tolist()]
+    rows = torch.stack(columns, dim=1).tolist()
+    return Replies([_until_end(row, set(eos_token_ids)) for row in rows], first)
 
 
 def read_prompts(

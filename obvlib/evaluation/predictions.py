@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from obvlib.core import Example, FramePolicy, Prediction
 from obvlib.evaluation.answer_file import AnswerFile, claimed
 from obvlib.evaluation.fingerprints import fingerprint_of
-from obvlib.evaluation.generation import end_tokens, generate
+from obvlib.evaluation.generation import end_tokens, reply
+from obvlib.evaluation.likelihood import option_logprobs
 from obvlib.evaluation.ranks import Ranks
 from obvlib.evaluation.visuals import NamedReader, ReadVisuals, visuals_reader
 from obvlib.inputs import encode, example_turns
@@ -226,7 +227,7 @@ def _replies(
     if not batch:
         return []
     try:
-        replies = generate(
+        replies = reply(
             bundle.model,
             [prompt for _, prompt in batch],
             max_new_tokens=config.max_new_tokens,
@@ -244,12 +245,15 @@ def _replies(
     return [
         Prediction(
             example_id=a.example.example_id,
-            response=bundle.tokenizer.decode(reply, skip_special_tokens=True).strip(),
+            response=bundle.tokenizer.decode(tokens, skip_special_tokens=True).strip(),
             num_prompt_tokens=prompt.num_tokens,
-            num_new_tokens=len(reply),
+            num_new_tokens=len(tokens),
             example_hash=a.hash,
+            option_logprobs=option_logprobs(a.example, logits, bundle.tokenizer),
         )
-        for (a, prompt), reply in zip(batch, replies, strict=True)
+        for (a, prompt), tokens, logits in zip(
+            batch, replies.tokens, replies.first_logits, strict=True
+        )
     ]
 
 

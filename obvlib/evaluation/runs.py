@@ -1,0 +1,211 @@
+"""A benchmark's evaluation as a folder that holds all that is needed to recompute it.
+
+about.json           benchmark, model, settings, fingerprint, provenance
+examples.jsonl       what was asked
+predictions.jsonl    raw responses (see obvlib.evaluation.answer_file)
+verdicts.jsonl       how they were read; the verdicts before are kept when they change
+controls/<name>/     the same files for each control
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from obvlib.core import Example, Prediction, Provenance, Verdict
+from obvlib.core.files import replacing
+from obvlib.core.records import read_jsonl, write_jsonl
+from obvlib.evaluation.answer_file import read_answers
+from obvlib.evaluation.controls import concerned, controlled
+from obvlib.evaluation.predictions import EvalConfig, fingerprint, predict
+from obvlib.evaluation.visuals import NamedReader, ReadVisuals, visuals_reader
+from obvlib.scoring import score_all
+
+if TYPE_CHECKING:
+    from obvlib.models import Bundle
+
+SCORED = ("ok", "failed")  # the other states are outside the score, and counted
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One run of a benchmark, or of one of its controls."""
+
+    about: dict[str, Any]
+    examples: list[Example]
+    predictions: list[Prediction]
+    verdicts: list[Verdict]  # of the answered and the failed
+    controls: dict[str, Evaluation] = field(default_factory=dict)
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many examples have each status, every status named."""
+        counts = Counter(prediction.status for prediction in self.predictions)
+        return {name: counts[name] for name in ("ok", "failed", "away", "not_obtained")}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is away for the moment."""
+        return not self.states["away"]
+
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why examples have no answer, the most frequent reason first; file names are left out."""
+        return Counter(
+            f"{p.status}: {_without_names(p.reason)}" for p in self.predictions if p.status != "ok"
+        ).most_common()
+
+
+def evaluate(
+    bundle: Bundle,
+    examples: Sequence[Example],
+    out_dir: Path,
+    config: EvalConfig,
+    *,
+    controls: Sequence[str] = (),
+    read: ReadVisuals | None = None,
+    replace: bool = False,
+    on_progress: Progress | None = None,
+) -> Evaluation:
+    """Answer a benchmark and its controls, score both, and keep all of it in `out_dir`.
+
+    A stopped run continues; ValueError for what `predict` refuses. A control that concerns none of
+    the examples is left out.
+    """
+    if not examples:
+        raise ValueError("no examples to evaluate: check that the benchmark's rows could be read")
+    reader: Any = read if read is not None else visuals_reader(config.policy)
+    if not hasattr(reader, "identity"):
+        reader = NamedReader(reader)
+    about = {
+        "benchmark": examples[0].benchmark,
+        "model": bundle.name,
+        "revision": bundle.revision,
+        "settings": {
+            "policy": config.policy.to_dict(),
+            "max_new_tokens": config.max_new_tokens,
+            "max_prompt_tokens": config.max_prompt_tokens,
+        },
+        "fingerprint": fingerprint(bundle, config),
+        "provenance": Provenance.collect(seed=0).to_dict(),
+    }
+    asked = [("", list(examples), reader)]
+    asked += [
+        (name, *controlled(name, examples, reader))
+        for name in controls
+        if concerned(name, examples)
+    ]
+    for name, some, how in asked:
+        folder = out_dir / "controls" / name if name else out_dir
+        predictions = predict(
+            bundle,
+            some,
+            folder / "predictions.jsonl",
+            config,
+            read=how,
+            replace=replace,
+            on_progress=on_progress,
+        )
+        _keep(folder, about | {"control": name}, some, predictions)
+    return load_evaluation(out_dir)
+
+
+def scored(examples: Iterable[Example], predictions: Iterable[Prediction]) -> list[Verdict]:
+    """Verdicts of what was answered or failed; what was not obtained or is away has none."""
+    inside = {p.example_id: p for p in predictions if p.status in SCORED}
+    return score_all([e for e in examples if e.example_id in inside], inside.values())
+
+
+def load_evaluation(folder: Path) -> Evaluation:
+    """Read a run's folder back, with the controls in it. FileNotFoundError where there is none."""
+    if not (folder / "about.json").is_file():
+        raise FileNotFoundError(f"{folder} holds no evaluation: run `obv evaluate` into it first")
+    examples = read_jsonl(folder / "examples.jsonl", Example)
+    by_id = {p.example_id: p for p in read_answers(folder / "predictions.jsonl")}
+    return Evaluation(
+        about=json.loads((folder / "about.json").read_text(encoding="utf-8")),
+        examples=examples,
+        predictions=[by_id[e.example_id] for e in examples if e.example_id in by_id],
+        verdicts=read_jsonl(folder / "verdicts.jsonl", Verdict),
+        controls={
+            path.parent.name: load_evaluation(path.parent)
+            for path in sorted(folder.glob("controls/*/about.json"))
+        },
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A question whose verdict is another than before."""
+
+    example_id: str
+    control: str
+    response: str
+    before: Verdict | None
+    after: Verdict | None
+
+
+def rescore(folder: Path) -> list[Change]:
+    """Read and judge the kept responses again, without the model; return what changed.
+
+    Where anything did, the verdicts before stay beside the new ones. Verdicts of a judge are left
+    as they are: judging is another command's work.
+    """
+    changes = []
+    for path in [folder, *sorted((folder / "controls").glob("*"))]:
+        kept = load_evaluation(path)
+        after = {v.example_id: v for v in scored(kept.examples, kept.predictions)}
+        before = {v.example_id: v for v in kept.verdicts}
+        after |= {n: v for n, v in before.items() if v.rule.startswith("judge") and n in after}
+        responses = {p.example_id: p.response for p in kept.predictions}
+        found = [
+            Change(
+                example_id=name,
+                control=kept.about.get("control", ""),
+                response=responses.get(name, ""),
+                before=before.get(name),
+                after=after.get(name),
+            )
+            for name in dict.fromkeys([*before, *after])
+            if before.get(name) != after.get(name)
+        ]
+        if found:
+            _write_verdicts(path, list(after.values()))
+        changes += found
+    return changes
+
+
+def _keep(
+    folder: Path,
+    about: dict[str, Any],
+    examples: Sequence[Example],
+    predictions: Sequence[Prediction],
+) -> None:
+    """Write what a folder holds beside the predictions, each file whole or not at all."""
+    write_jsonl(folder / "examples.jsonl", examples)
+    _write_verdicts(folder, scored(examples, predictions))
+    with replacing(folder / "about.json") as partial:
+        partial.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _write_verdicts(folder: Path, verdicts: Sequence[Verdict]) -> None:
+    """Write verdicts; other ones that are there are kept under the time of their replacement."""
+    path = folder / "verdicts.jsonl"
+    if path.is_file() and (before := path.read_bytes()):
+        kept = {v.example_id: v for v in read_jsonl(path, Verdict)}
+        if kept == {v.example_id: v for v in verdicts}:
+            return
+        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        path.with_name(f"verdicts.until_{now}.jsonl").write_bytes(before)
+    write_jsonl(path, verdicts)
+
+
+def _without_names(reason: str) -> str:
+    """A reason without the words that look like paths, so that equal reasons count together."""
+    words = (word for word in reason.split() if "/" not in word and "\\" not in word)
+    return " ".join(words)[:160]
