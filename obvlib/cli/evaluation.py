@@ -1,14 +1,28 @@
-"""`obv evaluate`: a benchmark answered and scored."""
+"""`obv evaluate`, `rescore`, `ask` and `report`: answers, scores and what they are worth."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from obvlib.cli.app import app, fail
+
+report_app = typer.Typer(
+    help="Tables of an evaluation that is there already.", no_args_is_help=True
+)
+app.add_typer(report_app, name="report")
+
+Model = Annotated[
+    str,
+    typer.Option(
+        help="A checkpoint directory or a card's model; default: the profile's fine-tuned one."
+    ),
+]
+Run = Annotated[Path, typer.Argument(help="The folder of an evaluation.")]
 
 
 @app.command()
@@ -19,44 +33,170 @@ def evaluate(
             help="mini, real_small, SurgeryVideoQA, MIMICEchoQA …; default: the profile's first."
         ),
     ] = "",
-    model: Annotated[
-        str,
-        typer.Option(
-            help="A checkpoint directory or a card's model; default: the profile's fine-tuned one."
-        ),
-    ] = "",
+    model: Model = "",
     output_dir: Annotated[
         str, typer.Option(help="Where predictions go; default: in the profile's run.")
     ] = "",
+    controls: Annotated[
+        str, typer.Option(help="Comma-separated, all or none; see chapter 13.")
+    ] = "no_visual",
+    rows: Annotated[
+        str, typer.Option(help="The benchmark's published file, in place of the hub.")
+    ] = "",
+    media: Annotated[str, typer.Option(help="Where its videos or pictures are.")] = "",
+    limit: Annotated[int, typer.Option(help="Only the first so many questions; 0: all.")] = 0,
 ) -> None:
-    """Answer a benchmark's questions and print the scores by question family."""
-    from obvlib import models, recipes, report, scoring
-    from obvlib.evaluation import predictions
+    """Answer a benchmark and its blind control, and print scores with what they are worth.
+
+    Exit status 1 if not one question was answered. Over several GPUs: accelerate launch -m
+    obvlib.cli evaluate …
+    """
+    from obvlib import recipes, report
+    from obvlib.evaluation import control_names
+    from obvlib.evaluation import evaluate as run_evaluation
     from obvlib.manifests import load_examples
 
     recipe = recipes.recipe()
     name = benchmark or recipe.benchmarks[0]
-    if not model and not (recipe.run_dir / "model").is_dir():
-        fail(
-            f"no fine-tuned model in {recipe.run_dir}: run `obv train` first, or name one with"
-            " --model"
-        )
-    out = Path(output_dir or recipe.run_dir / "evaluate" / name.lower()) / "predictions.jsonl"
+    chosen = control_names(controls)
+    out = Path(output_dir or recipe.run_dir / "evaluate" / name.lower())
     try:
-        examples = load_examples(name)
-        bundle = models.load(model or str(recipe.run_dir / "model"))
-        answered = predictions.predict(
-            bundle, examples, out, recipe.evaluation, on_progress=_progress
+        examples = load_examples(name, rows=rows or None, media=media or None, limit=limit or None)
+        bundle = _load(model, recipe)
+        run = run_evaluation(
+            bundle, examples, out, recipe.evaluation, controls=chosen, on_progress=_progress
         )
     except RuntimeError as error:  # no GPU, or several without accelerate
         fail(error)
-    verdicts = scoring.score_all(examples, answered)
-    for family, asked in scoring.by_family(verdicts).items():
-        print(
-            f"{family or 'all':<20} {report.percent(scoring.accuracy(asked))}  ({len(asked)}"
-            " questions)"
-        )
+    if int(os.environ.get("RANK", 0)):
+        return
+    _say_states(run)
+    if not run.states["ok"]:
+        fail("not one question was answered; nothing to score")
+    print(report.to_markdown(report.readable_scores(report.score_rows(run))))
+    if run.controls:
+        print("\n" + report.to_markdown(report.readable_controls(report.control_rows(run))))
     print(out)
+
+
+@app.command()
+def rescore(run: Run) -> None:
+    """Read and score kept responses again, without the model, and say what changed."""
+    from obvlib import evaluation
+
+    changes = evaluation.rescore(run)
+    for change in changes:
+        where = f" ({change.control})" if change.control else ""
+        old, new = change.before, change.after
+        print(
+            f"{change.example_id}{where}: {_in_words(old)} → {_in_words(new)}; the response was"
+            f" {change.response[:80]!r}"
+        )
+    print(f"{len(changes)} verdicts changed")
+
+
+@app.command()
+def ask(
+    video: Annotated[Path, typer.Argument(help="A video or a picture.")],
+    question: Annotated[str, typer.Argument(help="What to ask about it.")],
+    model: Model = "",
+    max_new_tokens: Annotated[int, typer.Option(help="The longest answer, in tokens.")] = 128,
+) -> None:
+    """Ask a model one question about one video, and show the answer, the frames and the tokens."""
+    from obvlib import recipes
+    from obvlib.evaluation.asking import ask_about
+
+    recipe = recipes.recipe()
+    answer = ask_about(
+        _load(model, recipe), video, question, recipe.policy, max_new_tokens=max_new_tokens
+    )
+    print(answer.text)
+    times = ", ".join(f"{time:.2f}" for time in answer.times_s)
+    print(f"frames at {times} s" if times else "one picture", file=sys.stderr)
+    print(
+        f"{answer.num_prompt_tokens} tokens in, {answer.num_visual_tokens} of them visual;"
+        f" {answer.num_new_tokens} out",
+        file=sys.stderr,
+    )
+
+
+@report_app.command("evaluation")
+def report_evaluation(
+    run: Run,
+    training: Annotated[
+        str,
+        typer.Option(help="Rows that the model was trained on, checked for the test's questions."),
+    ] = "",
+) -> None:
+    """Write report.md, report.tex and report.json into an evaluation's folder, and print it."""
+    from obvlib import report
+    from obvlib.evaluation import load_evaluation
+    from obvlib.evaluation.contamination import check_training
+    from obvlib.manifests import load_rows
+
+    found = load_evaluation(run)
+    if training:
+        clips, _ = load_rows(training)
+        check_training([clip for clip in clips if clip.split != "test"], found.examples)
+    made = report.evaluation_report(found)
+    paths = report.write_report(made, run)
+    print((run / "report.md").read_text(encoding="utf-8"))
+    print(", ".join(str(path) for path in paths))
+
+
+@report_app.command("compare")
+def report_compare(before: Run, after: Run) -> None:
+    """Print question by question what two runs of one benchmark differ in."""
+    from collections import Counter
+
+    from obvlib import report
+    from obvlib.evaluation import load_evaluation
+
+    rows = report.compare(load_evaluation(before), load_evaluation(after))
+    if rows:
+        print(report.to_markdown(rows))
+    counts = Counter(row["change"] for row in rows)
+    print(", ".join(f"{counts[k]} {k}" for k in ("gained", "lost", "changed reading")))
+
+
+def _load(model: str, recipe: Any) -> Any:
+    """The model to ask, on this process's GPU where there is one. An unfinished run has none."""
+    import torch
+
+    from obvlib import models
+
+    run_dir = recipe.run_dir
+    if not model and not ((run_dir / "model").is_dir() and (run_dir / "run.json").is_file()):
+        fail(
+            f"no finished fine-tuned model in {run_dir}: run `obv train` first, or name one with"
+            " --model"
+        )
+    device = "cpu"
+    if torch.cuda.is_available():
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+    return models.load(model or str(run_dir / "model"), device=device)
+
+
+def _say_states(run: Any) -> None:
+    words = {
+        "failed": "failed: their media could not be used; they count as wrong",
+        "away": "are away: their media were there before; run again when they are back",
+        "not_obtained": "were not obtained: their media never were there; outside the score",
+    }
+    for state, said in words.items():
+        if count := run.states[state]:
+            print(f"{count} of {len(run.examples)} questions {said}")
+    for reason, count in run.reasons()[:5]:
+        print(f"  {count} x {reason}")
+    if not run.is_complete:
+        print("this run is incomplete")
+
+
+def _in_words(verdict: Any) -> str:
+    if verdict is None:
+        return "no verdict"
+    right = "right" if verdict.correct else "wrong"
+    return f"{verdict.choice or 'unread'}, {right} ({verdict.rule})"
 
 
 def _progress(done: int, total: int) -> None:

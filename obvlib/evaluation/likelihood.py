@@ -69,7 +69,9 @@ def likelihood_verdicts(
 
 
 def _spellings(example: Example, tokenizer: Any) -> dict[str, list[int]]:
-    """The single tokens that each option may begin with; {} where an option has none of its own."""
+    """The tokens that each option may begin with, single ones where it has any; {} where two options
+    share one.
+    """
     if example.options is not None:
         names = {letter: [letter] for letter in example.options}
     elif example.answer in ("yes", "no"):
@@ -78,6 +80,8 @@ def _spellings(example: Example, tokenizer: Any) -> dict[str, list[int]]:
         return {}
     ways = {}
     for name, texts in names.items():
-        tokens = tokenizer(texts, add_special_tokens=False)["input_ids"]
-        ways[name] = sorted({ids[0] for ids in tokens if len(ids) == 1})
-    return ways if all(ways.values()) else {}
+        tokens = [ids for ids in tokenizer(texts, add_special_tokens=False)["input_ids"] if ids]
+        single = [ids for ids in tokens if len(ids) == 1]
+        ways[name] = sorted({ids[0] for ids in single or tokens})
+    firsts = [token for tokens in ways.values() for token in tokens]
+    return ways if len(set(firsts)) == len(firsts) and all(ways.values()) else {}

@@ -126,6 +126,21 @@ def rule_counts(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     ]
 
 
+def family_rows(verdicts: Iterable[Verdict]) -> list[dict[str, str]]:
+    """One row a question family: questions, sources, and the score with its interval in %."""
+    rows = []
+    for family, some in by_family(verdicts).items():
+        score = accuracy(some)
+        rows.append(
+            {
+                "family": family.replace("_", " ") or "no family",
+                "questions (sources)": f"{score.num} ({score.num_clusters})",
+                "score %": percent(score),
+            }
+        )
+    return rows
+
+
 def percent(score: Score | tuple[float, float, float]) -> str:
     """A score as text: "87.5 [71.0, 95.2]", mean and 95 % interval in %."""
     mean, low, high = (score.mean, score.low, score.high) if isinstance(score, Score) else score
@@ -162,6 +177,31 @@ def to_markdown(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> 
         *([_cell(row.get(name, "")) for name in columns] for row in rows),
     ]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def to_latex(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> str:
+    """A LaTeX tabular with rules by booktabs; characters that LaTeX reads are escaped."""
+    columns = list(columns) or _columns(rows)
+    lines = [[str(name) for name in columns]]
+    lines += [[_text(row.get(name, "")) for name in columns] for row in rows]
+    body = [" & ".join(map(_latex, line)) + r" \\" for line in lines]
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{{'l' * len(columns)}}}",
+            r"\toprule",
+            body[0],
+            r"\midrule",
+            *body[1:],
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def _latex(text: str) -> str:
+    text = text.replace("\\", r"\textbackslash{}")
+    return "".join("\\" + c if c in "&%$#_{}" and "textbackslash" not in text else c for c in text)
 
 
 class Table:
