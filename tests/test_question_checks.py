@@ -1,0 +1,45 @@
+"""Questions that a language model may write: each kind of fault is named, and good ones pass."""
+
+from pathlib import Path
+
+import pytest
+
+from obvlib import mini
+from obvlib.core.jsonl import read_rows
+from obvlib.curation.question_checks import RULES, Draft, content_words, faults
+
+CASES = [row for _, row in read_rows(Path(__file__).parent / "golden" / "question_checks.jsonl")]
+
+
+def draft(row):
+    return Draft(**{name: value for name, value in row.items() if name != "rule"})
+
+
+@pytest.mark.parametrize(
+    "case", CASES, ids=lambda case: f"{case['rule']}:{case['question'][:40]!r}"
+)
+def test_each_fault_is_named_by_its_rule_and_good_questions_pass(case):
+    named = [found.partition(":")[0] for found in faults(draft(case))]
+    assert case["rule"] in named if case["rule"] else named == []
+
+
+def test_every_rule_has_a_case():
+    assert {case["rule"] for case in CASES} == set(RULES) | {""}
+
+
+def test_the_corpus_own_questions_pass():
+    """Generated from known truth: with four options, none of them may be called faulty."""
+    asked = [
+        Draft(question=pair.question, options=pair.options, key=pair.answer, caption=clip.caption)
+        for clip in mini.rows()
+        for pair in clip.qa_pairs
+        if pair.options and len(pair.options) == 4
+    ]
+    assert len(asked) >= 60
+    assert [(item.question, faults(item)) for item in asked if faults(item)] == []
+
+
+def test_content_words_fold_what_means_the_same():
+    assert content_words("an X-ray of the kidneys") == ["xray", "kidney"]
+    assert content_words("Computed tomography scan") == ["ct"]
+    assert content_words("2.5 cm masses") == ["2.5", "cm", "masse"]
