@@ -4,10 +4,12 @@ In: a file, and times in seconds. Out: frames at those times as arrays, or clips
 what the source shows.
 """
 
+from obvlib.media.clean import open_source
 from obvlib.media.cut import MODES, Slice, slice_clip
+from obvlib.media.opening import MediaError
 from obvlib.media.prepare import METADATA_KEY, Prepared, clip_frames, prepare_clip, prepare_clips
 from obvlib.media.read import PacketInfo, VideoInfo, audio, frames_at, packets, probe
-from obvlib.media.source import MediaError, Source, open_source
+from obvlib.media.source import Source
 from obvlib.media.write import write_video
 
 __all__ = [

@@ -7,7 +7,6 @@ in the track's header, so any reader can start anywhere in either part.
 
 from __future__ import annotations
 
-import bisect
 import itertools
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,9 +15,9 @@ from typing import Any
 import av
 
 from obvlib.media import nal
-from obvlib.media.decode import PAST_END_S, all_seen_before, decode, packets_from
-from obvlib.media.source import SNAP_S, MediaError, Source, clip_clock, exact
-from obvlib.media.write import TIME_BASE
+from obvlib.media.decode import all_seen_before, decode, packets_from, see
+from obvlib.media.source import SNAP_S, OddVideo, Source, clip_clock, exact
+from obvlib.media.write import TIME_BASE, copy_look
 
 MP4_CODECS = {"h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav1d", "mpeg4", "mpeg2video"}
 HEAD_ENCODING = {"preset": "ultrafast", "crf": "20", "bf": "0"}
@@ -42,7 +41,7 @@ class Plan:
     decode_times: dict[int, int] = field(default_factory=dict)
     opening: int | None = None  # timestamp of the frame that is on screen at the cut
     shown: list[int] = field(default_factory=list)  # timestamps of the frames shown
-    head: list[int] = field(default_factory=list)  # those of them to encode anew
+    head: list[int] = field(default_factory=list)  # those of them to encode again
     times: list[int] = field(default_factory=list)
     probe_times: list[int] = field(default_factory=list)
     delay: int = 0  # of showing the first copied packet after decoding it
@@ -60,22 +59,24 @@ def plan(source: Source, start_s: float, end_s: float, mode: str) -> Plan:
         1, round(1 / ((video.average_rate or video.guessed_rate or 25) * TIME_BASE))
     )
     if video.codec_context.name not in MP4_CODECS:
-        made.reason = f"{video.codec_context.name} cannot be copied into MP4: encoded anew"
+        made.reason = f"{video.codec_context.name} cannot be copied into MP4: encoded again"
         return made
     start, end = source.ticks(start_s + SNAP_S), source.ticks(end_s - SNAP_S)
     packets = _packet_times(source, start, end)
-    _check_reaches_end(source, packets, end_s)
     shown = sorted(p.pts for p in packets if p.shown and p.pts <= end)
     before = [pts for pts in shown if pts <= start]
     made.opening = before[-1] if before else shown[0] if shown else None
     made.shown = [pts for pts in shown if made.opening is not None and pts >= made.opening]
     if not made.shown or not packets[0].key:
-        made.reason = "no key frame at or before the start: encoded anew"
+        made.reason = "no key frame at or before the start: encoded again"
         return made
     made.first = packets[0].pts
     made.last = next(p.pts for p in reversed(packets) if p.pts <= end)
     made.times = [_clip_ticks(made, pts) for pts in made.shown]
     made.probe_times = [0] if mode == "smart" or made.first == made.opening else []
+    if video.codec_context.name not in nal.CODECS:  # whose packets show what they are
+        keys = [p.pts for p in packets if p.key and p.shown and made.opening <= p.pts <= end]
+        made.probe_times += [_clip_ticks(made, pts) for pts in keys]
     made.lead_in_s = max(0.0, float((made.opening - made.first) * video.time_base))
     if mode == "smart" and made.opening != made.first:
         _plan_head(made, source, packets)
@@ -98,20 +99,13 @@ def _packet_times(source: Source, start: int, end: int) -> list[_Times]:
     context = source.video.codec_context
     extradata = context.extradata or b""
     for packet in packets_from(source, start):
-        if packet.pts is None:
-            raise MediaError(f"{source.name} has packets without times: use mode exact")
-        bisect.insort(shown, packet.pts)
+        see(source, packet, shown)
         horizon = all_seen_before(packet, shown)
         if horizon is not None and horizon > end:
             break
         alone = packet.is_keyframe and nal.starts_anew(context.name, extradata, bytes(packet))
         last = packet.pts + (packet.duration or 0)
         times.append(_Times(packet.pts, packet.is_keyframe, alone, not packet.is_discard, last))
-    if not times:
-        raise MediaError(
-            f"{source.name} holds no video packets before {source.seconds(end):.3f} s: truncated;"
-            " download it again"
-        )
     return times
 
 
@@ -130,30 +124,20 @@ def _decode_times(stored: list[int], made: Plan) -> tuple[dict[int, int], int]:
     return {pts: early - delay for early, pts in zip(ordered, copied, strict=True)}, delay
 
 
-def _check_reaches_end(source: Source, packets: list[_Times], end_s: float) -> None:
-    last_s = source.seconds(max(p.end for p in packets))
-    if last_s + PAST_END_S < end_s:
-        raise MediaError(
-            f"{source.name} stops at {last_s:.3f} s, before {end_s} s: truncated; download it again"
-        )
-
-
 def _clip_ticks(made: Plan, pts: int) -> int:
     return 0 if pts == made.opening else made.clock(pts)
 
 
 def _plan_head(made: Plan, source: Source, packets: list[_Times]) -> None:
-    """Choose the key frame to copy from; everything shown before it is encoded anew."""
+    """Choose the key frame to copy from; everything shown before it is encoded again."""
     name, context = source.video.codec_context.name, source.video.codec_context
     joint = next((p for p in packets if p.alone and p.pts > made.opening), None)
     if name != "h264" or context.pix_fmt not in ("yuv420p", "yuvj420p"):
         made.reason = (
-            f"smart joins 8-bit H.264 only, this is {name} {context.pix_fmt}: encoded anew"
+            f"smart joins 8-bit H.264 only, this is {name} {context.pix_fmt}: encoded again"
         )
     elif joint is None or joint.pts > made.shown[-1]:
-        made.reason = "no key frame to copy from inside the clip: encoded anew"
-    elif context.field_order not in (0, 1):
-        made.reason = "interlaced: encoded anew"
+        made.reason = "no key frame to copy from inside the clip: encoded again"
     else:
         made.first, made.lead_in_s = joint.pts, 0.0
         made.head = [pts for pts in made.shown if pts < joint.pts]
@@ -176,16 +160,21 @@ def write(source: Source, out: Any, audio: Any, made: Plan) -> None:
         audio.mux_until(out, packet.pts)
         packet.stream = stream
         out.mux(packet)
-    audio.mux_until(out, None)
+    audio.mux_until(out, float("inf"))
 
 
 def _copied(source: Source, made: Plan):
     started, length = False, clip_clock(source.video.time_base, Fraction(0), TIME_BASE)
+    context, known = source.video.codec_context, set()
     for packet in packets_from(source, made.first):
         started = started or packet.pts == made.first
         if not started or (made.head and packet.pts < made.first):
             # before the joint, or leading it on screen and referring to what is not copied
             continue
+        if context.name in nal.CODECS and not nal.is_whole(
+            context.name, context.extradata or b"", bytes(packet), known
+        ):
+            raise OddVideo(f"{source.name}: packets are damaged, or the size of frames changes")
         shown_at, is_last = packet.pts, packet.pts == made.last
         packet.dts = made.decode_times[shown_at]
         packet.pts = _clip_ticks(made, shown_at)
@@ -208,8 +197,6 @@ class _Head:
         self.encoder = self._open()
 
     def _open(self) -> Any:
-        from obvlib.media.write import copy_look
-
         original = self.source.video.codec_context
         used = {nal.set_id(unit) for unit in nal.parameter_sets(self.extradata)}
         free = next(i for i in range(1, 32) if i not in used)
@@ -244,7 +231,7 @@ class _Head:
                 out += self.encoder.encode(frame)
         out += self.encoder.encode(None)
         if len(out) != len(made.head):
-            raise MediaError(
+            raise OddVideo(
                 f"{self.source.name}: {len(out)} of {len(made.head)} frames decode before the key"
                 " frame: damaged"
             )

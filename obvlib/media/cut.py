@@ -9,7 +9,6 @@ can hold it. Every clip is checked before it gets its name.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,11 +19,13 @@ from typing import Any
 import av
 
 from obvlib.core.files import replacing
-from obvlib.media import copying, sound
-from obvlib.media.decode import PAST_END_S, decode, upright
+from obvlib.media import copying
+from obvlib.media.clean import as_source, check_range, make_clean
+from obvlib.media.decode import decode
 from obvlib.media.mp4 import set_track_ends
-from obvlib.media.read import check_range
-from obvlib.media.source import SNAP_S, MediaError, Source, as_source
+from obvlib.media.opening import DISK_ERRNOS, MediaError
+from obvlib.media.sound import Sound
+from obvlib.media.source import SNAP_S, OddVideo, Source
 from obvlib.media.verify import verify_clip
 from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, copy_look, video_stream
 
@@ -34,7 +35,6 @@ ENCODING = {
     "crf": "23",
 }  # fast to write and to decode again; files are larger than a slower preset makes them
 FRAME_RATE_MAX = 240
-DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,76 +87,54 @@ def slice_clip(
     if mode not in MODES:
         raise MediaError(f"mode is {mode!r}: use {', '.join(MODES)}", "settings")
     with as_source(source, num_threads) as video:
-        end_s, note = check_range(video, start_s, end_s)
-        with replacing(out) as partial:
+        while True:
+            end, note = check_range(video, start_s, end_s)
             try:
-                cut = _write_clip(video, partial, start_s, end_s, mode, num_threads)
-            except (av.FFmpegError, ValueError) as error:
-                if (
-                    isinstance(error, MediaError)
-                    or getattr(error, "errno", 0) in DISK_ERRNOS
-                    or video.audio is None
-                ):
-                    raise
-                cut = _write_clip(
-                    video, partial, start_s, end_s, mode, num_threads, may_copy_sound=False
-                )
-            verify_clip(
-                partial,
-                cut.times,
-                round((end_s - start_s) / TIME_BASE),
-                cut.probe_times,
-                video.audio is not None,
-            )
+                with replacing(out) as partial:
+                    cut = _write_clip(video, partial, start_s, end, mode, num_threads)
+                    length = round((end - start_s) / TIME_BASE)
+                    verify_clip(partial, cut.times, length, cut.probe_times)
+                break
+            except OddVideo as odd:
+                make_clean(video, odd)
         note = "; ".join(n for n in (note, cut.note) if n)
         return Slice(
-            path=os.fspath(out), mode=cut.mode, start_s=start_s, end_s=end_s, num_frames=len(cut.times),
-            lead_in_s=cut.lead_in_s, note=note,
+            path=os.fspath(out), mode=cut.mode, start_s=start_s, end_s=end,
+            num_frames=len(cut.times), lead_in_s=cut.lead_in_s, note=note,
         )  # fmt: skip
 
 
 def _write_clip(
-    source: Source,
-    path: Path,
-    start_s: float,
-    end_s: float,
-    mode: str,
-    num_threads: int,
-    may_copy_sound: bool = True,
+    source: Source, path: Path, start_s: float, end_s: float, mode: str, num_threads: int
 ) -> Cut:
-    audio = sound.clip_sound(source, start_s, end_s, may_copy_sound)
-    with av.open(str(path), "w", format="mp4", options=MUX_OPTIONS) as out:
-        plan = copying.plan(source, start_s, end_s, mode) if mode != "exact" else None
-        if plan is None or plan.reason:
-            cut = _encode(source, out, audio, start_s, end_s, num_threads)
-            cut.note = plan.reason if plan else ""
-        else:
-            cut = Cut(plan.times, plan.probe_times, plan.lead_in_s, plan.mode)
-            copying.write(source, out, audio, plan)
+    audio = Sound(source, start_s, end_s)
+    try:
+        with av.open(str(path), "w", format="mp4", options=MUX_OPTIONS) as out:
+            plan = copying.plan(source, start_s, end_s, mode) if mode != "exact" else None
+            if plan is None or plan.reason:
+                cut = _encode(source, out, audio, num_threads)
+                cut.note = plan.reason if plan else ""
+            else:
+                cut = Cut(plan.times, plan.probe_times, plan.lead_in_s, plan.mode)
+                copying.write(source, out, audio, plan)
+    except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, MediaError) or getattr(error, "errno", 0) in DISK_ERRNOS:
+            raise
+        raise OddVideo(f"{source.name}: its packets cannot be written ({error})") from error
     duration = round((end_s - start_s) / TIME_BASE)
-    set_track_ends(path, {0: duration} | ({1: duration} if audio.reaches(end_s - start_s) else {}))
+    set_track_ends(path, {0: duration} | ({1: duration} if audio.reaches_end() else {}))
     return cut
 
 
-def _encode(
-    source: Source, out: Any, audio: sound.Sound, start_s: float, end_s: float, num_threads: int
-) -> Cut:
-    cut, track = Cut(), None
-    for pts, frame in clip_frames_between(source, start_s, end_s):
-        frame = upright(frame)
-        if track is None:
-            track = VideoTrack(out, _stream_like(out, source, frame, num_threads))
-            audio.add_to(out)
+def _encode(source: Source, out: Any, audio: Sound, num_threads: int) -> Cut:
+    cut, track = Cut(), VideoTrack(out, _stream_like(out, source, num_threads))
+    audio.add_to(out)
+    for pts, frame in clip_frames_between(source, audio.start_s, audio.end_s):
         audio.mux_until(out, pts)
         track.add(frame, pts)
         cut.times.append(pts)
-    if track is None:
-        raise MediaError(
-            f"{source.name}: no frame can be decoded between {start_s} and {end_s} s; the file is"
-            " damaged there"
-        )
-    track.finish(round((end_s - start_s) / TIME_BASE))
-    audio.mux_until(out, None)
+    track.finish(round((audio.end_s - audio.start_s) / TIME_BASE))
+    audio.mux_until(out, float("inf"))
     cut.probe_times.append(cut.times[-1])
     return cut
 
@@ -166,42 +144,28 @@ def clip_frames_between(source: Source, start_s: float, end_s: float) -> Iterato
     screen at the start comes at 0.
     """
     first, last = source.ticks(start_s + SNAP_S), source.ticks(end_s - SNAP_S)
-    opening, begun, end, lasts_s = None, False, 0.0, 0.0
+    opening, begun = None, False
     for frame in decode(source, first, last, lambda pts, after: after > first and pts <= last):
         if frame.pts > last:
             break
-        end, lasts_s = source.seconds(frame.pts), float((frame.duration or 0) * frame.time_base)
         if frame.pts <= first:
             opening = frame
             continue
-        # nothing before it decodes: it stands for that, if it is not much
-        if opening is None and not begun:
-            if end > start_s + PAST_END_S:
-                raise MediaError(
-                    f"{source.name}: no frame decodes between {start_s} and {end:.3f} s; the file"
-                    " is damaged there"
-                )
-            opening = frame
-        elif opening is not None:
-            yield 0, opening
-            opening = None
-        begun = True
-        if opening is frame:
-            continue
-        yield round((end - start_s) / TIME_BASE), frame
-    if opening is not None:
+        if not begun:  # nothing on screen at the start: the first frame stands for it
+            yield 0, opening or frame
+            begun = True
+            if opening is None:
+                continue
+        yield round((source.seconds(frame.pts) - start_s) / TIME_BASE), frame
+    if not begun:
+        if opening is None:
+            raise OddVideo(f"{source.name}: no frame decodes between {start_s} and {end_s} s")
         yield 0, opening
-    if end + max(lasts_s, 0.0) + PAST_END_S < end_s:
-        raise MediaError(
-            f"{source.name} stops showing frames at {end:.3f} s, before {end_s} s: truncated;"
-            " download it again"
-        )
 
 
-def _stream_like(out: Any, source: Source, frame: Any, num_threads: int) -> Any:
+def _stream_like(out: Any, source: Source, num_threads: int) -> Any:
     rate = source.video.average_rate or source.video.guessed_rate or Fraction(30)
-    # 4:2:0 needs even sizes
-    even = (frame.height - frame.height % 2, frame.width - frame.width % 2)
+    even = (source.size[0] // 2 * 2, source.size[1] // 2 * 2)  # 4:2:0 needs even sizes
     stream = video_stream(out, "libx264", *even, min(rate, Fraction(FRAME_RATE_MAX)), ENCODING)
     stream.codec_context.thread_count = num_threads
     copy_look(stream.codec_context, source.video.codec_context)

@@ -9,6 +9,7 @@ the last wanted frame of a group of pictures.
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,10 +18,8 @@ import av
 import numpy as np
 
 from obvlib.media import nal
-from obvlib.media.source import SNAP_S, MediaError, Source
+from obvlib.media.source import SNAP_S, OddVideo, Source
 
-# headers round: the last frame stays on screen so long after its end, and no longer
-PAST_END_S = 1.0
 SEEK_GAP_S = 8.0  # a wanted time this far ahead is sought rather than read up to
 MAX_REORDER = 16  # frames that any codec shows later than it stores them
 MAX_HELD_BYTES = 32 << 20  # of packets kept back in the hope that they need not be decoded
@@ -41,56 +40,25 @@ def frames_on_screen(source: Source, times_s: list[float]) -> Iterator[tuple[int
         stop = start + 1
         while stop < len(times_s) and times_s[stop] - times_s[stop - 1] <= SEEK_GAP_S:
             stop += 1
-        yield from _run_on_screen(source, times_s, start, stop)
+        wanted = [source.ticks(max(0.0, t) + SNAP_S) for t in times_s[start:stop]]
+        for index, frame in _on_screen(source, wanted):
+            yield start + index, frame
         start = stop
 
 
-def _run_on_screen(
-    source: Source, times_s: list[float], start: int, stop: int
-) -> Iterator[tuple[int, Any]]:
-    wanted = [source.ticks(max(0.0, t) + SNAP_S) for t in times_s[start:stop]]
-    index, shown, damaged = 0, None, source.num_damaged
-    for frame in decode(
+def _on_screen(source: Source, wanted: list[int]) -> Iterator[tuple[int, Any]]:
+    index, shown = 0, None
+    frames = decode(
         source, wanted[0], wanted[-1], lambda pts, after: _any_between(wanted, pts, after)
-    ):
+    )
+    for frame in frames:
         while index < len(wanted) and frame.pts > wanted[index] and shown is not None:
-            _check_stale(source, shown, wanted[index], damaged)
-            yield start + index, shown
+            yield index, shown
             index += 1
         shown = frame
-    if (
-        shown is None
-    ):  # a recording that begins in the middle of a group: its first frame that decodes stands for those before
-        shown = next(
-            decode(
-                source, wanted[0], wanted[-1] + round(10 / source.video.time_base), lambda *_: True
-            ),
-            None,
-        )
     if shown is None:
-        raise MediaError(
-            f"{source.name}: no frame can be decoded at {times_s[start]:.3f} s; the file is damaged"
-            " there"
-        )
-    for rest in range(index, len(wanted)):
-        if wanted[rest] > source.read_until + PAST_END_S / source.video.time_base:
-            end_s, asked_s = source.seconds(source.read_until), times_s[start + rest]
-            raise MediaError(
-                f"{source.name} stops at {end_s:.3f} s, before {asked_s:.3f} s: truncated; download"
-                " it again"
-            )
-        _check_stale(source, shown, wanted[rest], damaged)
-        yield start + rest, shown
-
-
-def _check_stale(source: Source, shown: Any, wanted: int, damaged: int) -> None:
-    """Where packets did not decode, an old frame may not stand for what they would have shown."""
-    away_s = abs(wanted - shown.pts) * float(source.video.time_base)
-    if source.num_damaged > damaged and away_s > PAST_END_S:
-        raise MediaError(
-            f"{source.name}: no frame can be decoded at {source.seconds(wanted):.3f} s; the file is"
-            " damaged there"
-        )
+        raise OddVideo(f"{source.name}: no frame decodes at {source.seconds(wanted[0]):.3f} s")
+    yield from ((rest, shown) for rest in range(index, len(wanted)))
 
 
 def _any_between(wanted: list[int], first: int, after: float) -> bool:
@@ -105,16 +73,43 @@ def decode(
     """Decode the frames that are `needed(pts, next frame's pts)` between the ticks `first` and
     `last`, in presentation order.
 
-    Frames that others refer to come along; they have honest timestamps. What is too damaged to
-    decode is left out.
+    Frames that others refer to come along. OddVideo where a needed frame does not decode, or comes
+    out as no well-behaved video's would.
     """
     context = source.video.codec_context
     can_skip = context.name in SKIPPING_CODECS
-    for packet, is_needed in _to_decode(source, first, last, needed):
-        if can_skip:
+    owed: list[int] = []  # sorted times of needed frames that went into the decoder
+    previous = None
+    for packet, is_needed in itertools.chain(
+        _to_decode(source, first, last, needed), [(None, False)]
+    ):
+        if packet is not None and can_skip:
             context.skip_frame = "DEFAULT" if is_needed else "NONREF"
-        yield from _timed(_decode_packet(source, packet), source)
-    yield from _timed(_decode_packet(source, None), source)
+        if is_needed and not packet.is_discard:
+            bisect.insort(owed, packet.pts)
+        for frame in _decode_packet(source, packet):
+            _check_frame(source, frame, previous, owed)
+            frame.time_base, previous = source.video.time_base, frame.pts
+            yield frame
+    if owed:
+        raise OddVideo(f"{source.name}: {len(owed)} frames do not decode")
+
+
+def _check_frame(source: Source, frame: Any, previous: int | None, owed: list[int]) -> None:
+    """Take a frame off the `owed` ones; OddVideo where it is not what its packets promised."""
+    problem = ""
+    if frame.pts is None or (previous is not None and frame.pts <= previous):
+        problem = "frames come out of order"
+    elif owed and owed[0] < frame.pts:
+        problem = "frames do not decode"
+    elif (frame.height, frame.width) != source.size:
+        problem = f"the size of frames changes to {frame.width}x{frame.height} px"
+    elif owed and owed[0] == frame.pts:
+        problem = "frames are damaged" if frame.is_corrupt else ""
+        problem = "frames are interlaced" if frame.interlaced_frame else problem
+        owed.pop(0)
+    if problem:
+        raise OddVideo(f"{source.name}: {problem}")
 
 
 def _to_decode(
@@ -136,12 +131,7 @@ def _to_decode(
             and nal.starts_anew(codec, extradata, bytes(packet))
         ):
             held, held_bytes, fresh_start = [], 0, packet.pts
-        elif (
-            fresh_start is not None
-            and not is_needed
-            and packet.pts is not None
-            and packet.pts < fresh_start
-        ):
+        elif fresh_start is not None and not is_needed and packet.pts < fresh_start:
             continue  # leads a key frame whose predecessors were left out
         held.append((packet, is_needed))
         held_bytes += packet.size
@@ -164,36 +154,37 @@ def _judged(
         return shown[index] if index < len(shown) else float("inf")
 
     def judge(packet: Any) -> bool:
-        return packet.pts is None or (
-            not packet.is_discard and needed(packet.pts, successor(packet))
-        )
+        return not packet.is_discard and needed(packet.pts, successor(packet))
 
     def settle() -> tuple[Any, bool, bool]:
         packet = waiting.popleft()
-        leading = packet.is_keyframe and packet.pts is not None
-        leads = leading and any(
-            p.pts is not None and p.pts < packet.pts and judge(p) for p in waiting
-        )
+        leads = packet.is_keyframe and any(p.pts < packet.pts and judge(p) for p in waiting)
         if len(shown) > 512:
             del shown[:256]
         return packet, judge(packet), leads
 
     for packet in packets:
         waiting.append(packet)
-        source.read_until = max(source.read_until, (packet.pts or 0) + (packet.duration or 0))
-        if packet.pts is not None and not packet.is_discard:
-            bisect.insort(shown, packet.pts)
+        see(source, packet, shown)
         horizon = all_seen_before(packet, shown)
-        while (
-            waiting
-            and horizon is not None
-            and (waiting[0].pts is None or successor(waiting[0]) <= horizon)
-        ):
+        while waiting and horizon is not None and successor(waiting[0]) <= horizon:
             yield settle()
         if horizon is not None and horizon > last:
             break
     while waiting:
         yield settle()
+
+
+def see(source: Source, packet: Any, shown: list[int]) -> None:
+    """Add a packet's time to the sorted ones of those `shown`."""
+    if packet.pts is None:
+        raise OddVideo(f"{source.name}: frames have no presentation times")
+    if packet.is_discard:
+        return
+    at = bisect.bisect_left(shown, packet.pts)
+    if shown[at : at + 1] == [packet.pts]:
+        raise OddVideo(f"{source.name}: two frames have one time")
+    shown.insert(at, packet.pts)
 
 
 def all_seen_before(packet: Any, shown: list[int]) -> float | None:
@@ -210,91 +201,63 @@ def packets_from(source: Source, first: int, stream: Any = None) -> Iterator[Any
     be read.
     """
     stream = stream or source.video
-    # an index may point behind the asked time; None: the very start
-    for back_s in (0.0, 1.0, 10.0, 60.0, None):
-        start_s = source.seconds(first, stream) - back_s if back_s is not None else -60.0
-        source.seek(start_s, stream)
+    head = None
+    # an index may point behind the asked time, and a transport stream has none; None: the start
+    for back_s in (0.0, 1.0, 4.0, 16.0, 64.0, None):
+        source.seek(source.seconds(first, stream) - back_s if back_s is not None else -60.0, stream)
         packets = _demux(source, stream)
-        head = next(packets, None)
-        if head is None:
-            continue
-        if (
-            head.pts is not None
-            and head.pts <= first
-            and (head.is_keyframe or stream is not source.video)
-        ):
+        head = _key_packet(source, packets, None if back_s is None else first)
+        if head is not None:
             break
-    if head is not None:
-        yield head
-        yield from packets
+    if head is None:
+        return
+    context = source.video and source.video.codec_context
+    if stream is source.video and not nal.is_true_key(
+        context.name, context.extradata or b"", bytes(head)
+    ):
+        raise OddVideo(f"{source.name}: its key frames are not whole pictures")
+    yield head
+    decoded_at = head.dts
+    for packet in packets:
+        if None not in (packet.dts, decoded_at) and packet.dts < decoded_at:
+            raise OddVideo(f"{source.name}: its clock goes back")
+        decoded_at = packet.dts
+        yield packet
+
+
+def _key_packet(source: Source, packets: Iterator[Any], first: int | None) -> Any:
+    """Read up to a packet to begin with that is shown no later than `first`."""
+    for packet in packets:
+        is_start = packet.stream is not source.video or packet.is_keyframe
+        if is_start and (first is None or (packet.pts is not None and packet.pts <= first)):
+            return packet
+        if first is not None and packet.pts is not None and packet.pts > first:
+            return None
+    return None
 
 
 def _demux(source: Source, stream: Any) -> Iterator[Any]:
     try:
         for packet in source.container.demux(stream):
+            if packet.is_corrupt:
+                raise OddVideo(f"{source.name}: packets are damaged")
             if packet.size:
                 yield packet
-    except (av.FFmpegError, OSError):
-        return  # a truncated file ends here; the caller misses the frames and says so
+    except (av.FFmpegError, OSError) as error:
+        raise OddVideo(f"{source.name} cannot be read to its end ({error})") from None
 
 
 def _decode_packet(source: Source, packet: Any) -> list[Any]:
     try:
         return source.video.codec_context.decode(packet)
     except av.FFmpegError:
-        source.num_damaged += 1
-        return []
+        raise OddVideo(f"{source.name}: packets do not decode") from None
 
 
-def _timed(frames: list[Any], source: Source) -> Iterator[Any]:
-    for frame in frames:
-        frame.time_base = source.video.time_base
-        if frame.pts is None:
-            frame.pts = frame.dts
-        if frame.pts is not None:
-            yield frame
-
-
-def upright(frame: Any) -> Any:
-    """The frame as a viewer sees it: turned by its rotation metadata, interlaced lines joined
-    within the frame alone.
+def to_rgb(frame: Any, height: int | None = None, width: int | None = None) -> np.ndarray:
+    """(H, W, 3) uint8 of a frame, resized with an antialiased bicubic filter where a size is
+    given.
     """
-    turn = {
-        90: "transpose=cclock",
-        -90: "transpose=clock",
-        180: "hflip,vflip",
-        -180: "hflip,vflip",
-    }.get(frame.rotation)
-    steps = (["estdif=mode=frame"] if frame.interlaced_frame else []) + ([turn] if turn else [])
-    return filtered(frame, ",".join(steps)) if steps else frame
-
-
-def filtered(frame: Any, steps: str) -> Any:
-    """One frame through a filter chain of its own, its timestamp kept."""
-    graph = av.filter.Graph()
-    head = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-    )
-    for step in steps.split(","):
-        name, _, args = step.partition("=")
-        node = graph.add(name, args)
-        head.link_to(node)
-        head = node
-    head.link_to(graph.add("buffersink"))
-    graph.configure()
-    pts, time_base = frame.pts, frame.time_base
-    graph.push(frame)
-    graph.push(None)
-    out = graph.pull()
-    out.pts, out.time_base = pts, time_base
-    return out
-
-
-def to_rgb(frame: Any, height: int | None, width: int | None) -> np.ndarray:
-    """(H, W, 3) uint8 of an upright frame, resized with an antialiased bicubic filter where a size
-    is given.
-    """
-    frame = upright(frame)
     return frame.to_ndarray(
         format="rgb24",
         height=height or frame.height,

@@ -1,22 +1,96 @@
-"""Setting where an MP4 track's presentation ends: the one thing about edit lists that the muxer
-does not let us say.
+"""The boxes of an MP4 file: what its header says of each track, and where a track's presentation
+ends, which the muxer does not let us say.
 
-A copied stretch of video must carry frames after its end that earlier ones refer to. The edit list
-says that they are not shown, and every reader built on libav (this book's, OpenCV's, decord's) and
-browsers honour it.
+A copied stretch of video must carry frames that earlier ones refer to, and the edit list says that
+they are not shown. Readers built on libav's demuxer (this book's, browsers, ffmpeg) honour it;
+readers that count stored samples (decord, OpenCV's frame count) do not.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
-_PARENTS = {b"moov", b"trak", b"edts", b"mdia"}
+import numpy as np
+
+_PARENTS = {b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl"}
+MAX_BOXES = 20_000
+UPRIGHT = (1, 0, 0, 1)
+
+
+@dataclass
+class Track:
+    """One track as its header describes it. Matrices are (a, b, c, d): x' = ax + cy, y' = bx + dy."""
+
+    track_id: int = 0
+    matrix: tuple[float, ...] = UPRIGHT
+    edits: list[tuple[int, int, int]] = field(default_factory=list)  # duration, media time, rate
+    num_descriptions: int = 1  # of how samples are coded: another size is another description
+    length_s: float = 0.0  # that the header claims
+    samples_s: float = 0.0  # sum over the samples
+    time_scale: int = 1
+
+
+@dataclass
+class Structure:
+    """The header of an MP4 file. `missing_bytes` are those that its boxes claim and the file lacks."""
+
+    tracks: list[Track] = field(default_factory=list)
+    matrix: tuple[float, ...] = UPRIGHT
+    is_fragmented: bool = False
+    missing_bytes: int = 0
+
+
+def structure(file: Any, size_bytes: int) -> Structure:
+    """Read the structure of an MP4 file; ValueError or struct.error where it makes no sense."""
+    found = Structure()
+    for kind, start, size in _boxes(file, 0, size_bytes):
+        found.missing_bytes = max(found.missing_bytes, start + size - size_bytes)
+        if kind == b"trak":
+            found.tracks.append(Track())
+        elif kind in (b"mvex", b"moof"):
+            found.is_fragmented = True
+        elif kind == b"mvhd":
+            found.matrix = _matrix(file, start, 48, 36)
+        elif found.tracks:
+            _read_track(found.tracks[-1], file, kind, start, min(size, size_bytes))
+    return found
+
+
+def _read_track(track: Track, file: Any, kind: bytes, start: int, size: int) -> None:
+    if kind == b"tkhd":
+        track.track_id = _read(file, start, ">I", 20, 12)
+        track.matrix = _matrix(file, start, 52, 40)
+    elif kind == b"mdhd":
+        track.time_scale = _read(file, start, ">I", 20, 12)
+        form, at = (">Q", 24) if _is_wide(file, start) else (">I", 16)
+        track.length_s = _read_all(file, start + at, form)[0] / max(1, track.time_scale)
+    elif kind == b"elst":
+        count = _read(file, start, ">I", 4, 4)
+        rows = (">QqI", 20) if _is_wide(file, start) else (">IiI", 12)
+        track.edits = [
+            _read_all(file, start + 8 + rows[1] * i, rows[0]) for i in range(min(count, 9))
+        ]
+    elif kind == b"stsd":
+        track.num_descriptions = _read(file, start, ">I", 4, 4)
+    elif kind == b"stts":
+        file.seek(start + 8)
+        counts = np.frombuffer(file.read((size - 8) // 8 * 8), ">u4").astype(float)
+        track.samples_s = float(counts[::2] @ counts[1::2]) / max(1, track.time_scale)
+
+
+def _matrix(file: Any, start: int, wide_offset: int, offset: int) -> tuple[float, ...]:
+    at = start + (wide_offset if _is_wide(file, start) else offset)
+    a, b, _, c, d = _read_all(file, at, ">5i")
+    return a / 65536, b / 65536, c / 65536, d / 65536
 
 
 def set_track_ends(path: str | os.PathLike, ends: dict[int, int]) -> None:
     """Give track number i (from 0, in file order) a presentation of `ends[i]` units of the movie's
-    time scale.
+    time scale, the delay before it included.
     """
     with open(path, "r+b") as file:
         track = -1
@@ -26,40 +100,56 @@ def set_track_ends(path: str | os.PathLike, ends: dict[int, int]) -> None:
             elif kind == b"elst" and track in ends:
                 _set_last_duration(file, start, ends[track])
             elif kind == b"tkhd" and track in ends:
-                _set_field(file, start, 28, 20, ends[track])
+                at = start + (28 if _is_wide(file, start) else 20)
+                _write(file, at, ends[track], _is_wide(file, start))
 
 
-def _boxes(file, start: int, end: int):
+def _set_last_duration(file: Any, start: int, end: int) -> None:
+    """elst: version and flags, count, then entries of (duration, media time, rate); the last is
+    shown, an empty one before it delays it.
+    """
+    wide = _is_wide(file, start)
+    size, count = (20 if wide else 12), _read(file, start, ">I", 4, 4)
+    before = sum(
+        _read_all(file, start + 8 + size * i, ">Q" if wide else ">I")[0] for i in range(count - 1)
+    )
+    _write(file, start + 8 + size * (count - 1), max(0, end - before), wide)
+
+
+def _boxes(file: Any, start: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
     """Walk (kind, content start, content size) of all boxes, going into those that hold the ones we
     look for.
     """
-    while start + 8 <= end:
-        file.seek(start)
-        size, kind = struct.unpack(">I4s", file.read(8))
+    for _ in range(MAX_BOXES):
+        if start + 8 > end:
+            return
+        size, kind = _read_all(file, start, ">I4s")
         header = 8
         if size == 1:
-            size, header = struct.unpack(">Q", file.read(8))[0], 16
+            size, header = _read_all(file, start + 8, ">Q")[0], 16
         size = size or end - start
         if size < header:
             return
         yield kind, start + header, size - header
-        if kind in _PARENTS:
-            yield from _boxes(file, start + header, start + size)
+        if kind in _PARENTS and depth < len(_PARENTS):
+            yield from _boxes(file, start + header, min(start + size, end), depth + 1)
         start += size
 
 
-def _set_last_duration(file, start: int, duration: int) -> None:
-    """elst: version and flags, count, then entries of (duration, media time, rate); the last is the
-    one that is shown.
-    """
+def _is_wide(file: Any, start: int) -> bool:
     file.seek(start)
-    wide, count = file.read(4)[0] == 1, struct.unpack(">I", file.read(4))[0]
-    file.seek(start + 8 + (count - 1) * (20 if wide else 12))
-    file.write(struct.pack(">Q" if wide else ">I", duration))
+    return file.read(1) == b"\1"
 
 
-def _set_field(file, start: int, wide_offset: int, offset: int, value: int) -> None:
-    file.seek(start)
-    wide = file.read(1)[0] == 1
-    file.seek(start + (wide_offset if wide else offset))
+def _read_all(file: Any, at: int, form: str) -> tuple:
+    file.seek(at)
+    return struct.unpack(form, file.read(struct.calcsize(form)))
+
+
+def _read(file: Any, start: int, form: str, wide_offset: int, offset: int) -> int:
+    return _read_all(file, start + (wide_offset if _is_wide(file, start) else offset), form)[0]
+
+
+def _write(file: Any, at: int, value: int, wide: bool) -> None:
+    file.seek(at)
     file.write(struct.pack(">Q" if wide else ">I", value))

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-SLICE_IDR, SPS, PPS = 5, 7, 8
+CODECS = ("h264", "hevc")
+SLICE, SLICE_IDR, SPS, PPS = 1, 5, 7, 8
+INTRA = (2, 4)  # types of slices that refer to no other picture, modulo 5
+HEVC_KEYS, HEVC_SPS = range(16, 24), 33
 HEVC_ANEW = range(16, 21)  # broken-link and IDR pictures
 
 
@@ -27,8 +30,9 @@ def split_prefixed(data: bytes, prefix_size: int) -> Iterator[bytes]:
     at = 0
     while at + prefix_size < len(data):
         size = int.from_bytes(data[at : at + prefix_size], "big")
-        yield data[at + prefix_size : at + prefix_size + size]
-        at += prefix_size + size
+        at += prefix_size
+        yield data[at : at + size] if at + size <= len(data) else b""
+        at += size
 
 
 def prefix_size(extradata: bytes) -> int:
@@ -41,9 +45,11 @@ def units(data: bytes, size: int) -> Iterator[bytes]:
     return split_prefixed(data, size) if size else split_annex_b(data)
 
 
-def is_idr(data: bytes, size: int) -> bool:
-    """Does this H.264 packet start anew, so that nothing after it refers to anything before?"""
-    return any(unit and unit[0] & 31 == SLICE_IDR for unit in units(data, size))
+def length_size(codec: str, extradata: bytes) -> int:
+    """Bytes of the length before each NAL unit of a stream; 0 for Annex B."""
+    if codec == "hevc":
+        return (extradata[21] & 3) + 1 if extradata[:1] == b"\1" and len(extradata) > 22 else 0
+    return prefix_size(extradata)
 
 
 def starts_anew(codec: str, extradata: bytes, packet: bytes) -> bool:
@@ -52,12 +58,61 @@ def starts_anew(codec: str, extradata: bytes, packet: bytes) -> bool:
     In H.264 and HEVC not every key frame ends the order that frames are counted in; in other codecs
     it does.
     """
-    if codec == "h264":
-        return is_idr(packet, prefix_size(extradata))
-    if codec == "hevc":
-        size = (extradata[21] & 3) + 1 if extradata[:1] == b"\1" and len(extradata) > 22 else 0
-        return any(unit and unit[0] >> 1 & 63 in HEVC_ANEW for unit in units(packet, size))
-    return True
+    if codec not in CODECS:
+        return True
+    kinds = (_kind(codec, unit) for unit in units(packet, length_size(codec, extradata)) if unit)
+    return any(kind in (HEVC_ANEW if codec == "hevc" else (SLICE_IDR,)) for kind in kinds)
+
+
+def is_true_key(codec: str, extradata: bytes, packet: bytes) -> bool:
+    """Is a packet that is marked as a key frame a whole picture? Sources with intra refresh mark
+    points from which a picture only builds up.
+    """
+    if codec not in CODECS:
+        return True
+    for unit in filter(None, units(packet, length_size(codec, extradata))):
+        kind = _kind(codec, unit)
+        if codec == "hevc" and kind < 32:
+            return kind in HEVC_KEYS
+        if codec == "h264" and kind in (SLICE, SLICE_IDR):
+            # first macroblock, then the slice's type
+            return kind == SLICE_IDR or _golomb(unit[1:12], 2)[1] % 5 in INTRA
+    return False
+
+
+def is_whole(codec: str, extradata: bytes, packet: bytes, known: set[bytes]) -> bool:
+    """Does a packet to copy look like one: NAL units that fill it, a picture among them, and no
+    sequence parameters but those that are `known`? The first ones seen are added.
+    """
+    size = length_size(codec, extradata)
+    found = list(units(packet, size))
+    if not all(unit and unit[0] < 128 for unit in found):
+        return False
+    kinds = [_kind(codec, unit) for unit in found]
+    is_sps, pictures = (HEVC_SPS, range(32)) if codec == "hevc" else (SPS, range(1, 6))
+    parameters = {unit for unit, kind in zip(found, kinds, strict=True) if kind == is_sps}
+    if parameters and known and parameters != known:
+        return False
+    known |= parameters
+    is_filled = not size or sum(size + len(unit) for unit in found) == len(packet)
+    return is_filled and any(kind in pictures for kind in kinds)
+
+
+def _kind(codec: str, unit: bytes) -> int:
+    return unit[0] >> 1 & 63 if codec == "hevc" else unit[0] & 31
+
+
+def _golomb(data: bytes, count: int) -> list[int]:
+    """The first `count` Exp-Golomb numbers of some bytes."""
+    bits, found, at = "".join(f"{byte:08b}" for byte in data), [], 0
+    for _ in range(count):
+        one = bits.find("1", at)
+        if one < 0:
+            return [*found, *[0] * (count - len(found))]
+        stop = 2 * one - at + 1
+        found.append(int(bits[one:stop], 2) - 1)
+        at = stop
+    return found
 
 
 def parameter_sets(extradata: bytes) -> list[bytes]:
@@ -79,9 +134,7 @@ def set_id(unit: bytes) -> int:
     profile and level.
     """
     body = unit[1:9] if unit[0] & 31 == PPS else unit[4:12]
-    bits = "".join(f"{byte:08b}" for byte in body)
-    zeros = bits.index("1")
-    return int(bits[zeros : 2 * zeros + 1], 2) - 1
+    return _golomb(body, 1)[0]
 
 
 def avcc(header: bytes, sets: list[bytes]) -> bytes:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import heapq
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,15 @@ import av
 import numpy as np
 
 from obvlib.core.files import replacing
-from obvlib.media.decode import frames_on_screen, to_rgb, upright
-from obvlib.media.read import check_range, duration_s, first_frame
-from obvlib.media.source import MediaError, Source, as_source, open_source
+from obvlib.media.clean import as_source, check_range, duration_s, make_clean, open_source
+from obvlib.media.decode import frames_on_screen, to_rgb
+from obvlib.media.opening import DISK_ERRNOS, MediaError
+from obvlib.media.source import OddVideo, Source, opened_raw
 from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, copy_look, video_stream
 
 # holds the policy, the clip's place in its source and the frames' times, as JSON
 METADATA_KEY = "obv"
+MAX_OPEN_CLIPS = 48
 # few small frames: hardly a loss to see, for little room
 ENCODING = {"preset": "ultrafast", "crf": "17"}
 
@@ -73,40 +75,51 @@ def prepare_clips(
 
     A clip that cannot be made gives its MediaError as the result and does not disturb the others.
     """
-    with as_source(source, num_threads) as video, ExitStack() as open_files:
-        jobs: dict[int, _Job] = {}
-        picture = first_frame(video)
-        for index, (out, start_s, end_s) in enumerate(clips):
-            try:
-                jobs[index] = _Job(video, picture, Path(out), start_s, end_s, policy)
-            except ValueError as error:
-                yield (
-                    index,
-                    error if isinstance(error, MediaError) else MediaError(str(error), "settings"),
-                )
-        yield from _one_pass(video, jobs, open_files)
+    with as_source(source, num_threads) as video:
+        # clips in order of time, so many at once as may hold a file and an encoder open
+        order = sorted(range(len(clips)), key=lambda index: clips[index][1])
+        for first in range(0, len(order), MAX_OPEN_CLIPS):
+            waiting = {index: clips[index] for index in order[first : first + MAX_OPEN_CLIPS]}
+            while waiting:
+                try:
+                    for index, result in _one_pass(video, waiting, policy):
+                        del waiting[index]
+                        yield index, result
+                except OddVideo as odd:
+                    try:
+                        make_clean(video, odd)
+                    except MediaError as error:
+                        yield from ((index, error) for index in waiting)
+                        return
 
 
 def _one_pass(
-    video: Source, jobs: dict[int, _Job], open_files: ExitStack
+    video: Source, clips: dict[int, tuple], policy: Any
 ) -> Iterator[tuple[int, Prepared | MediaError]]:
-    while jobs:
-        left = (
-            [(t, index) for t in job.source_times_s[job.num_added :]] for index, job in jobs.items()
+    with ExitStack() as open_files:
+        jobs: dict[int, _Job] = {}
+        for index, (out, start_s, end_s) in list(clips.items()):
+            try:
+                jobs[index] = _Job(video, Path(out), start_s, end_s, policy)
+            except ValueError as error:
+                is_ours = isinstance(error, MediaError)
+                yield index, error if is_ours else MediaError(str(error), "settings")
+        wanted = list(
+            heapq.merge(*([(t, index) for t in job.source_times_s] for index, job in jobs.items()))
         )
-        wanted = list(heapq.merge(*left))
-        at_fault = wanted[0][1]
-        try:
-            for at, frame in frames_on_screen(video, [t for t, _ in wanted]):
-                at_fault = index = wanted[at][1]
-                if result := jobs[index].add(frame, open_files):
-                    del jobs[index]
-                    yield index, result
-                at_fault = wanted[min(at + 1, len(wanted) - 1)][1]
-            return
-        except MediaError as error:  # fails one clip; the others go on from where they are
-            jobs.pop(at_fault).abandon(error)
-            yield at_fault, error
+        for at, frame in frames_on_screen(video, [t for t, _ in wanted]):
+            index = wanted[at][1]
+            if index not in jobs:
+                continue  # could not be written
+            try:
+                result = jobs[index].add(frame, open_files)
+            except OSError as error:
+                if error.errno in DISK_ERRNOS:
+                    raise
+                result = MediaError(f"{jobs[index].out} cannot be written: {error}", "settings")
+            if result is not None:
+                del jobs[index]
+                yield index, result
 
 
 class _Job:
@@ -115,21 +128,13 @@ class _Job:
     """
 
     def __init__(
-        self,
-        video: Source,
-        picture: Any,
-        out: Path,
-        start_s: float,
-        end_s: float | None,
-        policy: Any,
+        self, video: Source, out: Path, start_s: float, end_s: float | None, policy: Any
     ) -> None:
         self.start_s, self.out, self.video, self.policy = start_s, out, video, policy
         self.end_s, self.note = check_range(video, start_s, end_s)
         length_s = round(self.end_s - start_s, 3)
         self.times_s = [float(t) for t in policy.sample_times(length_s)]
-        turned = picture.rotation % 180 != 0
-        size = (picture.width, picture.height) if turned else (picture.height, picture.width)
-        self.height, self.width = policy.fit_size(*size, len(self.times_s))
+        self.height, self.width = policy.fit_size(*video.size, len(self.times_s))
         self.distinct_s = sorted(set(self.times_s))
         self.source_times_s = [start_s + t for t in self.distinct_s]
         self.num_added, self.container = 0, None
@@ -138,7 +143,7 @@ class _Job:
         """Encode the next frame; the finished clip after the last."""
         if self.container is None:
             self._open(open_files)
-        small = upright(frame).reformat(
+        small = frame.reformat(
             width=self.width,
             height=self.height,
             format=self.stream.pix_fmt,
@@ -147,12 +152,6 @@ class _Job:
         self.track.add(small, round(self.distinct_s[self.num_added] / TIME_BASE))
         self.num_added += 1
         return self._finish() if self.num_added == len(self.distinct_s) else None
-
-    def abandon(self, error: MediaError) -> None:
-        """Leave no trace of a clip that cannot be finished."""
-        if self.container is not None:
-            with suppress(MediaError):
-                self.files.__exit__(type(error), error, error.__traceback__)
 
     def _open(self, open_files: ExitStack) -> None:
         self.files = open_files.enter_context(ExitStack())
@@ -190,10 +189,10 @@ class _Job:
 
 
 def _verify(path: Path, num_frames: int) -> None:
-    with open_source(path, num_threads=1) as clip:
+    with opened_raw(str(path)) as clip:
         written = sum(1 for packet in clip.container.demux(clip.video) if packet.size)
     if written != num_frames:
-        raise MediaError(
+        raise OddVideo(
             f"the prepared clip holds {written} frames instead of {num_frames}: it was not kept"
         )
 
@@ -208,28 +207,22 @@ def clip_frames(
     if the clip was prepared with another policy.
     """
     with open_source(path, num_threads) as clip:
-        if text := clip.container.metadata.get(METADATA_KEY):
-            return _prepared_frames(clip, json.loads(text), policy)
-        times_s = np.asarray(policy.sample_times(duration_s(clip)), dtype=np.float64)
-        picture = first_frame(clip)
-        size = (
-            (picture.width, picture.height)
-            if picture.rotation % 180
-            else (picture.height, picture.width)
-        )
-        return (
-            _stack(
-                frames_on_screen(clip, times_s.tolist()),
-                len(times_s),
-                policy.fit_size(*size, len(times_s)),
-            ),
-            times_s,
-        )
+        while True:
+            try:
+                if text := clip.metadata.get(METADATA_KEY):
+                    return _prepared_frames(clip, json.loads(text), policy)
+                times_s = np.asarray(policy.sample_times(duration_s(clip)), dtype=np.float64)
+                size = policy.fit_size(*clip.size, len(times_s))
+                return _stack(clip, times_s, size), times_s
+            except OddVideo as odd:
+                make_clean(clip, odd)
 
 
 def _prepared_frames(
     clip: Source, made: dict[str, Any], policy: Any
 ) -> tuple[np.ndarray, np.ndarray]:
+    if clip.note:
+        raise MediaError(f"{clip.name} is damaged ({clip.note}): prepare it again")
     if made["policy"] != policy.to_dict():
         other = {k: v for k, v in made["policy"].items() if policy.to_dict().get(k) != v}
         raise MediaError(
@@ -238,19 +231,13 @@ def _prepared_frames(
             "settings",
         )
     times_s = np.asarray(made["times_s"], dtype=np.float64)
-    context = clip.video.codec_context
-    return (
-        _stack(
-            frames_on_screen(clip, times_s.tolist()), len(times_s), (context.height, context.width)
-        ),
-        times_s,
-    )
+    return _stack(clip, times_s, clip.size), times_s
 
 
-def _stack(frames: Iterable[tuple[int, Any]], num_frames: int, size: tuple[int, int]) -> np.ndarray:
-    stacked = np.empty((num_frames, *size, 3), np.uint8)  # (T, H, W, 3)
+def _stack(clip: Source, times_s: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    stacked = np.empty((len(times_s), *size, 3), np.uint8)  # (T, H, W, 3)
     previous = None
-    for index, frame in frames:
+    for index, frame in frames_on_screen(clip, times_s.tolist()):
         stacked[index] = stacked[index - 1] if frame is previous else to_rgb(frame, *size)
         previous = frame
     return stacked

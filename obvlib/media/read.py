@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import av
 import numpy as np
 
-from obvlib.media.decode import PAST_END_S, frames_on_screen, packets_from, to_rgb
-from obvlib.media.sound import _read_audio
-from obvlib.media.source import SNAP_S, MediaError, Source, open_source
+from obvlib.media.clean import duration_s, make_clean, open_source
+from obvlib.media.decode import frames_on_screen, packets_from, to_rgb
+from obvlib.media.opening import MediaError
+from obvlib.media.sound import Timeline, cut_to, heard
+from obvlib.media.source import PAST_END_S, OddVideo, Source, opened_raw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,6 @@ class VideoInfo:
     fps: float
     codec: str
     pixel_format: str
-    rotation: int
     container: str
     start_s: float  # of the first frame in the container's own time
     num_audio_streams: int
@@ -34,6 +35,7 @@ class VideoInfo:
     sample_rate: int
     size_bytes: int
     metadata: dict[str, str]
+    note: str = ""  # what is not well behaved
 
     @property
     def has_audio(self) -> bool:
@@ -41,30 +43,27 @@ class VideoInfo:
 
 
 def probe(path: str | os.PathLike) -> VideoInfo:
-    """Read a file's headers and its first frame. Raises MediaError for what is missing, broken or
-    no video.
+    """Read a file's headers; of one that is not well behaved, also its clean intermediate. Raises
+    MediaError for what is missing, broken or no video.
     """
-    with open_source(path, num_threads=1) as source:
-        frame = first_frame(source)
-        height, width = (
-            (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
-        )
-        audio = source.audio
+    with open_source(path, num_threads=1) as source, opened_raw(os.fspath(path)) as raw:
+        frame_at_start(source)
+        video, audio = raw.video, raw.audio
         return VideoInfo(
             duration_s=duration_s(source),
-            height=height,
-            width=width,
-            fps=float(source.video.average_rate or source.video.guessed_rate or 0),
-            codec=source.video.codec_context.name,
-            pixel_format=frame.format.name,
-            rotation=frame.rotation,
-            container=source.container.format.name,
-            start_s=float(source.origin_s),
-            num_audio_streams=len(source.container.streams.audio),
+            height=source.size[0],
+            width=source.size[1],
+            fps=float(video.average_rate or video.guessed_rate or 0),
+            codec=video.codec_context.name,
+            pixel_format=video.codec_context.pix_fmt or "",
+            container=raw.container.format.name,
+            start_s=float(raw.origin_s),
+            num_audio_streams=len(raw.container.streams.audio),
             audio_codec=audio.codec_context.name if audio else "",
             sample_rate=audio.codec_context.sample_rate if audio else 0,
-            size_bytes=source.container.size,
-            metadata=dict(source.container.metadata),
+            size_bytes=raw.container.size,
+            metadata=dict(raw.container.metadata),
+            note=source.note,
         )
 
 
@@ -89,30 +88,13 @@ def packets(path: str | os.PathLike) -> list[PacketInfo]:
         ]
 
 
-def first_frame(source: Source):
-    """The first frame that decodes, with its size, format and rotation."""
-    for _, frame in frames_on_screen(source, [0.0]):
-        return frame
-    raise MediaError(f"{source.name}: not one frame can be decoded; download it again")
-
-
-def duration_s(source: Source) -> float:
-    """Length from the first video frame to the end of the video stream, to the millisecond; of the
-    container where unknown.
-    """
-    video = source.video
-    if video.duration:
-        return round(float(video.duration * video.time_base), 3)
-    if source.container.duration:
-        start = (
-            0 if "matroska" in source.container.format.name else source.container.start_time or 0
-        )  # its duration counts from 0
-        return round((source.container.duration + start) / av.time_base - float(source.origin_s), 3)
-    last = 0.0
-    for packet in packets_from(source, source.ticks(0.0)):
-        if packet.pts is not None:
-            last = max(last, source.seconds(packet.pts + (packet.duration or 0)))
-    return round(last, 3)
+def frame_at_start(source: Source) -> Any:
+    """The first frame; OddVideo sends the source to its clean intermediate."""
+    while True:
+        try:
+            return next(frames_on_screen(source, [0.0]))[1]
+        except OddVideo as odd:
+            make_clean(source, odd)
 
 
 def frames_at(
@@ -134,21 +116,26 @@ def frames_at(
             f"height is {height} and width is {width}: give both or neither", "settings"
         )
     with open_source(path, num_threads) as source:
-        _check_times(source, times)
-        order = np.argsort(times, kind="stable")
-        frames, pts_s, previous = None, np.zeros(len(times)), (None, None)
-        for index, frame in frames_on_screen(source, [float(times[i]) for i in order]):
-            pixels = previous[1] if frame is previous[0] else to_rgb(frame, height, width)
-            previous = (frame, pixels)
-            if frames is None:
-                frames = np.empty((len(times), *pixels.shape), dtype=np.uint8)  # (T, H, W, 3)
-            frames[order[index]] = (
-                pixels if pixels.shape == frames.shape[1:] else to_rgb(frame, *frames.shape[1:3])
-            )
-            pts_s[order[index]] = source.seconds(frame.pts)
-        return (
-            np.zeros((0, height or 0, width or 0, 3), np.uint8) if frames is None else frames
-        ), pts_s
+        while True:
+            _check_times(source, times)
+            try:
+                return _frames_and_times(source, times, height, width)
+            except OddVideo as odd:
+                make_clean(source, odd)
+
+
+def _frames_and_times(
+    source: Source, times: np.ndarray, height: int | None, width: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(times, kind="stable")
+    height, width = height or source.size[0], width or source.size[1]
+    frames = np.empty((len(times), height, width, 3), dtype=np.uint8)  # (T, H, W, 3)
+    pts_s, previous, pixels = np.zeros(len(times)), None, None
+    for index, frame in frames_on_screen(source, [float(times[i]) for i in order]):
+        pixels = pixels if frame is previous else to_rgb(frame, height, width)
+        previous, frames[order[index]] = frame, pixels
+        pts_s[order[index]] = source.seconds(frame.pts)
+    return frames, pts_s
 
 
 def _check_times(source: Source, times: np.ndarray) -> None:
@@ -163,6 +150,13 @@ def _check_times(source: Source, times: np.ndarray) -> None:
             f"{source.name} is {end_s:.3f} s long, frames were asked for at {times.max():.3f} s",
             "past_end",
         )
+    for begin_s, stop_s, is_missing in source.damage:
+        stale = times[(times > begin_s + PAST_END_S) & (times < stop_s - PAST_END_S)]
+        if is_missing and len(stale):
+            raise MediaError(
+                f"{source.name}: no frame can be decoded at {stale[0]:.3f} s; the file is damaged"
+                " there"
+            )
 
 
 def audio(
@@ -178,28 +172,21 @@ def audio(
     gaps are silence.
     """
     with open_source(path, num_threads=1, need_video=False) as source:
-        if source.audio is None:
-            return np.zeros(0, np.float32)
-        return _read_audio(source, sample_rate, start_s, end_s)
+        while True:
+            try:
+                return _samples(source, sample_rate, start_s, end_s)
+            except OddVideo as odd:
+                make_clean(source, odd)
 
 
-def check_range(source: Source, start_s: float, end_s: float | None) -> tuple[float, str]:
-    """The end to use and a note if it was moved; MediaError where the times are no part of the
-    video.
-    """
+def _samples(source: Source, sample_rate: int, start_s: float, end_s: float | None) -> np.ndarray:
+    if source.audio is None:
+        return np.zeros(0, np.float32)
+    length = float("inf") if end_s is None else round((end_s - start_s) * sample_rate)
+    pieces = list(cut_to(heard(source, Timeline(sample_rate), start_s, end_s), length))
     if end_s is None:
-        end_s = max(duration_s(source), start_s + SNAP_S)
-    if not 0 <= start_s < end_s < float("inf"):
-        raise MediaError(
-            f"clip [{start_s}, {end_s}] of {source.name}: needs 0 <= start < end, in seconds",
-            "settings",
-        )
-    available_s = duration_s(source)
-    if start_s >= available_s or end_s > available_s + PAST_END_S:
-        raise MediaError(
-            f"clip [{start_s}, {end_s}] is past the end: {source.name} is {available_s:.3f} s long",
-            "past_end",
-        )
-    if end_s > available_s + SNAP_S:
-        return available_s, f"end moved from {end_s} to the video's end at {available_s:.3f} s"
-    return min(end_s, available_s), ""
+        length = max((at + samples.shape[1] for at, samples in pieces), default=0)
+    sound = np.zeros(max(0, int(length)), np.float32)
+    for at, samples in pieces:
+        sound[at : at + samples.shape[1]] = samples[0]
+    return sound

@@ -1,8 +1,10 @@
-"""The sound of a clip: its packets copied where MP4 can hold them, else encoded anew."""
+"""The sound of a stretch of video: its packets copied where an MP4 can hold them as they are, else
+decoded, brought to one rate and layout, and encoded as AAC.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -11,161 +13,202 @@ import av
 import numpy as np
 
 from obvlib.media.decode import packets_from
-from obvlib.media.source import Source, clip_clock, exact
+from obvlib.media.source import OddVideo, Source, clip_clock, exact
 from obvlib.media.write import TIME_BASE
 
-COPIED_CODECS = {"aac", "mp3", "mp3float", "opus", "libopus", "ac3", "eac3", "alac"}
+# described once, in the header: their packets cannot change rate or layout on the way
+COPIED_CODECS = {"aac", "opus", "libopus", "alac"}
 # Hz; what AAC can hold and players play
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 # decoders need a little of what came before to start cleanly; the edit list hides it
 PREROLL_S = 0.1
+READ_BACK_S = 0.2
+GAP_S = 0.05  # between what is heard and its time: more than rounding
+
+
+@dataclass
+class Timeline:
+    """Decoded sound brought to one rate and layout, and put in its place: `add` gives pieces
+    (position in samples, (C, N) float32) that never overlap.
+    """
+
+    rate: int
+    layout: str = "mono"
+    position: int | None = None
+    form: tuple = ()
+    resampler: Any = None
+
+    def add(self, frame: Any, time_s: float) -> Iterator[tuple[int, np.ndarray]]:
+        """Take in a frame that is heard from `time_s` on."""
+        form, at = (
+            (frame.format.name, frame.layout.name, frame.sample_rate),
+            round(time_s * self.rate),
+        )
+        jumps = self.position is None or abs(at - self.position) > GAP_S * self.rate
+        if jumps or form != self.form:
+            yield from self.finish()
+            self.form = form
+            self.resampler = av.AudioResampler(format="fltp", layout=self.layout, rate=self.rate)
+            self.position = at if self.position is None else max(at, self.position)
+            if at < self.position - GAP_S * self.rate:
+                self.form = ()  # heard already: what comes next is placed again
+                return
+        frame.pts = None
+        yield from self._placed(self.resampler.resample(frame))
+
+    def finish(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Give what the resampler still holds."""
+        if self.resampler is not None:
+            yield from self._placed(self.resampler.resample(None))
+            self.resampler = None
+
+    def _placed(self, frames: list[Any]) -> Iterator[tuple[int, np.ndarray]]:
+        for frame in frames:
+            samples = frame.to_ndarray()
+            yield self.position, samples
+            self.position += samples.shape[1]
+
+
+def heard(
+    source: Source, timeline: Timeline, start_s: float, end_s: float | None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Decode [start_s, end_s) into pieces (samples from start_s, (C, N) float32)."""
+    stream = source.audio
+    first = source.ticks(start_s - READ_BACK_S, stream)
+    for packet in packets_from(source, first, stream):
+        if packet.pts is not None and end_s is not None:
+            if source.seconds(packet.pts, stream) > end_s + READ_BACK_S:
+                break
+        for frame in decoded(stream, packet):
+            yield from timeline.add(frame, frame_time_s(source, frame) - start_s)
+    for frame in decoded(stream, None):
+        yield from timeline.add(frame, frame_time_s(source, frame) - start_s)
+    yield from timeline.finish()
+
+
+def decoded(stream: Any, packet: Any) -> list[Any]:
+    """The frames of a sound packet that have times; what is damaged is left out, as players do."""
+    try:
+        return [f for f in stream.codec_context.decode(packet) if f.pts is not None]
+    except av.FFmpegError:
+        return []
+
+
+def frame_time_s(source: Source, frame: Any) -> float:
+    """When a frame of sound is heard, in seconds from the first video frame."""
+    return float(frame.pts * (frame.time_base or source.audio.time_base) - source.origin_s)
+
+
+def cut_to(
+    pieces: Iterable[tuple[int, np.ndarray]], num_samples: float
+) -> Iterator[tuple[int, np.ndarray]]:
+    """What of the pieces lies in [0, num_samples)."""
+    for at, samples in pieces:
+        low, high = max(0, -at), min(samples.shape[1], num_samples - at)
+        if low < high:
+            yield at + low, samples[:, low : int(high)]
+
+
+def encode_sound(
+    stream: Any, pieces: Iterable[tuple[int, np.ndarray]], position: int = 0
+) -> Iterator[Any]:
+    """Encode pieces in rising order, with silence between them, from `position` on."""
+    context = stream.codec_context
+    for at, samples in pieces:
+        while position < at:
+            silence = np.zeros((samples.shape[0], min(at - position, context.rate)), np.float32)
+            yield from _encode_piece(stream, silence, position)
+            position += silence.shape[1]
+        yield from _encode_piece(stream, samples, position)
+        position += samples.shape[1]
+
+
+def _encode_piece(stream: Any, samples: np.ndarray, position: int) -> Iterator[Any]:
+    context = stream.codec_context
+    frame = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(samples), format="fltp", layout=context.layout.name
+    )
+    frame.sample_rate, frame.pts = context.rate, position
+    frame.time_base = Fraction(1, context.rate)
+    yield from stream.encode(frame)
+
+
+def aac_stream(out: Any, source: Source) -> Any:
+    """Add an AAC stream of about the source's rate, mono or stereo."""
+    original = source.audio.codec_context
+    rate = next((r for r in AAC_RATES if r >= original.sample_rate), AAC_RATES[-1])
+    layout = "mono" if original.channels == 1 else "stereo"
+    return out.add_stream("aac", rate=rate, layout=layout)
 
 
 @dataclass
 class Sound:
-    """Packets of one clip, timed from its start, waiting to be muxed between those of the video."""
+    """The sound of one clip, on its way into a file: packets timed from the clip's start, waiting
+    to be muxed between those of the video.
+    """
 
-    template: Any = None
+    source: Source
+    start_s: float
+    end_s: float
     packets: list[Any] = field(default_factory=list)
-    samples: np.ndarray | None = None
-    sample_rate: int = 0
     position: int = 0
     stream: Any = None
+    last_s: float = 0.0  # end of the last packet
 
     def add_to(self, out: Any) -> None:
-        """Add the audio stream, after the video's, before anything is muxed."""
+        """Read the sound and add its stream, after the video's and before anything is muxed."""
+        if self.source.audio is None:
+            return
+        context = self.source.audio.codec_context
+        if context.name in COPIED_CODECS and context.extradata:
+            self.packets = list(self._copied())
+            if self.packets:
+                self.stream = out.add_stream_from_template(self.source.audio, opaque=True)
+                self.stream.time_base = self.packets[0].time_base
+        else:
+            self._encode_to(out)
         if self.packets:
-            self.stream = out.add_stream_from_template(self.template, opaque=True)
-            self.stream.time_base = self.packets[0].time_base
-        elif self.samples is not None:
-            self.stream = out.add_stream("aac", rate=self.sample_rate, layout="mono")
-            self.packets = list(self._encoded())
+            last = self.packets[-1]
+            self.last_s = float((last.pts + last.duration) * last.time_base)
 
-    def mux_until(self, out: Any, time: int | None) -> None:
-        """Mux the packets up to a time in ticks of the video; all that are left for None."""
-        limit = float("inf") if time is None else time * float(TIME_BASE) * self.sample_rate
+    def _encode_to(self, out: Any) -> None:
+        source = self.source
+        self.stream = aac_stream(out, source)
+        encoder = self.stream.codec_context
+        timeline = Timeline(encoder.rate, encoder.layout.name)
+        pieces = heard(source, timeline, self.start_s, self.end_s)
+        length = round((self.end_s - self.start_s) * encoder.rate)
+        self.packets = [*encode_sound(self.stream, cut_to(pieces, length)), *self.stream.encode()]
+
+    def mux_until(self, out: Any, time: float) -> None:
+        """Mux the packets up to a time in ticks of the video."""
         while self.position < len(self.packets):
             packet = self.packets[self.position]
-            if packet.pts > limit:
+            if packet.pts * packet.time_base > time * TIME_BASE:
                 return
             packet.stream = self.stream
             out.mux(packet)
             self.packets[self.position] = None
             self.position += 1
 
-    def reaches(self, duration_s: float) -> bool:
+    def reaches_end(self) -> bool:
         """Does the sound go on to the clip's end, so that its track is to be ended there?"""
-        return self.end_s >= duration_s
+        return self.last_s >= self.end_s - self.start_s
 
-    end_s: float = 0.0
-
-    def _encoded(self) -> Iterator[Any]:
-        for start in range(0, len(self.samples), 1024):
-            frame = av.AudioFrame.from_ndarray(
-                self.samples[None, start : start + 1024], format="fltp", layout="mono"
-            )
-            frame.sample_rate, frame.pts, frame.time_base = (
-                self.sample_rate,
-                start,
-                Fraction(1, self.sample_rate),
-            )
-            yield from self.stream.encode(frame)
-        yield from self.stream.encode(None)
-
-
-def clip_sound(source: Source, start_s: float, end_s: float, may_copy: bool = True) -> Sound:
-    """Read the sound of [start_s, end_s); empty for a video without."""
-    if source.audio is None:
-        return Sound()
-    if not may_copy or source.audio.codec_context.name not in COPIED_CODECS:
-        original_rate = source.audio.codec_context.sample_rate
-        sample_rate = next((rate for rate in AAC_RATES if rate >= original_rate), AAC_RATES[-1])
-        samples = _read_audio(source, sample_rate, start_s, end_s)
-        return Sound(samples=samples, sample_rate=sample_rate, end_s=end_s - start_s)
-    return _copied(source, start_s, end_s)
-
-
-def _copied(source: Source, start_s: float, end_s: float) -> Sound:
-    stream = source.audio
-    clip = Sound(template=stream)
-    clip.sample_rate = stream.codec_context.sample_rate
-    tick = Fraction(1, clip.sample_rate)
-    clock = clip_clock(stream.time_base, source.origin_s + exact(start_s), tick)
-    length = clip_clock(stream.time_base, Fraction(0), tick)
-    previous = None
-    for packet in packets_from(source, source.ticks(start_s - PREROLL_S, stream), stream):
-        at_s = source.seconds(packet.pts, stream) if packet.pts is not None else None
-        if at_s is None or at_s < start_s - PREROLL_S:
-            continue
-        if at_s >= end_s:
-            break
-        packet.pts = packet.dts = clock(packet.pts)
-        packet.duration, packet.time_base = length(packet.duration or 0), tick
-        if previous is None or packet.pts > previous:
-            previous = packet.pts
-            clip.packets.append(packet)
-            clip.end_s = (packet.pts + packet.duration) / clip.sample_rate
-    return clip
-
-
-def _read_audio(
-    source: Source, sample_rate: int, start_s: float, end_s: float | None
-) -> np.ndarray:
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate)
-    num_samples = None if end_s is None else round((end_s - start_s) * sample_rate)
-    chunks: list[tuple[int, np.ndarray]] = []
-    stream, offset = source.audio, None
-
-    def keep(frames: list) -> None:
-        nonlocal offset
-        for frame in frames:
-            samples = frame.to_ndarray().reshape(-1)
-            chunks.append((offset, samples))
-            offset += len(samples)
-
-    context, time_base = stream.codec_context, stream.time_base
-    for packet in [
-        *_until(packets_from(source, source.ticks(start_s - 0.2, stream), stream), source, end_s),
-        None,
-    ]:
-        try:
-            decoded = context.decode(packet)
-        except av.FFmpegError:
-            continue
-        for frame in decoded:
-            if frame.pts is not None:
-                at = round(
-                    (float(frame.pts * (frame.time_base or time_base) - source.origin_s) - start_s)
-                    * sample_rate
-                )
-                if offset is None or abs(at - offset) > sample_rate // 20:  # a gap, not rounding
-                    keep(resampler.resample(None) if offset is not None else [])
-                    resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate)
-                    offset = at
-            if offset is not None:
-                frame.pts = None
-                keep(resampler.resample(frame))
-    keep(resampler.resample(None) if offset is not None else [])
-    return _joined(chunks, num_samples)
-
-
-def _until(packets, source: Source, end_s: float | None):
-    for packet in packets:
-        if (
-            end_s is not None
-            and packet.pts is not None
-            and source.seconds(packet.pts, source.audio) > end_s + 0.2
-        ):
-            return
-        yield packet
-
-
-def _joined(chunks: list[tuple[int, np.ndarray]], num_samples: int | None) -> np.ndarray:
-    if num_samples is None:
-        num_samples = max((at + len(samples) for at, samples in chunks), default=0)
-    sound = np.zeros(max(0, num_samples), np.float32)
-    for at, samples in chunks:
-        low, high = max(0, at), min(len(sound), at + len(samples))
-        if low < high:
-            sound[low:high] = samples[low - at : high - at]
-    return sound
+    def _copied(self) -> Iterator[Any]:
+        source, stream = self.source, self.source.audio
+        tick = Fraction(1, stream.codec_context.sample_rate)
+        clock = clip_clock(stream.time_base, source.origin_s + exact(self.start_s), tick)
+        length = clip_clock(stream.time_base, Fraction(0), tick)
+        previous = None
+        for packet in packets_from(source, source.ticks(self.start_s - PREROLL_S, stream), stream):
+            if packet.pts is None:
+                raise OddVideo(f"{source.name}: its sound has no presentation times")
+            at_s = source.seconds(packet.pts, stream)
+            if at_s >= self.end_s:
+                return
+            packet.pts = packet.dts = clock(packet.pts)
+            packet.duration, packet.time_base = length(packet.duration or 0), tick
+            if at_s >= self.start_s - PREROLL_S and (previous is None or packet.pts > previous):
+                previous = packet.pts
+                yield packet

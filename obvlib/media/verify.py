@@ -7,28 +7,23 @@ from __future__ import annotations
 import os
 
 from obvlib.media.decode import frames_on_screen, packets_from
-from obvlib.media.source import MediaError, Source, open_source
+from obvlib.media.source import OddVideo, Source, opened_raw
 from obvlib.media.write import TIME_BASE
 
 
 def verify_clip(
-    path: str | os.PathLike,
-    times: list[int],
-    duration: int,
-    probe_times: list[int],
-    has_audio: bool,
+    path: str | os.PathLike, times: list[int], duration: int, probe_times: list[int]
 ) -> None:
-    """Raise MediaError unless the file shows frames at exactly `times` (ticks from its start) and
+    """Raise OddVideo unless the file shows frames at exactly `times` (ticks from its start) and
     lasts `duration` ticks.
 
     The frames at `probe_times` are decoded. Presentation times of all others are read from the
     packets, which costs next to nothing.
     """
-    with open_source(path, num_threads=1) as clip:
+    with opened_raw(os.fspath(path)) as clip:
         _check_times(clip, times, duration)
         _check_probes(clip, probe_times)
-        if has_audio:
-            _check_sound(clip, float(duration * TIME_BASE))
+        _check_sound(clip, float(duration * TIME_BASE))
 
 
 def _check_times(clip: Source, times: list[int], duration: int) -> None:
@@ -50,7 +45,7 @@ def _check_times(clip: Source, times: list[int], duration: int) -> None:
     elif abs(lasts_s(clip) - duration * tick) > 0.002:
         problem = f"lasts {lasts_s(clip):.3f} s instead of {duration * tick:.3f} s"
     if problem:
-        raise MediaError(f"the clip written {problem}: it was not kept")
+        raise OddVideo(f"the clip written {problem}: it was not kept")
 
 
 def lasts_s(clip: Source) -> float:
@@ -62,7 +57,7 @@ def _check_probes(clip: Source, probe_times: list[int]) -> None:
     times_s = [float(t * TIME_BASE) for t in sorted(set(probe_times))]
     for index, frame in frames_on_screen(clip, times_s):
         if abs(clip.seconds(frame.pts) - times_s[index]) > 0.002:
-            raise MediaError(
+            raise OddVideo(
                 f"the clip written decodes no frame at {times_s[index]:.3f} s: it was not kept"
             )
 
@@ -71,10 +66,11 @@ def _check_sound(clip: Source, duration_s: float) -> None:
     """Sound must start within the clip and not outlast it: what is shifted shows here."""
     if clip.audio is None:
         return
-    start_s = clip.seconds(clip.audio.start_time or 0, clip.audio)
-    length_s = float((clip.audio.duration or 0) * clip.audio.time_base)
-    if start_s < -0.05 or start_s + length_s > duration_s + 0.05:
-        raise MediaError(
-            f"the sound of the clip written goes from {start_s:.3f} to {start_s + length_s:.3f} s"
-            f" of {duration_s:.3f}"
+    start = clip.audio.start_time or 0
+    start_s = clip.seconds(start, clip.audio)
+    end_s = clip.seconds(start + (clip.audio.duration or 0), clip.audio)
+    if start_s < -0.05 or end_s > duration_s + 0.05:
+        raise OddVideo(
+            f"the sound of the clip written goes from {start_s:.3f} to {end_s:.3f} s of"
+            f" {duration_s:.3f}"
         )

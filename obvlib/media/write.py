@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from obvlib.core.files import replacing
-from obvlib.media.source import MediaError
+from obvlib.media.opening import MediaError
 
 # of every track written: divides common frame rates and milliseconds
 TIME_BASE = Fraction(1, 90_000)
@@ -83,6 +83,7 @@ def video_stream(
     stream.height, stream.width = height, width
     stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
     stream.codec_context.time_base = stream.time_base = TIME_BASE
+    stream.codec_context.sample_aspect_ratio = Fraction(1)  # square pixels, and it says so
     # x264 is slower, and its files larger, with a picture cut into slices
     stream.codec_context.thread_type = "FRAME"
     return stream
@@ -177,8 +178,6 @@ def _encode_audio(out: Any, stream: Any, audio: np.ndarray, sample_rate: int) ->
 
 
 def copy_look(context: Any, original: Any) -> None:
-    """Carry over how pixels are to be shown: colour meaning and pixel shape."""
+    """Carry over what the colours mean."""
     for name in ("color_range", "color_primaries", "color_trc", "colorspace"):
         setattr(context, name, getattr(original, name))
-    if original.sample_aspect_ratio:
-        context.sample_aspect_ratio = original.sample_aspect_ratio
