@@ -13,6 +13,7 @@ from obvlib.media.source import Source
 from obvlib.media.write import write_video
 
 __all__ = [
-    "METADATA_KEY", "MODES", "MediaError", "PacketInfo", "Prepared", "Slice", "Source", "VideoInfo", "audio", "clip_frames", "frames_at",
-    "open_source", "packets", "prepare_clip", "prepare_clips", "probe", "slice_clip", "write_video",
+    "METADATA_KEY", "MODES", "MediaError", "PacketInfo", "Prepared", "Slice", "Source", "VideoInfo",
+    "audio", "clip_frames", "frames_at", "open_source", "packets", "prepare_clip", "prepare_clips",
+    "probe", "slice_clip", "write_video",
 ]  # fmt: skip

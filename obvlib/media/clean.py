@@ -15,7 +15,7 @@ from pathlib import Path
 
 from obvlib.core.files import replacing
 from obvlib.core.settings import data_root
-from obvlib.media.inspect import header_length_s, oddity
+from obvlib.media.inspect import CUT_SHORT, header_length_s, oddity
 from obvlib.media.normalise import write_clean
 from obvlib.media.opening import MediaError
 from obvlib.media.source import PAST_END_S, SNAP_S, Source, open_raw
@@ -103,7 +103,7 @@ def duration_s(source: Source) -> float:
 
 def check_range(source: Source, start_s: float, end_s: float | None) -> tuple[float, str]:
     """The end to use, and what is to be noted of the stretch; MediaError where the times are not
-    part of the video, or more than a second of them does not decode.
+    part of the video, or more than a second or half of the clip does not decode.
     """
     available_s = duration_s(source)
     if end_s is None:
@@ -114,11 +114,11 @@ def check_range(source: Source, start_s: float, end_s: float | None) -> tuple[fl
             "settings",
         )
     if start_s >= available_s or end_s > available_s + PAST_END_S:
-        why = f" ({source.note})" if source.note else ""
+        is_cut = CUT_SHORT in source.note
         raise MediaError(
-            f"clip [{start_s}, {end_s}] is past the end: {source.name} is {available_s:.3f} s"
-            f" long{why}",
-            "past_end",
+            f"clip [{start_s}, {end_s}] is past the end: {source.name} is {available_s:.3f} s long"
+            + (f", {CUT_SHORT}: truncated; download it again" if is_cut else ""),
+            "broken" if is_cut else "past_end",
         )
     notes = [source.note] if source.note else []
     if end_s > available_s + SNAP_S:
@@ -131,7 +131,7 @@ def _damage_notes(source: Source, start_s: float, end_s: float) -> list[str]:
     damaged_s = 0.0
     for begin_s, stop_s, is_missing in source.damage:
         overlap_s = min(stop_s, end_s) - max(begin_s, start_s)
-        if is_missing and overlap_s > PAST_END_S:
+        if is_missing and overlap_s > min(PAST_END_S, (end_s - start_s) / 2):
             raise MediaError(
                 f"{source.name}: no frame can be decoded between {begin_s:.3f} and {stop_s:.3f} s;"
                 " the file is damaged there"

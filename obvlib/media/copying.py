@@ -8,6 +8,7 @@ in the track's header, so any reader can start anywhere in either part.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -39,7 +40,7 @@ class Plan:
     last: int = 0  # and of the last, in decoding order
     # by timestamp, rising in the order of the packets
     decode_times: dict[int, int] = field(default_factory=dict)
-    opening: int | None = None  # timestamp of the frame that is on screen at the cut
+    opening: Any = None  # timestamp of the frame that is on screen at the cut
     shown: list[int] = field(default_factory=list)  # timestamps of the frames shown
     head: list[int] = field(default_factory=list)  # those of them to encode again
     times: list[int] = field(default_factory=list)
@@ -163,9 +164,10 @@ def write(source: Source, out: Any, audio: Any, made: Plan) -> None:
     audio.mux_until(out, float("inf"))
 
 
-def _copied(source: Source, made: Plan):
+def _copied(source: Source, made: Plan) -> Iterator[Any]:
     started, length = False, clip_clock(source.video.time_base, Fraction(0), TIME_BASE)
-    context, known = source.video.codec_context, set()
+    context = source.video.codec_context
+    known: set[bytes] = set()
     for packet in packets_from(source, made.first):
         started = started or packet.pts == made.first
         if not started or (made.head and packet.pts < made.first):

@@ -21,6 +21,7 @@ from obvlib.media.source import PAST_END_S, Source
 
 # containers that can be sought in and store presentation times; all others are decoded once
 INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts")
+CUT_SHORT = "cut short"
 MAX_LENGTH_S = 24 * 3600.0
 FIRST_PACKETS = 33  # looked at for the order of frames; no codec delays more than 16
 MAX_CLOCK_PROBES, PROBE_BYTES = 256, 1 << 16
@@ -102,7 +103,7 @@ def _first_packets(source: Source) -> str:
     return ""
 
 
-def _rise(times: list[int | None]) -> bool:
+def _rise(times: list[Any]) -> bool:
     return None not in times and all(b > a for a, b in itertools.pairwise(times))
 
 
@@ -125,7 +126,7 @@ def _mp4_header(source: Source) -> str:
         if "://" in source.name:  # libav reads from the same object
             source.container.seek(source.video.start_time or 0, stream=source.video)
     if found.missing_bytes:
-        return f"it is cut short: {found.missing_bytes} bytes are missing at its end"
+        return f"it is {CUT_SHORT}: {found.missing_bytes} bytes are missing at its end"
     if found.is_fragmented:
         return "it is stored in fragments"
     ids = {stream.id for stream in (source.video, source.audio) if stream is not None}
@@ -169,7 +170,7 @@ def _length(source: Source) -> str:
     if not claimed_s:
         return "its header gives no length"
     if missing := _missing_matroska_bytes(source):
-        return f"it is cut short: {missing} bytes are missing at its end"
+        return f"it is {CUT_SHORT}: {missing} bytes are missing at its end"
     source.seek(max(0.0, claimed_s - TAIL_S))
     last_s = 0.0
     streams = [s for s in (source.video, source.audio) if s is not None]

@@ -23,7 +23,7 @@ UPRIGHT = (1, 0, 0, 1)
 
 @dataclass
 class Track:
-    """One track as its header describes it. Matrices are (a, b, c, d): x' = ax + cy, y' = bx + dy."""
+    """One track by its header. Matrices are (a, b, c, d): x' = ax + cy, y' = bx + dy."""
 
     track_id: int = 0
     matrix: tuple[float, ...] = UPRIGHT
@@ -36,7 +36,7 @@ class Track:
 
 @dataclass
 class Structure:
-    """The header of an MP4 file. `missing_bytes` are those that its boxes claim and the file lacks."""
+    """The header of an MP4 file. `missing_bytes`: those that its boxes claim and it lacks."""
 
     tracks: list[Track] = field(default_factory=list)
     matrix: tuple[float, ...] = UPRIGHT
@@ -70,10 +70,9 @@ def _read_track(track: Track, file: Any, kind: bytes, start: int, size: int) -> 
         track.length_s = _read_all(file, start + at, form)[0] / max(1, track.time_scale)
     elif kind == b"elst":
         count = _read(file, start, ">I", 4, 4)
-        rows = (">QqI", 20) if _is_wide(file, start) else (">IiI", 12)
-        track.edits = [
-            _read_all(file, start + 8 + rows[1] * i, rows[0]) for i in range(min(count, 9))
-        ]
+        form = ">QqI" if _is_wide(file, start) else ">IiI"
+        places = range(start + 8, start + size, struct.calcsize(form))[: min(count, 9)]
+        track.edits = [_read_all(file, at, form) for at in places]
     elif kind == b"stsd":
         track.num_descriptions = _read(file, start, ">I", 4, 4)
     elif kind == b"stts":

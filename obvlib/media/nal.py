@@ -104,7 +104,8 @@ def _kind(codec: str, unit: bytes) -> int:
 
 def _golomb(data: bytes, count: int) -> list[int]:
     """The first `count` Exp-Golomb numbers of some bytes."""
-    bits, found, at = "".join(f"{byte:08b}" for byte in data), [], 0
+    bits, at = "".join(f"{byte:08b}" for byte in data), 0
+    found: list[int] = []
     for _ in range(count):
         one = bits.find("1", at)
         if one < 0:

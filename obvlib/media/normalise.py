@@ -32,7 +32,7 @@ Damage = tuple[float, float, bool]  # start_s, end_s, and whether frames are mis
 
 
 def write_clean(name: str, path: Path, num_threads: int) -> list[Damage]:
-    """Write the clean intermediate of the video `name`; return the stretches that did not decode."""
+    """Write the clean intermediate of a video; return the stretches that did not decode."""
     with opened_raw(name, num_threads) as source:
         picture = next(_frames(source), None)
         if picture is None:

@@ -97,7 +97,9 @@ def open_container(name: str, file: Any) -> Iterator[Any]:
 
 
 # PyAV 19 replaces what is not UTF-8 by itself, and dropped the setting
-_METADATA = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+_METADATA: dict[str, Any] = (
+    {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
 
 
 def _why(error: Exception) -> str:

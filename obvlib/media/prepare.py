@@ -36,7 +36,7 @@ ENCODING = {"preset": "ultrafast", "crf": "17"}
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A prepared clip that was written: `num_frames` as the model sees them, and their size in px."""
+    """A prepared clip: `num_frames` as the model sees them, and their size in px."""
 
     path: str
     start_s: float
@@ -101,9 +101,10 @@ def _one_pass(
         for index, (out, start_s, end_s) in list(clips.items()):
             try:
                 jobs[index] = _Job(video, Path(out), start_s, end_s, policy)
-            except ValueError as error:
-                is_ours = isinstance(error, MediaError)
-                yield index, error if is_ours else MediaError(str(error), "settings")
+            except MediaError as error:
+                yield index, error
+            except ValueError as error:  # the policy's
+                yield index, MediaError(str(error), "settings")
         wanted = list(
             heapq.merge(*([(t, index) for t in job.source_times_s] for index, job in jobs.items()))
         )
@@ -111,6 +112,7 @@ def _one_pass(
             index = wanted[at][1]
             if index not in jobs:
                 continue  # could not be written
+            result: Prepared | MediaError | None
             try:
                 result = jobs[index].add(frame, open_files)
             except OSError as error:
@@ -137,7 +139,8 @@ class _Job:
         self.height, self.width = policy.fit_size(*video.size, len(self.times_s))
         self.distinct_s = sorted(set(self.times_s))
         self.source_times_s = [start_s + t for t in self.distinct_s]
-        self.num_added, self.container = 0, None
+        self.num_added = 0
+        self.container: Any = None
 
     def add(self, frame: Any, open_files: ExitStack) -> Prepared | None:
         """Encode the next frame; the finished clip after the last."""
@@ -183,8 +186,8 @@ class _Job:
         _verify(self.partial, len(self.distinct_s))
         self.files.close()
         return Prepared(
-            path=str(self.out), start_s=self.start_s, end_s=self.end_s, num_frames=len(self.times_s), height=self.height,
-            width=self.width, note=self.note,
+            path=str(self.out), start_s=self.start_s, end_s=self.end_s, note=self.note,
+            num_frames=len(self.times_s), height=self.height, width=self.width,
         )  # fmt: skip
 
 

@@ -130,7 +130,8 @@ def _frames_and_times(
     order = np.argsort(times, kind="stable")
     height, width = height or source.size[0], width or source.size[1]
     frames = np.empty((len(times), height, width, 3), dtype=np.uint8)  # (T, H, W, 3)
-    pts_s, previous, pixels = np.zeros(len(times)), None, None
+    pts_s, previous = np.zeros(len(times)), None
+    pixels: Any = None
     for index, frame in frames_on_screen(source, [float(times[i]) for i in order]):
         pixels = pixels if frame is previous else to_rgb(frame, height, width)
         previous, frames[order[index]] = frame, pixels

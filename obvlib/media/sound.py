@@ -34,7 +34,7 @@ class Timeline:
 
     rate: int
     layout: str = "mono"
-    position: int | None = None
+    position: Any = None  # in samples, once something was heard
     form: tuple = ()
     resampler: Any = None
 

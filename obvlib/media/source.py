@@ -57,14 +57,14 @@ class Source:
         stream = stream or self.video
         key = stream.index
         if key not in self.scales:  # whole numbers: this is asked for every packet
-            base, origin = stream.time_base, self.origin_s
+            base, start = stream.time_base, self.origin_s
             self.scales[key] = (
-                base.numerator * origin.denominator,
-                origin.numerator * base.denominator,
-                base.denominator * origin.denominator,
+                base.numerator * start.denominator,
+                start.numerator * base.denominator,
+                base.denominator * start.denominator,
             )
         scale, origin, divisor = self.scales[key]
-        return (ticks * scale - origin) / divisor
+        return float((ticks * scale - origin) / divisor)
 
     def ticks(self, time_s: float, stream: Any = None) -> int:
         """The timestamp of `stream` at or just below a time from the first presented frame."""

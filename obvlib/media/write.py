@@ -70,7 +70,7 @@ def write_video(
             track.add(frame, round(num_frames * step))
             num_frames += 1
         track.finish(round(num_frames * step))
-        if sound is not None:
+        if audio is not None:
             _encode_audio(out, sound, audio, sample_rate)
     return Path(path)
 
@@ -95,7 +95,8 @@ class VideoTrack:
     """
 
     def __init__(self, out: Any, stream: Any) -> None:
-        self.out, self.stream, self.held, self.last_pts = out, stream, None, 0
+        self.out, self.stream, self.last_pts = out, stream, 0
+        self.held: Any = None
 
     def add(self, frame: Any, pts: int) -> None:
         """Encode a frame, converted to the stream's size and format, to be shown from `pts` ticks

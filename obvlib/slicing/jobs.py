@@ -16,6 +16,8 @@ EXTENSIONS = (
     "m4v",
     "avi",
     "ts",
+    "mts",
+    "m2ts",
     "mpg",
     "mpeg",
     "flv",
@@ -135,13 +137,20 @@ def whole_jobs(paths: Iterable[str], input_dir: str) -> list[ClipJob]:
 
 def find_sources(input_dir: str, video_ids: Iterable[str]) -> dict[str, str]:
     """Where the videos are: `{video_id}.{extension}` directly in `input_dir`, a path or any fsspec
-    location.
+    location. Extensions may be in capitals.
     """
     names = files.file_names(input_dir)
+    spelled = {_lower_extension(name): name for name in names or ()}
     found = {}
     for video_id in video_ids:
         for name in [f"{video_id}.{extension}" for extension in EXTENSIONS] + [video_id]:
+            name = name if names is not None and name in names else spelled.get(name, name)
             if name in names if names is not None else files.exists(files.join(input_dir, name)):
                 found[video_id] = files.join(input_dir, name)
                 break
     return found
+
+
+def _lower_extension(name: str) -> str:
+    stem, dot, extension = name.rpartition(".")
+    return stem + dot + extension.lower()
