@@ -13,6 +13,7 @@ from obvlib.core.records import Clip, Example, Prediction, QAPair, Verdict, Word
 from obvlib.core.settings import data_root, manifests_dir, profile
 
 __all__ = [
-    "Clip", "Example", "FramePolicy", "Prediction", "Provenance", "QAPair", "RecordError", "Verdict", "Word", "data_root", "files", "frame_policy", "gpus",
+    "Clip", "Example", "FramePolicy", "Prediction", "Provenance", "QAPair", "RecordError",
+    "Verdict", "Word", "data_root", "files", "frame_policy", "gpus",
     "jsonl", "labels", "manifests_dir", "profile", "provenance", "records", "settings",
 ]  # fmt: skip

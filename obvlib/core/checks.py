@@ -30,8 +30,8 @@ def check_id(value: str, field_name: str = "video_id") -> str:
 
 
 def check_path(path: str, field_name: str = "video") -> str:
-    """Return `path` if each of its parts is an id, so that it stays below the directory it is joined
-    to, else raise RecordError.
+    """Return `path` if each of its parts is an id, so that it stays below any directory that it is
+    joined to, else raise RecordError.
     """
     for part in path.split("/"):
         check_id(part, f"a part of {field_name} {path!r}")

@@ -39,9 +39,10 @@ FOREIGN_PARTIAL_S = 24 * 3600  # without a change, after which another machine's
 MIN_FREE_BYTES = 1 << 18
 
 __all__ = [
-    "MAX_CACHE_BYTES", "exists", "file_names", "filesystem", "is_remote", "join", "local_clip", "local_copy", "partial_name", "publish", "remove_leftovers", "replacing",
-    "shown", "size_bytes", "write_text",
-]  # fmt: skip
+    *("MAX_CACHE_BYTES", "exists", "file_names", "filesystem", "is_remote", "join", "shown"),
+    *("size_bytes", "local_clip", "local_copy", "partial_name", "publish", "remove_leftovers"),
+    *("replacing", "write_text"),
+]
 
 
 @contextmanager
@@ -94,8 +95,8 @@ def write_text(location: str | os.PathLike, text: str) -> None:
 
 
 def publish(path: str | os.PathLike, location: str) -> None:
-    """Move a finished local file to its place, whole or not at all; check that it arrived where that
-    is remote.
+    """Move a finished local file to its place, whole or not at all; check that it arrived there if
+    the place is remote.
     """
     if not is_remote(location):
         Path(location).parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +134,7 @@ def is_alive(pid: int) -> bool:
 
 
 def _is_in_use(file: Path) -> bool:
-    """Return whether its process lives; of another machine's process only the file's age is known."""
+    """Return whether its process lives; of another machine's, only the file's age is known."""
     pid, _, rest = file.name.removeprefix(PARTIAL_PREFIX).partition("@")
     if rest.partition("-")[0] == machine_id() and pid.isdigit():
         return is_alive(int(pid))

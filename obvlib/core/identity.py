@@ -20,7 +20,7 @@ from obvlib.core.locations import filesystem, is_remote
 
 @dataclass(frozen=True, kw_only=True)
 class FileIdentity:
-    """A file as it was at one moment. Sizes are -1, times 0 and texts empty where they are unknown."""
+    """A file as it was at one moment; what is unknown is -1, 0 or empty."""
 
     size_bytes: int = -1
     mtime_ns: int = 0

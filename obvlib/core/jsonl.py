@@ -16,8 +16,8 @@ MAX_DEPTH = 32  # of lists and objects in a row
 
 
 def read_rows(path: str | os.PathLike) -> Iterator[tuple[str, Any]]:
-    """Yield ("file, line N", parsed JSON) for each line that is not blank; RecordError for the first
-    that is not JSON.
+    """Yield ("file, line N", parsed JSON) for each line that is not blank; RecordError names the
+    first that is not JSON.
     """
     for number, row, problem in scan_rows(path):
         where = f"{os.fspath(path)}, line {number}"
@@ -74,7 +74,7 @@ def check_plain(value: Any, where: str) -> None:
         if isinstance(item, str):
             if "\0" in item or not _is_unicode(item):
                 raise RecordError(
-                    f"{at} holds a NUL character or half of a surrogate pair; remove it from the text"
+                    f"{at} holds a NUL character or half of a surrogate pair; remove it"
                 )
         elif isinstance(item, dict):
             left += [(key, f"{where}, a field name", depth + 1) for key in item]

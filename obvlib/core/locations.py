@@ -1,5 +1,5 @@
-"""Where files are: a local path or any location that fsspec knows (`s3://…`, `https://…`), looked at
-and fetched in one way.
+"""Where files are: a local path or any location that fsspec knows (`s3://…`, `https://…`), looked
+at in one way.
 """
 
 from __future__ import annotations

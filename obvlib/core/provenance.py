@@ -72,7 +72,9 @@ class Provenance:
 
     @classmethod
     def from_dict(cls, row: Any) -> Provenance:
-        """ValueError names a missing or unknown field: a result without its origin is not a result."""
+        """Build one from JSON; ValueError names a missing or unknown field: a result without its
+        origin is not a result.
+        """
         names = {f.name for f in dataclasses.fields(cls)}
         if not isinstance(row, dict) or (odd := sorted(names ^ row.keys())):
             raise ValueError(
@@ -132,10 +134,8 @@ def _statements(source: str) -> str:
             isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
             and ast.get_docstring(node) is not None
         ):
-            docstring = node.body[0]
-            lines[docstring.lineno - 1 : docstring.end_lineno] = [""] * (
-                docstring.end_lineno - docstring.lineno + 1
-            )
+            first, last = node.body[0].lineno - 1, node.body[0].end_lineno or 0
+            lines[first:last] = [""] * (last - first)
     return "\n".join(line.rstrip() for line in lines if line.strip())
 
 

@@ -67,7 +67,7 @@ def from_json(cls: type, row: Any, where: str = "row") -> Any:
 
 
 def digest(record: Any) -> str:
-    """Return a short hash of a record (or of any JSON value): equal ones have equal hashes, in every
+    """Return a short hash of a record or any JSON value: equal ones have equal hashes, in every
     process. Fields that comparison leaves out (`compare=False`) are left out here too.
     """
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
@@ -111,7 +111,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return {
             str(key): _convert(item, args[1], f"{where}[{key!r}]") for key, item in value.items()
         }
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return from_json(hint, value, where)
     if (
         hint is float

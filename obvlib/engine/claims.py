@@ -1,9 +1,10 @@
 """Whose an output directory is: one run works in it at a time, and no run writes over what it did
 not make.
 
-A run claims its directory before it writes: `.obv-claim` (JSON) says which command makes which files
-there, with which settings. A file of such a name that was there before is not ours and is refused by
-name; another command's directory is refused as a whole. While a run works it holds `.obv-lock`.
+A run claims its directory before it writes: `.obv-claim` (JSON) says which command makes which
+files there, with which settings. A file of such a name that was there before is not ours and is
+refused by name; another command's directory is refused as a whole. While a run works, it holds
+`.obv-lock`.
 """
 
 from __future__ import annotations

@@ -27,13 +27,23 @@ VERSION = 2  # of the tables
 
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS items (
-    item_id TEXT NOT NULL, stage TEXT NOT NULL, params TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL, output TEXT,
+    item_id TEXT NOT NULL, stage TEXT NOT NULL, params TEXT NOT NULL,
+    status TEXT NOT NULL, reason TEXT NOT NULL, output TEXT,
     record TEXT NOT NULL, inputs TEXT NOT NULL, outputs TEXT NOT NULL,
-    seconds REAL NOT NULL, attempts INTEGER NOT NULL, recorded_at REAL NOT NULL, PRIMARY KEY (item_id, stage, params)
+    seconds REAL NOT NULL, attempts INTEGER NOT NULL, recorded_at REAL NOT NULL,
+    PRIMARY KEY (item_id, stage, params)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settings (params TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA user_version = {VERSION};
 """
+_KEY = ("item_id", "stage", "params")
+_ONE = "WHERE item_id = ? AND stage = ? AND params = ?"
+_REPLACED = ("status", "reason", "output", "record", "inputs", "outputs", "seconds", "recorded_at")
+_RECORD = (
+    "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)"
+    f" ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET attempts=attempts+1, "
+    + ", ".join(f"{name}=excluded.{name}" for name in _REPLACED)
+)
 
 
 class LedgerError(ValueError):
@@ -134,11 +144,9 @@ class Ledger:
                     (name, json.dumps(params, sort_keys=True, default=str)),
                 )
             self._db.execute(
-                "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT (item_id, stage, params) DO UPDATE SET status=excluded.status,"
-                " reason=excluded.reason, output=excluded.output, record=excluded.record, inputs=excluded.inputs, outputs=excluded.outputs,"
-                " seconds=excluded.seconds, attempts=attempts+1, recorded_at=excluded.recorded_at",
+                _RECORD,
                 (item_id, stage, name, status, one_line(reason), *texts, seconds, time.time()),
-            )  # fmt: skip
+            )
 
     def note_files(
         self,
@@ -151,9 +159,9 @@ class Ledger:
         """
         with self._errors():
             self._db.execute(
-                "UPDATE items SET inputs = ?, outputs = ? WHERE item_id = ? AND stage = ? AND params = ?",
-                (json.dumps(inputs), json.dumps(outputs), row["item_id"], row["stage"], row["params"]),
-            )  # fmt: skip
+                f"UPDATE items SET inputs = ?, outputs = ? {_ONE}",
+                (json.dumps(inputs), json.dumps(outputs), *(row[n] for n in _KEY)),
+            )
 
     def done(self, stage: str, params: Any = "") -> dict[str, dict[str, Any]]:
         """Items that are done at a stage with these settings: id → row, with `output` parsed."""
@@ -161,7 +169,8 @@ class Ledger:
 
     def rows(self, stage: str | None = None, params: Any = None) -> list[dict[str, Any]]:
         """All rows, or those of a stage and setting, by item id."""
-        clauses, values = ["1"], []
+        clauses: list[str] = ["1"]
+        values: list[str] = []
         if stage is not None:
             clauses, values = [*clauses, "stage = ?"], [*values, stage]
         if params is not None:
@@ -189,7 +198,7 @@ class Ledger:
         """Remove items from a stage, so that they run again."""
         with self._errors():
             self._db.executemany(
-                "DELETE FROM items WHERE item_id = ? AND stage = ? AND params = ?",
+                f"DELETE FROM items {_ONE}",
                 [(item_id, stage, hash_params(params)) for item_id in item_ids],
             )
 
@@ -199,7 +208,7 @@ class Ledger:
 
 
 def _parsed(row: sqlite3.Row) -> dict[str, Any]:
-    """Return a row with its JSON read; one that is damaged counts as failed, so that it runs again."""
+    """Return a row with its JSON read; a damaged one counts as failed, so that it runs again."""
     found = dict(row)
     try:
         for name in ("output", "inputs", "outputs"):

@@ -30,8 +30,13 @@ def run(groups: list, stage: Stage, num_workers: int) -> Iterator[Outcome]:
     is_ours = not ray.is_initialized()
     if is_ours:
         address = os.environ.get("RAY_ADDRESS")
-        local = {} if address else {"num_cpus": max(1, num_workers), "include_dashboard": False}
-        ray.init(address=address, runtime_env=_environment(), log_to_driver=False, **local)
+        local: dict[str, Any] = {"num_cpus": max(1, num_workers), "include_dashboard": False}
+        ray.init(
+            address=address,
+            runtime_env=_environment(),
+            log_to_driver=False,
+            **({} if address else local),
+        )
     try:
         yield from _collect(ray, groups, ray.put(stage))
     finally:
@@ -41,7 +46,8 @@ def run(groups: list, stage: Stage, num_workers: int) -> Iterator[Outcome]:
 
 def _collect(ray: Any, groups: list, stage: Any) -> Iterator[Outcome]:
     task = ray.remote(max_retries=MAX_DEATHS, num_cpus=1)(_run_task)
-    waiting, running = list(reversed(groups)), {}
+    waiting = list(reversed(groups))
+    running: dict[Any, list] = {}
     while waiting or running:
         limit = max(1, round(TASKS_AHEAD * ray.cluster_resources().get("CPU", 1)))
         while waiting and len(running) < limit:

@@ -20,9 +20,10 @@ STOPPING_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 RETRY_WAIT_S = 0.5  # doubles with each retry
 # trying again changes nothing
 FINAL_ERRORS = (
-    ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, NotImplementedError, FileNotFoundError, FileExistsError,
-    IsADirectoryError, NotADirectoryError, PermissionError, MemoryError,
-)  # fmt: skip
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError),
+    *(FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError),
+    *(NotImplementedError, MemoryError),
+)
 
 
 @dataclass(frozen=True)

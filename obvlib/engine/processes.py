@@ -1,9 +1,9 @@
 """Worker processes on this machine: each gets one group of items at a time and reports every item
 as it ends.
 
-A worker that dies (out of memory, a crash in a codec) or hangs costs one item: what it had in hand is
-tried again in halves, until the item that ends a worker twice is alone and fails. If this process is
-killed, its workers end with it; an interrupt reaches this process only.
+A worker that dies (out of memory, a crash in a codec) or hangs costs one item: what it had in hand
+is tried again in halves, until the item that ends a worker twice is alone and fails. If this
+process is killed, its workers end with it; an interrupt reaches this process only.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def run(groups: list, stage: Stage, num_workers: int) -> Iterator[Outcome]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Keep Ctrl-C from a process that is started here: it inherits the mask, this one gets it back."""
+    """Keep Ctrl-C from a process that is started here: it inherits the mask."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -1,8 +1,8 @@
 """Running one stage over many records: in this process, in worker processes, or on a Ray cluster,
 with one way of keeping score.
 
-What is done stays done: the ledger knows, and running the same command again does the rest. Bad data
-fails its own item; a full disk or an interrupt ends the run, with everything so far recorded.
+What is done stays done: the ledger knows, and running the same command again does the rest. Bad
+data fails its own item; a full disk or an interrupt ends the run, with everything so far recorded.
 
 >>> kept = run_stage(clips, SliceStage(output_dir="clips", cache_dir="cache"), ledger)
 """
@@ -13,7 +13,7 @@ import dataclasses
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,7 +115,7 @@ class _Run:
         self.score.seconds = time.perf_counter() - self.started
         return self.score
 
-    def _outcomes(self, engine: str, num_workers: int) -> Iterator[Outcome]:
+    def _outcomes(self, engine: str, num_workers: int) -> Generator[Outcome]:
         groups = self._groups()
         if engine == "ray":
             from obvlib.engine import on_ray
@@ -143,8 +143,9 @@ class _Run:
         from tqdm.auto import tqdm
 
         weights = {id_: self.stage.weight(record) for id_, record in self.todo.items()}
+        total = sum(weights.values())
         with tqdm(
-            total=sum(weights.values()), desc=self.stage.name, disable=not show_progress, unit="",
+            total=total, desc=self.stage.name, disable=not show_progress, unit="",
             smoothing=0.05, bar_format=_BAR,
         ) as bar:  # fmt: skip
             for outcome in outcomes:
@@ -156,12 +157,10 @@ class _Run:
                     bar.update(weights[outcome.item_id])
                 else:  # takes next to no time: counting it would make the estimate too hopeful
                     score.reasons[without_names(outcome.reason, outcome.item_id)] += 1
-                    bar.total -= weights[outcome.item_id]
+                    bar.total = total = total - weights[outcome.item_id]
                     bar.refresh()
-                bar.set_postfix_str(
-                    f"{score.num_done} done, {score.num_dropped} dropped, {score.num_failed} failed",
-                    refresh=False,
-                )
+                counts = f"{score.num_dropped} dropped, {score.num_failed} failed"
+                bar.set_postfix_str(f"{score.num_done} done, {counts}", refresh=False)
 
     def _write(self, outcome: Outcome) -> None:
         record, output = self.todo[outcome.item_id], outcome.output
@@ -171,9 +170,17 @@ class _Run:
             output = to_json(output)
         try:
             self.ledger.record(
-                outcome.item_id, self.stage.name, outcome.status, params=self.params, reason=outcome.reason, output=output,
-                seconds=outcome.seconds, record=digest(record), inputs=outcome.inputs, outputs=outcome.outputs,
-            )  # fmt: skip
+                outcome.item_id,
+                self.stage.name,
+                outcome.status,
+                params=self.params,
+                reason=outcome.reason,
+                output=output,
+                seconds=outcome.seconds,
+                record=digest(record),
+                inputs=outcome.inputs,
+                outputs=outcome.outputs,
+            )
         except LedgerError as error:
             raise StageStopped(f"{error}; then run the same command again") from None
 

@@ -1,5 +1,5 @@
-"""What a stage is: its own work, and what the engine has to know to run it, resume it and trust what
-it made before.
+"""What a stage is: its own work, and what the engine has to know to run it, resume it and trust
+what it made before.
 """
 
 from __future__ import annotations

@@ -24,7 +24,9 @@ def coverage(
     the ledger's.
     """
     by_id = {row["item_id"]: row for row in rows}
-    clips, hours, failures = Counter(), defaultdict(float), []
+    clips: Counter[str] = Counter()
+    hours: dict[str, float] = defaultdict(float)
+    failures: list[dict[str, str]] = []
     for job in jobs:
         status = _status(by_id.get(job.clip_id))
         clips[status] += 1

@@ -22,9 +22,11 @@ from obvlib.manifests.cards import Card, card_names, counts_of, load_card, warn_
 from obvlib.manifests.options import answer_of, options_of
 
 _SPLIT_NAMES = {
-    "": "", "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
+    **dict.fromkeys([""], ""),
+    **dict.fromkeys(["train", "training"], "train"),
+    **dict.fromkeys(["validation", "valid", "val", "dev"], "validation"),
+    **dict.fromkeys(["test", "testing"], "test"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +48,13 @@ def load_rows(source: str | Path, *, split: str = "") -> tuple[list[Clip], list[
     reach; FileNotFoundError for a path that is not there. `split` keeps one split where the source
     has several.
     """
-    clips, problems = [], []
+    clips: list[Clip] = []
+    problems: list[RowProblem] = []
     for item in iter_rows(source, split=split):
-        (clips if isinstance(item, Clip) else problems).append(item)
+        if isinstance(item, Clip):
+            clips.append(item)
+        else:
+            problems.append(item)
     if isinstance(source, str) and source.lower() in card_names():
         card = load_card(source)
         if card.hub_id and split in ("", card.split):
@@ -61,7 +67,7 @@ def iter_rows(source: str | Path, *, split: str = "") -> Iterator[Clip | RowProb
     a RowProblem for each row that could not be used.
     """
     is_card = isinstance(source, str) and source.lower() in card_names()
-    card = load_card(source) if is_card else None
+    card = load_card(str(source)) if is_card else None
     dataset = card.name if card else Path(source).stem
     default = "" if card is None else split or card.split
     clips: dict[tuple[str, str], Clip] = {}

@@ -26,7 +26,8 @@ def split_by_source(
             f"test_share is {test_share}: give the share of source videos to hold out, between 0"
             " and 1"
         )
-    train, test = [], []
+    train: list[Clip] = []
+    test: list[Clip] = []
     for clip in clips:
         digest = hashlib.sha256(f"{seed}:{clip.video_id}".encode()).digest()
         held_out = int.from_bytes(digest[:8], "big") < test_share * 2**64

@@ -100,8 +100,8 @@ def _run(
 ) -> dict[str, Any]:
     if os.path.realpath(asked.input_dir) == os.path.realpath(stage.output_dir):
         raise ValueError(
-            f"output directory {stage.output_dir} is the input directory, and a clip could overwrite"
-            " a source: choose another"
+            f"output directory {stage.output_dir} is the input directory, and a clip could"
+            " overwrite a source: choose another"
         )
     files.remove_leftovers(stage.cache_dir)
     settings = {name: value for name, value in stage.params().items() if name != "output_dir"}

@@ -124,9 +124,17 @@ class ClipStage(Stage):
                 " another output directory"
             ) from None
         return ClipFile(
-            clip_id=job.clip_id, video_id=job.video_id, start_s=made.start_s, end_s=made.end_s, file_name=job.file_name, mode=mode,
-            num_frames=made.num_frames, size_bytes=size, lead_in_s=getattr(made, "lead_in_s", 0.0), note=made.note,
-        )  # fmt: skip
+            clip_id=job.clip_id,
+            video_id=job.video_id,
+            start_s=made.start_s,
+            end_s=made.end_s,
+            file_name=job.file_name,
+            mode=mode,
+            num_frames=made.num_frames,
+            size_bytes=size,
+            lead_in_s=getattr(made, "lead_in_s", 0.0),
+            note=made.note,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
