@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import importlib
 import os
 import signal
 import subprocess
@@ -18,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from obvlib.core.records import Clip
-from obvlib.engine import Drop, Ledger, Stage, StageStopped, run_stage
+from obvlib.engine import Drop, Ledger, Stage, StageInterrupted, StageStopped, run_stage
+from obvlib.engine.run import without_names
 
 
 def clips(num: int, per_source: int = 1) -> list[Clip]:
@@ -213,7 +215,8 @@ from test_engine import Work, clips
 from obvlib.engine import run_stage
 from obvlib.engine import Ledger
 if __name__ == "__main__":
-    run_stage(clips(10), Work(Path(sys.argv[2]), hangs=(6.0,)), Ledger(sys.argv[1]), num_workers=2, show_progress=False)
+    stage = Work(Path(sys.argv[2]), hangs=(6.0,))
+    run_stage(clips(10), stage, Ledger(sys.argv[1]), num_workers=2, show_progress=False)
 """
 
 
@@ -253,3 +256,179 @@ def group_members(group: int) -> list[int]:
         if int(fields[2]) == group and fields[0] != "Z":
             members.append(int(stat.parent.name))
     return members
+
+
+@dataclass(frozen=True)
+class Reading(Work):
+    """Copies its input's text into a file of its own."""
+
+    directory: Path = Path()
+
+    def inputs(self, clip):
+        path = self.directory / f"{clip.video_id}.txt"
+        return [str(path)] if path.exists() else []
+
+    def outputs(self, clip):
+        return [str(self.notes.parent / f"{clip.video_id}.made")]
+
+    def __call__(self, clip):
+        text = Path(self.inputs(clip)[0]).read_text()
+        Path(self.outputs(clip)[0]).write_text(text)
+        return clip
+
+
+@pytest.fixture
+def reading(tmp_path, ledger):
+    """A stage over one file that has been done once, and a function that runs it again."""
+    directory = tmp_path / "in"
+    directory.mkdir()
+    (directory / "v0.txt").write_text("first")
+    stage = Reading(tmp_path / "notes", directory=directory)
+    assert run(clips(1), stage, ledger).num_done == 1
+    return stage
+
+
+def done_again(stage, ledger, **kwargs) -> bool:
+    result = run(clips(1), stage, ledger, **kwargs)
+    assert result.num_done + result.num_skipped == 1 and result.num_failed == 0
+    return result.num_done == 1
+
+
+def test_a_changed_input_of_equal_size_and_time_is_noticed(reading, ledger):
+    path = reading.directory / "v0.txt"
+    before = path.stat()
+    path.write_text("later")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # the change time still tells
+    assert done_again(reading, ledger) and not done_again(reading, ledger)
+    assert Path(reading.outputs(clips(1)[0])[0]).read_text() == "later"
+
+
+def test_an_unchanged_input_is_not_worked_on_again_wherever_it_lies(reading, ledger, tmp_path):
+    path = reading.directory / "v0.txt"
+    path.touch()
+    assert not done_again(reading, ledger)
+    moved = dataclasses.replace(reading, directory=reading.directory.rename(tmp_path / "moved"))
+    assert not done_again(moved, ledger)
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "v0.txt").symlink_to(tmp_path / "moved" / "v0.txt")
+    assert not done_again(dataclasses.replace(reading, directory=linked), ledger)
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    (copied / "v0.txt").write_text("first")
+    assert not done_again(dataclasses.replace(reading, directory=copied), ledger)
+    (copied / "v0.txt").write_text("other")
+    assert done_again(dataclasses.replace(reading, directory=copied), ledger)
+
+
+def test_a_changed_output_is_made_again_and_an_input_that_is_gone_leaves_it(reading, ledger):
+    (made,) = map(Path, reading.outputs(clips(1)[0]))
+    made.write_text("wrong")
+    assert done_again(reading, ledger) and made.read_text() == "first"
+    (reading.directory / "v0.txt").unlink()
+    assert not done_again(reading, ledger)
+
+
+def test_contents_are_compared_on_request(reading, ledger):
+    (row,) = ledger.rows("s")
+    forged = [known | {"sha256": "0" * 64} for known in row["inputs"]]
+    ledger.note_files(row, forged, row["outputs"])
+    assert not done_again(reading, ledger)
+    assert done_again(reading, ledger, verify=True)
+
+
+def test_a_damaged_row_of_the_ledger_runs_again(reading, ledger):
+    for column, text in (("output", '{"video_id": '), ("inputs", "nonsense")):
+        ledger._db.execute(f"UPDATE items SET {column} = ?", (text,))
+        assert done_again(reading, ledger) and not done_again(reading, ledger)
+
+
+MODULE = """
+from dataclasses import dataclass
+from obvlib.engine import Stage
+
+
+@dataclass(frozen=True)
+class Coded(Stage):
+    name = "s"
+
+    def __call__(self, clip):
+        return {result}{comment}
+"""
+
+
+def test_changed_code_runs_again_and_a_comment_does_not(tmp_path, ledger, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "coded_stage.py"
+    counts = []
+    for result, comment in (("clip", ""), ("clip", "  # as it is"), ("clip or None", "")):
+        path.write_text(MODULE.format(result=result, comment=comment))
+        sys.modules.pop("coded_stage", None)
+        importlib.invalidate_caches()
+        counts.append(
+            run(clips(1), importlib.import_module("coded_stage").Coded(), ledger).num_done
+        )
+    assert counts == [1, 0, 1]
+
+
+@dataclass(frozen=True)
+class Crashing(Work):
+    """All clips of a group in one call, one of which ends the process."""
+
+    def group(self, clip):
+        return "all"
+
+    def run_group(self, records):
+        for index, clip in enumerate(records):
+            with open(self.notes, "a") as notes:
+                notes.write(f"{clip.clip_id}\n")
+            if clip.start_s in self.killed:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            yield index, clip
+
+
+def test_a_crash_costs_one_item_of_its_group_also_with_one_worker(tmp_path, ledger):
+    stage = Crashing(tmp_path / "notes", killed=(9.0,))
+    result = run(clips(16), stage, ledger, num_workers=1)
+    assert (result.num_done, result.num_failed) == (15, 1)
+    (reason,) = [row["reason"] for row in ledger.rows("s") if row["status"] == "failed"]
+    assert reason == "worker: its process died (exit code -11)"
+    # in halves: 16 items, the crash of the whole and of at most four parts, and what they repeat
+    assert len((tmp_path / "notes").read_text().split()) <= 16 + 4 + 2
+
+
+@dataclass(frozen=True)
+class Telling(Work):
+    def __call__(self, clip):
+        said = "cannot open https://user:S3CRET@host/a.mp4?token=S3CRET\n\x1b[31m"
+        raise ValueError(said + "x" * 5000 + " remedy")
+
+
+def test_a_reason_is_one_line_without_secrets_or_control_characters(tmp_path, ledger):
+    result = run(clips(1), Telling(tmp_path / "notes"), ledger)
+    (row,) = ledger.rows("s")
+    assert row["reason"].startswith("ValueError: cannot open https://host/a.mp4 \\x1b[31mxxx")
+    assert row["reason"].endswith(" remedy") and len(row["reason"]) <= 200
+    assert "S3CRET" not in str(result.reasons) + (tmp_path / "ledger.sqlite").read_text("latin-1")
+
+
+@dataclass(frozen=True)
+class Interrupting(Work):
+    def __call__(self, clip):
+        if clip.start_s == 2:
+            raise KeyboardInterrupt
+        return clip
+
+
+def test_an_interrupt_says_what_is_done_and_how_to_go_on(tmp_path, ledger):
+    with pytest.raises(StageInterrupted, match="2 of 4 are done .*the same command again"):
+        run(clips(4), Interrupting(tmp_path / "notes"), ledger)
+    assert len(ledger.rows("s")) == 2
+
+
+def test_equal_reasons_are_counted_together(tmp_path, ledger):
+    result = run(clips(3), Telling(tmp_path / "notes"), ledger)
+    assert list(result.reasons.values()) == [3]
+    assert without_names("broken: /a/b.mp4 of v1 holds 1,024 bytes", "v1") == (
+        "broken: … of … holds N bytes"
+    )

@@ -164,6 +164,66 @@ def test_a_bad_row_is_reported_and_the_others_are_read(tmp_path, row, reason):
     assert problems[0].where == f"{path}, line 2"
 
 
+@pytest.mark.parametrize(
+    ("said", "split"),
+    [("train", "train"), ("Training", "train"), (" TEST ", "test"), ("dev", "validation"), ("", "")]
+    + [("validation", "validation"), ("val", "validation"), (None, "")],
+)
+def test_a_rows_own_split_is_read_whatever_its_spelling(tmp_path, said, split):
+    ours = {"video_id": "def", "start_s": 0, "end_s": 1, "split": said}
+    clips, problems = load_rows(write(tmp_path / "r.jsonl", {**GOOD, "split": said}, ours))
+    assert problems == [] and [clip.split for clip in clips] == [split, split]
+    kept, _ = load_rows(tmp_path / "r.jsonl", split="Test")
+    assert len(kept) == (2 if split == "test" else 0)
+
+
+def test_an_unknown_split_is_refused_and_does_not_train(tmp_path):
+    clips, problems = load_rows(write(tmp_path / "r.jsonl", {**GOOD, "split": "holdout"}))
+    assert clips == [] and "line 1: split 'holdout' is unknown; use one of" in problems[0].reason
+    with pytest.raises(RecordError, match="use train, validation or test"):
+        Clip(video_id="a", start_s=0, end_s=1, split="Test")
+
+
+def test_rows_about_one_clip_are_one_clip_with_their_questions(tmp_path):
+    asked = [{**GOOD, "question": q, "answer": "This."} for q in ("What?", "Why?", "What?")]
+    more = {**GOOD, "modality": "CT"}
+    other = {**GOOD, "caption": "Another."}
+    clips, problems = load_rows(write(tmp_path / "r.jsonl", *asked, more, other))
+    assert [pair.question for pair in clips[0].qa_pairs] == ["What?", "Why?"]
+    assert len(clips) == 1 and clips[0].modality == "CT"
+    assert "line 5: clip abc_1000_3500 has another caption in an earlier row" in problems[0].reason
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"caption": "half \ud800"},
+        {"caption": "nul \0"},
+        {"video_url": "x\0"},
+        {"extra": {"deep": ["\udfff"]}},
+        {"\ud800": 1},
+        {"qa_pairs": "[" * 10_000 + "]" * 10_000},
+        {"qa_pairs": "[" * 900 + "]" * 900},
+        {"extra": json.loads("[" * 500 + "]" * 500)},
+        {"question": "Q?", "options": "[" * 10_000, "answer": "x"},
+        {"question": "Q?", "options": [str(i) for i in range(27)], "answer": "1"},
+    ],
+)
+def test_what_files_and_tokenizers_cannot_hold_ends_its_row_only(tmp_path, field):
+    good = {**GOOD, "video_id": "def"}
+    clips, problems = load_rows(write(tmp_path / "rows.jsonl", {**GOOD, **field}, good))
+    assert [clip.video_id for clip in clips] == ["def"] and len(problems) == 1
+    assert len(problems[0].reason) <= 200 and problems[0].reason.isprintable()
+
+
+def test_a_line_nested_without_end_is_reported(tmp_path):
+    bad = '{"a":' * 10_000 + "1" + "}" * 10_000
+    clips, problems = load_rows(write(tmp_path / "rows.jsonl", bad, GOOD))
+    assert (
+        len(clips) == 1 and "rows.jsonl, line 1: not JSON (nested too deep)" in problems[0].reason
+    )
+
+
 def test_a_missing_file_is_an_error_at_once(tmp_path):
     with pytest.raises(FileNotFoundError, match="none.jsonl is no file of rows.*openbiomedvid"):
         load_rows(tmp_path / "none.jsonl")

@@ -39,10 +39,10 @@ FOREIGN_PARTIAL_S = 24 * 3600  # without a change, after which another machine's
 MIN_FREE_BYTES = 1 << 18
 
 __all__ = [
-    *("MAX_CACHE_BYTES", "exists", "file_names", "filesystem", "is_remote", "join", "shown"),
-    *("size_bytes", "local_clip", "local_copy", "partial_name", "publish", "remove_leftovers"),
-    *("replacing", "write_text"),
-]
+    "MAX_CACHE_BYTES", "exists", "file_names", "filesystem", "is_alive", "is_remote", "join",
+    "local_clip", "local_copy", "machine_id", "partial_name", "publish", "remove_leftovers",
+    "replacing", "shown", "size_bytes", "write_text",
+]  # fmt: skip
 
 
 @contextmanager
