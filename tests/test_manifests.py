@@ -316,7 +316,7 @@ def test_pinning_writes_the_hubs_answer_into_the_card_and_nothing_else(monkeypat
     server.shutdown()
     server.server_close()
     with pytest.raises(
-        HubUnavailable, match="cannot be reached to ask for Qwen/Qwen2-VL-2B-Instruct"
+        HubUnavailable, match="Qwen/Qwen2-VL-2B-Instruct.* the hub cannot be reached"
     ):
         cards.pin("qwen2-vl-2b-instruct")
     assert manifests.load_card("qwen2-vl-2b-instruct").revision == sha
