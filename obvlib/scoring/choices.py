@@ -2,15 +2,18 @@
 rule.
 
 A response is text, written by a model that may reason, hedge, repeat the options or answer in
-words. Guessing in its favour would raise the scores, matching by prefix would make "Aortic …" an A.
-So each rule is narrow and named, stronger rules come first, and whatever is left stays None, which
-counts as wrong. `tests/test_answers.py` holds the rules as a table of examples.
+words. Guessing in its favour would raise the scores, matching by prefix would make "Aortic …" an A,
+and a wrong letter is worse than an unread one, since it scores whenever it happens to be right. So
+each rule is narrow and named, stronger rules come first, and whatever is left stays None, which
+counts as wrong. Thoughts, questions, conditions and what is taken back are set aside first
+(`claims`). `tests/test_answers.py` holds the rules as a table of examples.
 
 | rule | what it takes | example |
 |---|---|---|
 | letter | nothing but one option's letter | `(B)`, `b.`, `**B**`, `Option B` |
 | text | nothing but one option's text | `Aortic stenosis.` |
-| stated | the last sentence of the form "the answer is …", "I choose …", "… is correct", `\\boxed{…}` | `It is not A. The answer is B.` |
+| stated | the last declaration "the answer is …", "I choose …", `\\boxed{…}`, a JSON answer | `It is not A. The answer is B.` |
+| judged | the only option of which it is said that it is correct, or that it remains | `A is wrong. B is correct.` |
 | last line | a last line that is a letter or an option, or a last sentence of one word that is | `The jet is fast … ⏎ B` |
 | leading letter | a letter with a delimiter, or with its own text, at the start | `B) Aortic stenosis`, `B, because …` |
 | mentioned letter | the only option named by a marked letter and not denied | `I think it is (B)`, `not A but C` |
@@ -18,9 +21,8 @@ counts as wrong. `tests/test_answers.py` holds the rules as a table of examples.
 | yes_no:… | for options Yes and No: the rule of `parse_yes_no` | `There is no polyp` |
 
 None: `empty`, `ambiguous` (several options chosen), `conflict` (a letter followed by another
-option's text), `no option`. A letter is not an article: a bare "A" counts only where a sentence
-could end after it. Of options that contain one another the longest that matches is meant. Letters
-inside an option's text ("hepatitis B") are part of the text.
+option's text), `revised` (taken back, and nothing clear after that), `no option`. Of options that
+contain one another the longest that matches is meant.
 """
 
 from __future__ import annotations
@@ -29,63 +31,80 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from obvlib.scoring.words import Match, Parsed, find_options, is_denied, plain, words
+from obvlib.scoring.claims import after_revision, claimed
+from obvlib.scoring.letters import (
+    BETWEEN,
+    NOUN,
+    Group,
+    group_is_denied,
+    has_own_text,
+    joins,
+    letter_groups,
+    letter_of,
+    own_text_end,
+)
+from obvlib.scoring.words import Match, Parsed, find_options, is_denied, plain, word_keys, words
 from obvlib.scoring.yes_no import read_yes_no
 
-_NOUN = r"(?:options?|choices?|letters?|answers?)"
 _STATED_BEFORE = re.compile(
-    r"(?:\b(?:answer|choice|option|diagnosis|conclusion|final|ans|selected|correct|correct"
-    r" one|right one|best one)"
+    r"(?:\b(?:answer|choice|option|diagnosis|conclusion|final|ans|selected|correct|correct one"
+    r"|right one|best one)"
     r"(?:\s+(?:choice|option|letter|here|to\s+th(?:e|is)\s+question))?"
-    r"[\"']?\s*(?:\b(?:is|was|would\s+be|should\s+be|must\s+be|will\s+be)\b|=|:|→|=>|\s[–-]\s)"
-    r"|\b(?:choose|chose|choosing|pick|select|go\s+with|going\s+with|vote\s+for|opt\s+for))\s*"
-    r"[\s:(]*(?:(?:most|probably|likely|clearly|definitely|therefore|thus|option|choice|letter|the|an?|that|it\s+is|it's)\b[\s:)]*)*"
+    r"[\"']?\s*(?:\b(?:is|was|would\s+be|should\s+be|must\s+be|will\s+be|has\s+to\s+be)\b|'s\b"
+    r"|=|:|→|=>|\s[–-]\s|\n+(?=\W*$))"
+    r"|\bchange\s+my\s+answer\s+to|\bI(?:'d|\s+would)?\s+answer"
+    r"|\b(?:choose|chose|choosing|pick|select|go\s+with|going\s+with|vote\s+for|opt\s+for"
+    r"|lean(?:ing)?\s+towards?))\s*"
+    r"[\s:(]*(?:(?:most|probably|likely|clearly|definitely|therefore|thus|option|choice|letter|the"
+    r"|an?|that|it\s+is|it's|indeed|now|still)\b[\s:)]*)*"
     r"[\"'(\[{\s]*$",
     re.IGNORECASE,
 )
-_STATED_AFTER = re.compile(
-    r"\s*(?:\b(?:is|seems|appears|looks|would\s+be|must\s+be)\b|[:–-])\s*(?:to\s+be\s+)?"
-    r"(?:(?:definitely|clearly|probably|indeed|the|most|my|final)\s+)*"
-    r"(?:correct|right|best|true|accurate|appropriate|likely|answer)\b",
+_JUDGED_AFTER = re.compile(
+    r"[\"')\]]*\s*(?:(?:\b(?:is|seems|appears|looks|would\s+be|must\s+be|has\s+to\s+be)\b|[:–-])\s*"
+    r"(?:to\s+be\s+)?"
+    r"(?:(?:definitely|clearly|probably|indeed|the|most|my|final|a|only)\s+)*"
+    r"(?:correct|right|best|better|true|accurate|appropriate|likely|answer|consistent"
+    r"|(?:option|one|choice)\s+left|left\b)"
+    r"|(?:best|most\s+closely|clearly)?\s*\b(?:describes|matches|fits|explains|corresponds|remains)"
+    r"|makes\s+(?:the\s+most\s+)?sense|is\s+left|it\s+is)\b",
+    re.IGNORECASE,
+)
+_LEFT_BEFORE = re.compile(
+    r"\b(?:leav(?:es|ing)|remaining|left\s+with)(?:\s+(?:us\s+with|is|only|option|just))*[\s:(]*$",
     re.IGNORECASE,
 )
 _WEAK_BEFORE = re.compile(
-    r"(?:\b(?:is|be|it's|that's|think|believe|say|guess|but|rather|instead|so|therefore|thus|hence|probably|likely|maybe|perhaps"
-    r"|definitely|certainly|yes)|→|=>|->)[\s,:]*$",
-    re.IGNORECASE,
-)
-_SENTENCE_COULD_END = re.compile(
-    r"\s*(?:$|[.,;:!?)\]}\"'\n/&+–—→-]|\((?:not|because|since)\b)"
-    r"|\s+(?:because|since|as|due|is|are|and|or|nor|but|based|given|for|not|rather|which|with|vs)\b",
-    re.IGNORECASE,
-)
-_JOINED = re.compile(
-    rf"\s*(?:,\s*(?:and|or|nor)?|/|&|\+|\band\b|\bor\b|\bnor\b|\bvs\b\.?)\s*(?:(?:perhaps|maybe|possibly|rather|even)\s+)?(?:{_NOUN}\s+)?",
+    r"(?:\b(?:is|be|it's|that's|think|believe|say|guess|but|rather|instead|so|therefore|thus|hence"
+    r"|probably|likely|maybe|perhaps|definitely|certainly|yes|indicates|suggests|meant?|means)"
+    r"|→|=>|->)[\s,:(]*$",
     re.IGNORECASE,
 )
 _DELIMITER = re.compile(
-    r"[)\]}\"']*\s*[.:,;)\]\n–—-]|\s*$|\s+\(?(?:because|since|due)\b|\s+\(not\b"
+    r"[)\]}\"']*\s*[.:,;)\]\n!–—-]|\s*$|\s+\(?(?:because|since|due)\b|\s+\(not\b"
 )
 _CLAUSE = re.compile(r"[.,;:\n()]|\b(?:because|since|as|due|is|are|which|with)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\bvs\.)(?<!\bfig\.)(?<!\d\.)\s+(?=\S)", re.IGNORECASE)
-_BETWEEN = " .:,;)]}\"'\n–—-"
 
 
-@dataclass(frozen=True)
-class _Group:
-    """One option letter, or several joined by "or", "and", commas. `marked`: in brackets or after
-    "option"; `lower`: some bare lower case.
-    """
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """A text with the options, and where their texts and letters stand in it."""
 
-    letters: tuple[str, ...]
-    start: int
-    end: int
-    marked: bool
-    lower: bool
+    text: str
+    options: Mapping[str, str]
+    matches: list[Match]
+    groups: list[Group]
+
+    def denies(self, group: Group, start: int | None = None) -> bool:
+        return group_is_denied(self.text, self.options, group, start)
+
+    def before(self, rule: re.Pattern[str], start: int, reach: int = 120) -> re.Match[str] | None:
+        return rule.search(self.text, max(0, start - reach), start)
 
 
 def parse_choice(response: str, options: Mapping[str, str]) -> Parsed:
-    """Which of `options` (letter → text) the response chose. The rules are those of the module's
+    """Return which of `options` (letter → text) the response chose, by the rules of the module's
     table, in its order.
 
     ValueError if `options` is empty or a key is not a single letter.
@@ -95,65 +114,104 @@ def parse_choice(response: str, options: Mapping[str, str]) -> Parsed:
     text = plain(response)
     if not text:
         return Parsed(None, "empty")
+    if whole := _whole(text, options):
+        return whole
+    if _is_yes_no(options):
+        return _yes_no(text, options)
+    said = claimed(text)
+    revised = after_revision(said)
+    if revised is None:
+        return _read(said, options)
+    parsed = _read(revised, options)
+    return parsed if parsed.choice or parsed.rule in ("ambiguous", "conflict") else _REVISED
+
+
+_REVISED = Parsed(None, "revised")
+
+
+def _read(text: str, options: Mapping[str, str]) -> Parsed:
     matches = find_options(text, options)
-    groups = _groups(text, options, matches)
-    found = (
+    groups = letter_groups(text, options, matches)
+    reading = _Reading(text=text, options=options, matches=matches, groups=groups)
+    return (
         _whole(text, options)
-        or _stated(text, options, matches, groups)
+        or _stated(reading)
         or _last_line(text, options)
-        or _leading(text, options, matches, groups)
+        or _leading(reading)
+        or _judged(reading)
+        or _mentioned(reading)
     )
-    if found:
-        return found
-    if sorted(" ".join(words(option)) for option in options.values()) == ["no", "yes"]:
-        choice, rule = read_yes_no(text)
-        letter = next(
-            (letter for letter, option in options.items() if " ".join(words(option)) == choice),
-            None,
-        )
-        return Parsed(letter, f"yes_no:{rule}")
-    return _mentioned(text, options, matches, groups)
+
+
+def _is_yes_no(options: Mapping[str, str]) -> bool:
+    return sorted(" ".join(words(option)) for option in options.values()) == ["no", "yes"]
+
+
+def _yes_no(text: str, options: Mapping[str, str]) -> Parsed:
+    """Read by letter where a letter is declared, else by the words yes and no."""
+    said = claimed(text)
+    parsed = _read(after_revision(said) or said, options)
+    if parsed.choice and parsed.rule in ("stated", "last line", "leading letter"):
+        return parsed
+    choice, rule = read_yes_no(text)
+    same = [letter for letter, option in options.items() if " ".join(words(option)) == choice]
+    return Parsed(same[0] if same else None, f"yes_no:{rule}")
 
 
 def _whole(text: str, options: Mapping[str, str], rule: str = "") -> Parsed | None:
-    bare = re.fullmatch(rf"[\W_]*(?:{_NOUN}\s+)?[\W_]*([^\W_])[\W_]*", text, re.IGNORECASE)
-    if bare and (letter := _letter(bare[1], options)):
+    bare = re.fullmatch(rf"[\W_]*(?:{NOUN}\s+)?[\W_]*([^\W_])[\W_]*", text, re.IGNORECASE)
+    if bare and (letter := letter_of(bare[1], options)):
         return Parsed(letter, rule or "letter")
-    spoken = words(text)
+    spoken = word_keys(text)
     same = [
-        letter for letter, option in options.items() if spoken and words(plain(option)) == spoken
+        letter for letter, text in options.items() if spoken and word_keys(plain(text)) == spoken
     ]
     return _one(same, rule or "text") if same else None
 
 
-def _stated(
-    text: str, options: Mapping[str, str], matches: list[Match], groups: list[_Group]
-) -> Parsed | None:
+def _stated(reading: _Reading) -> Parsed | None:
+    """The last declaration of an answer, by letter or by text."""
     statements: list[tuple[int, Parsed]] = []
-    for group in groups:
-        before = _STATED_BEFORE.search(text, max(0, group.start - 120), group.start)
-        after = None if group.lower else _STATED_AFTER.match(text, group.end)
-        if (before or after) and not _denied(
-            text, options, group, before.start() if before else group.start
-        ):
-            statements.append((group.start, _settle(text, options, group, "stated")))
-    for i, match in enumerate(matches):
-        before = _STATED_BEFORE.search(text, max(0, match.start - 120), match.start)
-        if before and not is_denied(text, before.start(), match.end):
+    for group in reading.groups:
+        before = reading.before(_STATED_BEFORE, group.start)
+        if before and not reading.denies(group, before.start()):
+            statements.append((group.start, _settle(reading, group, "stated")))
+    for i, match in enumerate(reading.matches):
+        before = reading.before(_STATED_BEFORE, match.start)
+        if before and not is_denied(reading.text, before.start(), match.end):
             joined = [
                 other.letter
-                for other in matches[i + 1 : i + 9]
-                if _joins(text[match.end : other.start])
+                for other in reading.matches[i + 1 : i + 9]
+                if joins(reading.text[match.end : other.start])
             ]
             statements.append((match.start, _one([match.letter, *joined], "stated")))
     return max(statements, key=lambda statement: statement[0])[1] if statements else None
 
 
+def _judged(reading: _Reading) -> Parsed | None:
+    """The only option that is called correct, or that is left when the others are excluded."""
+    found: list[Parsed] = []
+    for group in reading.groups:
+        end = own_text_end(reading.text, reading.options, group)
+        is_right = not group.lower and _JUDGED_AFTER.match(reading.text, end)
+        if (is_right or reading.before(_LEFT_BEFORE, group.start, 40)) and not reading.denies(
+            group
+        ):
+            found.append(_settle(reading, group, "judged"))
+    for match in reading.matches:
+        is_right = _JUDGED_AFTER.match(reading.text, match.end)
+        if is_right and not is_denied(reading.text, match.start, match.end):
+            found.append(Parsed(match.letter, "judged"))
+    if not found:
+        return None
+    return found[0] if len({parsed.choice for parsed in found}) == 1 else Parsed(None, "ambiguous")
+
+
 def _last_line(text: str, options: Mapping[str, str]) -> Parsed | None:
-    lines = [line for line in text.split("\n") if line.strip()]
+    lines = [line for line in text.split("\n") if line.strip(" ;")]
     last = _whole(lines[-1], options, "last line") if len(lines) > 1 else None
     if last is None:
-        lines = _SENTENCE_END.split(text)
+        lines = [line for line in _SENTENCE_END.split(text) if line.strip(" ;")]
         last = (
             _whole(lines[-1], options, "last line")
             if len(lines) > 1 and len(words(lines[-1])) == 1
@@ -165,58 +223,50 @@ def _last_line(text: str, options: Mapping[str, str]) -> Parsed | None:
     return last if not others or last.choice in others else Parsed(None, "ambiguous")
 
 
-def _leading(
-    text: str, options: Mapping[str, str], matches: list[Match], groups: list[_Group]
-) -> Parsed | None:
-    first = groups[0] if groups else None
+def _leading(reading: _Reading) -> Parsed | None:
+    first = reading.groups[0] if reading.groups else None
     if (
         first is None
-        or words(text[: first.start])
-        or any(match.start < first.start for match in matches)
+        or words(reading.text[: first.start])
+        or any(match.start < first.start for match in reading.matches)
     ):
         return None
-    if not (
-        first.marked or _DELIMITER.match(text, first.end) or _has_own_text(text, options, first)
-    ):
+    is_own = has_own_text(reading.text, reading.options, first)
+    if not (first.marked or _DELIMITER.match(reading.text, first.end) or is_own):
         return None
-    if _denied(text, options, first):
+    if reading.denies(first):
         return None
-    listed = {
-        group.letters
-        for group in groups
-        if _has_own_text(text, options, group) and not _denied(text, options, group)
-    }
+    listed = {group.letters for group in reading.groups if _is_listed(reading, group)}
     if len(listed | {first.letters}) > 1:  # the response repeats the options
-        return Parsed(None, "ambiguous")
-    return _settle(text, options, first, "leading letter")
+        return _judged(reading) or _AMBIGUOUS
+    return _settle(reading, first, "leading letter")
 
 
-def _mentioned(
-    text: str, options: Mapping[str, str], matches: list[Match], groups: list[_Group]
-) -> Parsed:
+_AMBIGUOUS = Parsed(None, "ambiguous")
+
+
+def _is_listed(reading: _Reading, group: Group) -> bool:
+    """Whether a letter stands with its own text, or heads a line or clause of its own."""
+    heads = re.compile(r"\s*[:=]").match(reading.text, group.end)
+    own = has_own_text(reading.text, reading.options, group)
+    return bool((own or heads) and not reading.denies(group))
+
+
+def _mentioned(reading: _Reading) -> Parsed:
     named = [
         group
-        for group in groups
-        if (
-            group.marked
-            or (
-                not group.lower and _WEAK_BEFORE.search(text, max(0, group.start - 40), group.start)
-            )
-        )
-        and not _denied(text, options, group)
+        for group in reading.groups
+        if (group.marked or (not group.lower and reading.before(_WEAK_BEFORE, group.start, 40)))
+        and not reading.denies(group)
     ]
     if named:
         letters = {letter for group in named for letter in group.letters}
-        return (
-            _settle(text, options, named[0], "mentioned letter")
-            if len(letters) == 1
-            else Parsed(None, "ambiguous")
-        )
+        return _settle(reading, named[0], "mentioned letter") if len(letters) == 1 else _AMBIGUOUS
     chosen: list[str] = []
     denied_until = -1
-    for match in matches:
-        if is_denied(text, match.start, match.end) or (
-            denied_until >= 0 and _joins(text[denied_until : match.start])
+    for match in reading.matches:
+        if is_denied(reading.text, match.start, match.end) or (
+            denied_until >= 0 and joins(reading.text[denied_until : match.start])
         ):
             denied_until = match.end
         else:
@@ -224,102 +274,20 @@ def _mentioned(
     return _one(chosen, "mentioned text") if chosen else Parsed(None, "no option")
 
 
-def _groups(text: str, options: Mapping[str, str], matches: list[Match]) -> list[_Group]:
-    """Every place where option letters stand as letters, those joined by "or", "and", "/" or commas
-    taken together.
-    """
-    either = re.escape("".join(options) + "".join(options).swapcase())
-    token = re.compile(
-        rf"(?<!\w)(?<!\w['.-])(?P<noun>{_NOUN}\s+)?(?P<open>[(\[{{\"']?)(?P<letter>(?-i:[{either}]))(?P<close>[)\]}}\"']?)"
-        rf"(?![\w']|-\w|/(?!(?-i:[{either}])(?!\w))\w)",
-        re.IGNORECASE,
-    )
-    spoken_for = {
-        i for match in matches if match.num_words > 1 for i in range(match.start, match.end)
-    }
-    groups: list[_Group] = []
-    for found in token.finditer(text):
-        group = None if found.start("letter") in spoken_for else _group(text, options, found)
-        if group and groups and _joins(text[groups[-1].end : group.start]):
-            last = groups.pop()
-            letters = tuple(dict.fromkeys(last.letters + group.letters))
-            group = _Group(
-                letters,
-                last.start,
-                group.end,
-                last.marked or group.marked,
-                last.lower and group.lower,
-            )
-        if group:
-            groups.append(group)
-    return groups
-
-
-def _group(text: str, options: Mapping[str, str], found: re.Match) -> _Group | None:
-    letter = _letter(found["letter"], options)
-    closes_earlier = (
-        found["close"] == ")"
-        and not found["open"]
-        and "(" in text[max(0, found.start() - 200) : found.start()]
-    )
-    bracketed = found["close"] in tuple(")]}") and not closes_earlier
-    lower = found["letter"].islower()
-    could_end = bool(_SENTENCE_COULD_END.match(text, found.end()))
-    marked = bracketed or (found["noun"] is not None and (could_end or not lower))
-    group = _Group((letter,), found.start(), found.end(), marked, lower and not marked)
-    return (
-        group
-        if marked or could_end or (not lower and _has_own_text(text, options, group))
-        else None
-    )
-
-
-def _settle(text: str, options: Mapping[str, str], group: _Group, rule: str) -> Parsed:
+def _settle(reading: _Reading, group: Group, rule: str) -> Parsed:
     """The group's one letter, unless the clause after it is another option's text."""
     if len(group.letters) > 1:
-        return Parsed(None, "ambiguous")
-    clause = words(_CLAUSE.split(text[group.end : group.end + 500].lstrip(_BETWEEN), maxsplit=1)[0])
+        return _AMBIGUOUS
+    rest = reading.text[group.end : group.end + 500].lstrip(BETWEEN)
+    clause = word_keys(_CLAUSE.split(rest, maxsplit=1)[0])
     said = [
-        letter for letter, option in options.items() if clause and words(plain(option)) == clause
+        letter
+        for letter, option in reading.options.items()
+        if clause and word_keys(plain(option)) == clause
     ]
-    return (
-        Parsed(None, "conflict")
-        if said and group.letters[0] not in said
-        else Parsed(group.letters[0], rule)
-    )
-
-
-def _has_own_text(text: str, options: Mapping[str, str], group: _Group) -> bool:
-    return _own_text_end(text, options, group) > group.end
-
-
-def _own_text_end(text: str, options: Mapping[str, str], group: _Group) -> int:
-    """Where the option's own text after its letter ends; the group's end where something else
-    follows.
-    """
-    after = text[group.end : group.end + 2 * len(options[group.letters[-1]]) + 40]
-    start = group.end + len(after) - len(after.lstrip(_BETWEEN))
-    for match in find_options(after.lstrip(_BETWEEN), {"": options[group.letters[-1]]}):
-        if match.start == 0:
-            return start + match.end
-    return group.end
-
-
-def _denied(text: str, options: Mapping[str, str], group: _Group, start: int | None = None) -> bool:
-    return is_denied(
-        text, group.start if start is None else start, _own_text_end(text, options, group)
-    )
-
-
-def _joins(between: str) -> bool:
-    return bool(_JOINED.fullmatch(between))
-
-
-def _letter(char: str, options: Mapping[str, str]) -> str | None:
-    same = [letter for letter in options if letter == char] or [
-        letter for letter in options if letter.casefold() == char.casefold()
-    ]
-    return same[0] if len(same) == 1 else None
+    if said and group.letters[0] not in said:
+        return Parsed(None, "conflict")
+    return Parsed(group.letters[0], rule)
 
 
 def _one(letters: Iterable[str], rule: str) -> Parsed:

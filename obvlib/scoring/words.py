@@ -7,8 +7,57 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_WORD = re.compile(r"[<>≤≥]=?|%|\+|(?<!\w)-?\d+(?:[.,]\d+)*|[^\W_]+")
+_WORD = re.compile(
+    r"[<>≤≥]=?|%|\+|(?<!\w)\d+(?:\.\d+)?-\d+(?:\.\d+)?(?!\w)|(?<!\w)-?\d+(?:[.,]\d+)*|[^\W_]+"
+)
 _SAME = {"percent": "%", "none of these": "none of the above", "none of them": "none of the above"}
+_COUNTS = dict(
+    zip("two three four five six seven eight nine ten".split(), range(2, 11), strict=True)
+)
+_QUANTITIES = tuple(
+    (re.compile(pattern, re.IGNORECASE), written)
+    for pattern, written in (
+        (r"≤|=<|&le;", "<="),
+        (r"≥|=>(?=\s*\d)|&ge;", ">="),
+        (r"\b(?:at least|no(?:t)? less than|a minimum of)\s+(?=\d)", ">= "),
+        (r"\b(?:at most|no(?:t)? more than|up to)\s+(?=\d)", "<= "),
+        (r"\b(?:less|fewer|lower|smaller) than\s+(?=\d)|\b(?:below|under)\s+(?=\d)", "< "),
+        (
+            r"\b(?:more|greater|higher|larger) than\s+(?=\d)|\b(?:above|over|exceeding)\s+(?=\d)",
+            "> ",
+        ),
+        (r"(\d)\s+(?:%|per ?cent\b)|(\d) ?per ?cent\b", r"\1\2%"),
+        (
+            r"(?<![<>=])(?<![<>=] )\b(\d[\d.,]*%?)\s+(?:or|and) (?:more|higher|greater|above|over)\b",
+            r">= \1",
+        ),
+        (
+            r"(?<![<>=])(?<![<>=] )\b(\d[\d.,]*%?)\s+(?:or|and) (?:less|lower|fewer|below|under)\b",
+            r"<= \1",
+        ),
+        (r"\bbetween\s+(\d+(?:\.\d+)?)(%?)\s+and\s+(\d+(?:\.\d+)?)(%?)", r"\1-\3\4"),
+        (r"\b(\d+(?:\.\d+)?)%?\s*(?:to|–|—|-|−)\s*(\d+(?:\.\d+)?)", r"\1-\2"),
+        (r"([<>]=?)\s+(?=\d)", r"\1"),
+    )
+)
+_CHINESE = tuple(
+    (re.compile(pattern), written)
+    for pattern, written in (
+        (r"。|；", ". "),
+        (r"、", ", "),
+        (r"(?:(?:正确|最终|本题)?(?:的)?答案)\s*(?:应该|应当)?(?:是|为|选|:)*\s*", "\nanswer: "),
+        (r"正确(?:的)?选项\s*(?:是|为|:)\s*", "\nanswer: "),
+        (r"选项\s*\(?([A-Z])\)?\s*(?:是)?正确的?", r"\nanswer: \1 "),
+        (r"(?:应该|应|我|故|所以|因此)?[,\s]*选择?\s*(?=\(?[A-Z](?![A-Za-z]))", "\nanswer: "),
+        (r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])", " "),
+        (r"(answer: \(?[A-Z]\)?)\s*选项", r"\1"),
+    )
+)
+_JSON_ANSWER = re.compile(
+    r"\{[^{}]*?\"(?:final_?|selected_?|correct_?|predicted_?)?(?:answer|choice|option|response|prediction)"
+    r"(?:_?letter)?\"\s*:\s*(?:\"([^\"]*)\"|(\w+))[^{}]*\}",
+    re.IGNORECASE,
+)
 _CLAUSE_END = re.compile(
     r"[.;:!?\n,]|\b(?:but|however|so|therefore|thus|hence)\b|\binstead\b(?! of)|\brather\b(?!"
     r" than)",
@@ -17,7 +66,7 @@ _CLAUSE_END = re.compile(
 _DENIED_BEFORE = re.compile(
     r"(?:\b(?:not|no|never|neither|nor|cannot|without|rather than|instead of|rul\w+"
     r" out|exclud\w+|eliminat\w+|except"
-    r"|whether|if|unlike|unlikely)|n't)\b(?:\W+\w+){0,4}\W*$",
+    r"|whether|if|unlike|unlikely|lack\w*|doubt\w*)|n't)\b(?:\W+\w+){0,4}\W*$",
     re.IGNORECASE,
 )
 _VERB = r"(?:is|are|was|were|seems?|appears?|looks?|(?:would|can|could|must|should|will)(?:\s+be)?|does|do|did|has|have|had)"
@@ -61,6 +110,10 @@ def plain(response: str) -> str:
     text = re.sub(
         r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", " ", text, flags=re.DOTALL | re.IGNORECASE
     )
+    text = re.split(r"</think(?:ing)?>", text, flags=re.IGNORECASE)[
+        -1
+    ]  # its opening is in the prompt
+    text = _JSON_ANSWER.sub(lambda found: f"\nanswer: {found[1] or found[2] or ''}\n", text)
     text = re.sub(r"</?s>|<\|[^|<>]{0,40}\|>|</answer>", " ", text, flags=re.IGNORECASE)
     text = re.sub(r"<answer>", "\nanswer: ", text, flags=re.IGNORECASE)
     text = re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}", r"\1", text)
@@ -74,7 +127,29 @@ def plain(response: str) -> str:
         text,
         flags=re.IGNORECASE,
     )
+    for pattern, written in (*_CHINESE, *_QUANTITIES):
+        text = pattern.sub(written, text)
     return re.sub(r"[^\S\n]+", " ", text).strip()
+
+
+def word_keys(text: str) -> list[str]:
+    """Return the words as they are compared: spelling as in American English, singular, digits."""
+    return [spelling_key(word) for word in words(text)]
+
+
+def spelling_key(word: str) -> str:
+    """Return one form for British and American spelling, plural and singular, number words."""
+    if word in _COUNTS:
+        return str(_COUNTS[word])
+    if len(word) < 5 or not word.isalpha():
+        return word
+    word = re.sub(r"ae(?!r)|oe", "e", word)
+    word = re.sub(r"our(s|ed|ing|less)?$", r"or\1", word)
+    word = re.sub(r"is(e|ed|es|ing|ation)$", r"iz\1", word)
+    word = re.sub(r"([^aeiou])re$", r"\1er", word)
+    if word.endswith("ies") and len(word) > 5:
+        return word[:-3] + "y"
+    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
 
 
 def words(text: str) -> list[str]:
@@ -87,13 +162,14 @@ def find_options(text: str, options: Mapping[str, str]) -> list[Match]:
     inside a longer one.
     """
     located = _located_words(text)
-    spoken = [word for word, _, _ in located]
+    spoken = [spelling_key(word) for word, _, _ in located]
     # position of the first word → (number of words, letter)
     found: dict[int, list[tuple[int, str]]] = {}
     for letter, option in options.items():
-        wanted = words(plain(option))
+        wanted = word_keys(plain(option))
         for i in range(len(spoken) - len(wanted) + 1 if wanted else 0):
-            if spoken[i : i + len(wanted)] == wanted:
+            is_bound = i > 0 and spoken[i - 1][0] in "<>" and wanted[0][0].isdigit()
+            if spoken[i : i + len(wanted)] == wanted and not is_bound:
                 found.setdefault(i, []).append((len(wanted), letter))
     reach = max((length for places in found.values() for length, _ in places), default=0)
     return [
