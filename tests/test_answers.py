@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from answer_sets import read_cases, tally
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,9 +62,9 @@ CHOICES = [
     ("<answer>C</answer>", "C", "stated"),
     ("I would choose C.", "C", "stated"),
     ("I'd go with option c", "C", "stated"),
-    ("C is correct", "C", "stated"),
-    ("A is correct", "A", "stated"),
-    ("A, B and C are wrong; D is correct.", "D", "stated"),
+    ("C is correct", "C", "judged"),
+    ("A is correct", "A", "judged"),
+    ("A, B and C are wrong; D is correct.", "D", "judged"),
     ("First A seems right. Wait, the answer is C.", "C", "stated"),
     ("Answer: A\n\nOn reflection, the answer is B.", "B", "stated"),
     ("There is no doubt the answer is B", "B", "stated"),
@@ -97,7 +98,7 @@ CHOICES = [
     ("A is wrong, B is wrong, so D.", "D", "mentioned letter"),
     ("Neither A nor B, it is C", "C", "mentioned letter"),
     ("Rather than A, I think C", "C", "mentioned letter"),
-    ("Looking at the valve, option B fits", "B", "mentioned letter"),
+    ("Looking at the valve, option B fits", "B", "judged"),
     # mentioned text
     ("This shows mitral stenosis", "C", "mentioned text"),
     ("A 55-year-old man with aortic regurgitation", "B", "mentioned text"),
@@ -110,11 +111,12 @@ CHOICES = [
     ("<think>It could be A or", None, "empty"),
     ("A or B", None, "ambiguous"),
     ("A/B", None, "ambiguous"),
-    ("A) or perhaps C)", None, "ambiguous"),
+    ("A) or perhaps C)", None, "no option"),
     ("The answer is B or rather C", None, "ambiguous"),
     ("A vs. B", None, "ambiguous"),
     ("1. A\n2. B", None, "no option"),
-    ("Could be A, but more likely B", None, "ambiguous"),
+    ("Could be A, but more likely B", "B", "mentioned letter"),
+    ("The answer is C. Wait, let me check the valve again.", None, "revised"),
     ("A, B, C, D", None, "ambiguous"),
     ("The answer is C or D", None, "ambiguous"),
     ("B\nA", None, "ambiguous"),
@@ -315,6 +317,22 @@ option_sets = st.lists(st.text(min_size=1, max_size=12) | pieces, min_size=1, ma
 )
 
 
+def read(case):
+    if case.options is None:
+        return parse_yes_no(case.response).choice
+    return parse_choice(case.response, case.options).choice
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["choice", "yes_no"])
+@pytest.mark.parametrize("name", ["tuning", "held_back"])
+def test_responses_as_models_write_them(name, closed):
+    """No wrong answer, and at least 93 % of those that give one are read."""
+    cases = [case for case in read_cases(name) if (case.options is not None) == closed]
+    ends = tally(cases, read)
+    assert ends["wrong"] == []
+    assert len(ends["right"]) >= 0.93 * (len(ends["right"]) + len(ends["unread"]))
+
+
 @settings(max_examples=400, deadline=None)
 @given(response=responses, options=option_sets)
 def test_any_response_gives_one_of_the_letters_or_none(response, options):
@@ -322,7 +340,7 @@ def test_any_response_gives_one_of_the_letters_or_none(response, options):
     assert parsed.choice is None or parsed.choice in options
     assert parsed.rule and (parsed.choice is None) == (
         parsed.rule.split(":")[-1]
-        in {"empty", "ambiguous", "conflict", "no option", "undecided", "no answer"}
+        in {"empty", "ambiguous", "conflict", "no option", "revised", "undecided", "no answer"}
     )
 
 

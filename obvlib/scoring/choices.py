@@ -65,7 +65,7 @@ _JUDGED_AFTER = re.compile(
     r"(?:to\s+be\s+)?"
     r"(?:(?:definitely|clearly|probably|indeed|the|most|my|final|a|only)\s+)*"
     r"(?:correct|right|best|better|true|accurate|appropriate|likely|answer|consistent"
-    r"|(?:option|one|choice)\s+left|left\b)"
+    r"|(?:option|one|choice)\s+left)"
     r"|(?:best|most\s+closely|clearly)?\s*\b(?:describes|matches|fits|explains|corresponds|remains)"
     r"|makes\s+(?:the\s+most\s+)?sense|is\s+left|it\s+is)\b",
     re.IGNORECASE,
@@ -236,7 +236,7 @@ def _leading(reading: _Reading) -> Parsed | None:
         return None
     if reading.denies(first):
         return None
-    listed = {group.letters for group in reading.groups if _is_listed(reading, group)}
+    listed = {group.letters for group in reading.groups[:40] if _is_listed(reading, group)}
     if len(listed | {first.letters}) > 1:  # the response repeats the options
         return _judged(reading) or _AMBIGUOUS
     return _settle(reading, first, "leading letter")

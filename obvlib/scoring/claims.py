@@ -25,7 +25,7 @@ _SEGMENT = re.compile(
     re.IGNORECASE,
 )
 _CONDITION = re.compile(
-    r"\b(?:if|unless|assuming|suppos\w+|provided|only (?:in|for|when)|when(?:ever)?|in case"
+    r"\b(?:if|unless|assuming|suppos\w+|provided (?:that|the)|only (?:in|for|when)|when(?:ever)?|in case"
     r"|depend(?:s|ing) on|had the|had it|had this|were (?:the|it|this)|whether)\b",
     re.IGNORECASE,
 )
@@ -46,7 +46,7 @@ _OTHERS = re.compile(
     re.IGNORECASE,
 )
 _POSSIBLE = re.compile(
-    r"\b(?:might|may|could|possibly|perhaps|maybe)\b|\b(?:also |still )?possible\b"
+    r"(?<!answer is )\b(?:might|may|could|possibly|perhaps|maybe)\b|\b(?:also |still )?possible\b"
     r"|\b(?:can(?:not|'t)|could not|not) (?:be )?(?:entirely |fully |completely )?"
     r"(?:ruled?|exclud\w+|eliminat\w+)\b"
     r"|(?<!\bi )(?<!answer )(?<!\bit )(?<!that )(?<!diagnosis )(?<!choice )\bwould\b(?! say| choose)",

@@ -95,6 +95,11 @@ def own_text_end(text: str, options: Mapping[str, str], group: Group) -> int:
     """Where the option's own text after its letter ends; the group's end where something else
     follows.
     """
+    is_article = (
+        text[group.start : group.end].strip() in ("A", "a") and text[group.end :][:1] == " "
+    )
+    if is_article:  # "A CT scan" with CT as option A
+        return group.end
     after = text[group.end : group.end + 2 * len(options[group.letters[-1]]) + 40]
     start = group.end + len(after) - len(after.lstrip(BETWEEN))
     for match in find_options(after.lstrip(BETWEEN), {"": options[group.letters[-1]]}):

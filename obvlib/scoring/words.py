@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -45,7 +46,7 @@ _CHINESE = tuple(
     for pattern, written in (
         (r"。|；", ". "),
         (r"、", ", "),
-        (r"(?:(?:正确|最终|本题)?(?:的)?答案)\s*(?:应该|应当)?(?:是|为|选|:)*\s*", "\nanswer: "),
+        (r"(?:(?:正确|最终|本题)?(?:的)?答案)\s*(?:应该|应当)?(?:是|为|选)?\s*:?\s*", "\nanswer: "),
         (r"正确(?:的)?选项\s*(?:是|为|:)\s*", "\nanswer: "),
         (r"选项\s*\(?([A-Z])\)?\s*(?:是)?正确的?", r"\nanswer: \1 "),
         (r"(?:应该|应|我|故|所以|因此)?[,\s]*选择?\s*(?=\(?[A-Z](?![A-Za-z]))", "\nanswer: "),
@@ -137,6 +138,7 @@ def word_keys(text: str) -> list[str]:
     return [spelling_key(word) for word in words(text)]
 
 
+@functools.lru_cache(maxsize=4096)
 def spelling_key(word: str) -> str:
     """Return one form for British and American spelling, plural and singular, number words."""
     if word in _COUNTS:

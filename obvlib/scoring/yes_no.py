@@ -5,28 +5,30 @@
 | stated | the last "the answer is yes", "Answer: no", `\\boxed{yes}` | `Two clips were seen. Answer: no` |
 | leading | the response begins with yes or no | `Yes, there is no effusion` → yes; `No polyp is seen` → no |
 | last line | a last line or sentence that is yes or no | `The lumen is smooth. No.` |
-| synonym | nothing but true, false, present, absent, seen, not seen … | `Not seen` → no |
+| synonym | nothing but true, false, present, absent, seen, not seen, correct, unlikely … | `Not seen` → no |
 | mentioned | the only one of the words yes and no that stands in it, "no" only without a noun | `I would say yes` |
-| asserted | finding words all of one kind: "there is a …", "is present" (yes); "there is no …", "not seen", "absent" (no) | `There is no polyp` → no |
+| asserted | finding words all of one kind: "there is a …", "is present" (yes); "there is no …", "not seen", "unlikely" (no) | `There is no polyp` → no |
 
-None: `empty`; `undecided` ("I cannot say", "unclear whether", "no image was given"); `ambiguous`
-(both words, or findings of both kinds); `no answer` (anything else). "Normal" does not begin with
-no. `asserted` reads the response as an answer to "is there …?": both kinds are read alike, so that
-neither answer is favoured.
+None: `empty`; `undecided` ("I cannot say", "cannot be ruled out", "no image was given");
+`ambiguous` (both words, or findings of both kinds); `no answer` (anything else). "Normal" does not
+begin with no. `asserted` reads the response as an answer to "is there …?": both kinds are read
+alike, so that neither answer is favoured. Questions, conditions, possibilities and what is taken
+back are set aside first (`claims`).
 """
 
 from __future__ import annotations
 
 import re
 
+from obvlib.scoring.claims import after_revision, claimed
 from obvlib.scoring.words import Parsed, plain, words
 
 _UNDECIDED = re.compile(
     r"\b(?:no|not enough|insufficient)\s+(?:image|video|picture|frame|clip|information|idea|way"
     r" to|data|context|answer)"
-    r"|\b(?:can(?:not|'t)|could(?: not|n't)|unable to|impossible to|hard to|difficult"
+    r"|\b(?:can(?:not|'t)|could(?: not|n't)|unable to|(?:im|not )possible to|hard to|difficult"
     r" to)\s+(?:be\s+)?(?:\w+ly\s+)?"
-    r"(?:say|tell|determine\w*|answer\w*|know|judge|assess|decide|conclude|(?:see|view)"
+    r"(?:rule out|exclude|ruled out|excluded|say|tell|determine\w*|answer\w*|know|judge|assess|decide|conclude|(?:see|view)"
     r" (?:the|any|this) (?:image|video|picture|frame|clip))"
     r"|\b(?:do not|don't) know\b|\bnot"
     r" (?:sure|certain|clear|applicable|necessarily)\b|\bunsure\b|\bunclear\b|\buncertain\b",
@@ -35,37 +37,50 @@ _UNDECIDED = re.compile(
 _BOTH = re.compile(r"\byes\s*(?:/|or|and)\s*no\b|\bno\s*(?:/|or|and)\s*yes\b", re.IGNORECASE)
 _STATED = re.compile(
     r"\b(?:answer|conclusion|final)\s*(?:is|would be|must"
-    r" be|=|:|→)\s*(?:(?:that|therefore|thus|probably|likely|clearly|a)\s+)*"
-    r"[\"'(\[{:\s]*(yes|no)\b(?!\s+(?:evidence|sign))",
+    r" be|=|:|→|to)\s*(?:(?:that|therefore|thus|probably|likely|clearly|a)\s+)*"
+    r"[\"'(\[{:\s]*(yes|no)\b(?!\s+(?:evidence|sign)|\s+or\s+(?:yes|no))",
     re.IGNORECASE,
 )
 _NO_WITH_NOUN = re.compile(
     r"\bno\s+(?!,|yes\b|because|since|as\b|it\b|there\b|this\b|the\b)[^\W\d]", re.IGNORECASE
 )
 _ABSENT = re.compile(
-    r"\bno\s+\w|\bnone\b|\bnothing\b|\babsen(?:t|ce)\b|\bwithout\b|\bnegative for\b"
+    r"\bunlikely\b|\bdoubtful\b|\bdoubts? (?:that|there)|\bimprobable\b|\bnot true\b|\bis false\b"
+    r"|\bneither\b|\b(?:ruled out|excluded)\b|\black(?:s|ing)?\b|\bfree of\b|\bprobably not\b"
+    r"|(?:\bnot|n't) (?:think|believe|suspect)\b"
+    r"|\bno\s+\w|\bnone\b|\bnothing\b|\babsen(?:t|ce)\b|\bwithout\b|\bnegative for\b"
     r"|(?:\bnot|n't|\bnever|\bcannot|\bfails? to)\s+(?:\w+\s+){0,2}?"
     r"(?:seen?|visible|visuali[sz]ed|present|evident|shown?|appear\w*|identif\w+|detect\w*|demonstrat\w+|found|find|observed?|an?\b|any\b|there\b)",
     re.IGNORECASE,
 )
 _PRESENT = re.compile(
-    r"\bthere (?:is|are|appears? to be|seems? to be)\s+(?!no\b|not\b|n't)\w"
-    r"|\b(?:is|are|was|were)\s+(?:clearly\s+|well\s+|also\s+)?(?:seen|visible|visuali[sz]ed|present|evident|shown|identified|detected|found|observed)\b"
+    r"\bthere(?:'s| is| are| (?:does |do )?appears? to be| seems? to be)\s+(?!no\b|not\b|n't)\w"
+    r"|\b(?:is|are|was|were)\s+(?:clearly\s+|well\s+|also\s+|likely\s+|probably\s+)?(?:true|likely|seen|visible|visuali[sz]ed|present|evident|shown|identified|detected|found|observed)\b"
     r"|\b(?:shows?|demonstrates?|reveals?|contains?)\s+(?!no\b|not\b)\w|\bpositive"
     r" for\b|\b(?:present|visible)\s*$",
     re.IGNORECASE,
 )
 _SYNONYMS = {
-    "yes": "true|present|seen|visible|it is|it does|there is|yeah|yep|it is present|is present",
+    "yes": (
+        "true|present|seen|visible|it is|it does|there is|yeah|yep|it is present|is present|positive"
+        "|correct|that is correct|this is correct|absolutely|definitely|certainly|likely|most likely"
+        "|probably|the statement is true|the statement is correct|affirmative|of course|indeed"
+    ),
     "no": (
-        "false|absent|not seen|not visible|not present|it is not|it does not|there is"
-        " not|nope|none|none seen|not really|not at all"
+        "false|absent|not seen|not visible|not present|it is not|it does not|there is not|nope|none"
+        "|none seen|not really|not at all|negative|incorrect|that is incorrect|this is incorrect"
+        "|unlikely|very unlikely|probably not|certainly not|definitely not|the statement is false"
+        "|the statement is incorrect|not likely|improbable"
     ),
 }
+_CHINESE_UNDECIDED = re.compile(r"无法|不确定|不清楚|难以|不能(?:判断|确定)|不知道")
+_CHINESE = re.compile(
+    r"(?:answer:|^|,|\.)\W*(不是|不存在|没有|未见|不对|否|无|是|有|存在|可见|对)(?!\w*[吗?])"
+)
 
 
 def parse_yes_no(response: str) -> Parsed:
-    """Whether the response says "yes" or "no" (`choice`), by the rules of the module's table, in
+    """Return whether the response says "yes" or "no" (`choice`), by the rules of the module's table, in
     its order; None where it says neither.
     """
     return Parsed(*read_yes_no(plain(response)))
@@ -75,12 +90,16 @@ def read_yes_no(text: str) -> tuple[str | None, str]:
     """As `parse_yes_no`, of text that is plain already."""
     if not words(text):
         return None, "empty"
-    without_both = _BOTH.sub(" ", text)
+    if re.search(r"[\u4e00-\u9fff]", text):
+        return _chinese(text)
+    said = claimed(text)
+    said = after_revision(said) or said
+    without_both = _BOTH.sub(" ", said)
     if stated := _STATED.findall(without_both):
         return stated[-1].lower(), "stated"
     spoken = words(without_both)
     if not spoken:
-        return None, "ambiguous"
+        return None, "ambiguous" if without_both != said else _unclaimed(text)
     if _standing(without_both) == {"yes", "no"}:
         return None, "ambiguous"
     if spoken[0] == "yes" or (
@@ -93,9 +112,25 @@ def read_yes_no(text: str) -> tuple[str | None, str]:
     for choice, synonyms in _SYNONYMS.items():
         if " ".join(spoken) in synonyms.split("|"):
             return choice, "synonym"
-    if _UNDECIDED.search(without_both):
+    if _UNDECIDED.search(text):
         return None, "undecided"
-    return _mentioned(without_both) or _asserted(without_both, had_both=without_both != text)
+    return _mentioned(without_both) or _asserted(without_both, had_both=without_both != said)
+
+
+def _unclaimed(text: str) -> str:
+    """Name what a response is that claims nothing at all."""
+    return "undecided" if _UNDECIDED.search(text) else "no answer"
+
+
+def _chinese(text: str) -> tuple[str | None, str]:
+    if _CHINESE_UNDECIDED.search(text):
+        return None, "undecided"
+    declared = list(re.finditer(r"answer:", text))
+    found = _CHINESE.search(text, declared[-1].start() if declared else 0)
+    if found is None:
+        return None, "no answer"
+    is_no = found[1][0] in "不没未否无"
+    return "no" if is_no else "yes", "stated" if declared else "leading"
 
 
 def _standing(text: str) -> set[str]:
