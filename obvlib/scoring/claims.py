@@ -81,10 +81,10 @@ def claimed(text: str) -> str:
 
 def after_revision(text: str) -> str | None:
     """Return what stands after the last revision, None where nothing is revised."""
-    last = None
-    for last in _REVISION.finditer(text):
-        pass
-    return text[last.end() :] if last and text[: last.start()].strip(" ;\n") else None
+    revisions = list(_REVISION.finditer(text))
+    if not revisions or not text[: revisions[-1].start()].strip(" ;\n"):
+        return None
+    return text[revisions[-1].end() :]
 
 
 def _is_idle(segment: str, is_question: bool) -> bool:
