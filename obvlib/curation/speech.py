@@ -1,0 +1,218 @@
+"""Speech to words that were really said: voice activity first, then the recogniser, then a check of
+every word against the voice.
+
+A recogniser writes something for whatever it hears: "You You You" over music, a word in the silence
+before a sentence, a word stretched over a pause. So it hears only where somebody speaks, and what
+it puts elsewhere is cut back or left out, and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from obvlib.core import Word
+from obvlib.encoders.speech import SAMPLE_RATE, Heard, Recogniser
+from obvlib.encoders.voices import WINDOW
+
+WINDOW_S = WINDOW / SAMPLE_RATE
+IN_SILENCE, REPEATED, UNCLEAR, CUT_BACK = "in silence", "repeated", "unclear", "cut back"
+
+
+class Span(NamedTuple):
+    """A stretch of time, in seconds."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechSettings:
+    """How sound becomes words."""
+
+    model: str = "whisper-tiny.en"
+    language: str = ""  # as a two-letter code; empty: the model finds out
+    languages: tuple[str, ...] = ("en",)  # others are dropped, with a reason; empty: any is kept
+    min_voice: float = 0.5  # probability at which speech begins; it ends 0.15 below
+    min_speech_s: float = 0.25  # shorter bursts are noise
+    max_pause_s: float = 2.0  # a longer pause is not shown to the recogniser
+    pad_s: float = 0.2  # on either side of speech
+    max_chunk_s: float = 28.0  # the recogniser hears 30 s at once
+    max_word_s: float = 1.4  # a longer word is cut back to where there is a voice
+    min_log_probability: float = -1.3  # of a sentence; below it is a guess
+    max_compression: float = 2.4
+    max_repeats: int = 3  # of one word or pair of words in a row
+
+    def __post_init__(self) -> None:
+        if not 0.15 < self.min_voice <= 1:
+            raise ValueError(f"min_voice is {self.min_voice}: give a probability above 0.15")
+        if not 0 < self.max_chunk_s <= 30:
+            raise ValueError(f"max_chunk_s is {self.max_chunk_s}: give up to 30 seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speech:
+    """The words of a video with their times, and what was left out or cut back, counted by reason."""
+
+    words: tuple[Word, ...]
+    language: str
+    flags: dict[str, int]
+
+
+def voiced_spans(probabilities: np.ndarray, settings: SpeechSettings) -> list[Span]:
+    """Return where somebody speaks, from the probability of each 32 ms (N,).
+
+    Speech begins at a window of at least `min_voice` and lasts while windows are above 0.15 less.
+    """
+    likely = probabilities >= settings.min_voice - 0.15
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], likely, [False]]).astype(np.int8)))
+    spans = [
+        Span(float(start * WINDOW_S), float(end * WINDOW_S))
+        for start, end in zip(edges[::2], edges[1::2], strict=True)
+        if probabilities[start:end].max() >= settings.min_voice
+        and (end - start) * WINDOW_S >= settings.min_speech_s
+    ]
+    return spans
+
+
+def chunks(spans: Sequence[Span], settings: SpeechSettings) -> list[Span]:
+    """Return the stretches of sound that are handed to the recogniser: spans of speech joined over
+    pauses up to `max_pause_s`, none longer than `max_chunk_s`.
+    """
+    found: list[Span] = []
+    pieces = [piece for span in spans for piece in _pieces(span, settings.max_chunk_s)]
+    for span in pieces:
+        if (
+            found
+            and span.start_s - found[-1].end_s <= settings.max_pause_s
+            and span.end_s - found[-1].start_s <= settings.max_chunk_s - 2 * settings.pad_s
+        ):
+            found[-1] = Span(found[-1].start_s, span.end_s)
+        else:
+            found.append(span)
+    return found
+
+
+def _pieces(span: Span, max_s: float) -> list[Span]:
+    """A span in equal pieces, none longer than `max_s` with a little room."""
+    number = max(1, int(np.ceil((span.end_s - span.start_s) / (max_s - 1))))
+    edges = np.linspace(span.start_s, span.end_s, number + 1).tolist()
+    return [Span(start, end) for start, end in zip(edges, edges[1:], strict=False)]
+
+
+def transcribe(
+    sound: np.ndarray, probabilities: np.ndarray, model: Recogniser, settings: SpeechSettings
+) -> Speech:
+    """Return the words of `sound` (N,) float32 at 16 kHz, whose voice `probabilities` are known."""
+    spans = voiced_spans(probabilities, settings)
+    words: list[Word] = []
+    flags: dict[str, int] = {}
+    language = settings.language
+    for chunk in chunks(spans, settings):
+        start_s = max(0.0, chunk.start_s - settings.pad_s)
+        end = round((chunk.end_s + settings.pad_s) * SAMPLE_RATE)
+        for heard in model.hear(sound[round(start_s * SAMPLE_RATE) : end], language):
+            language = language or heard.language
+            if reason := _doubt(heard, settings):
+                flags[reason] = flags.get(reason, 0) + len(heard.words)
+                continue
+            words += [shifted(word, start_s) for word in heard.words]
+    kept, counted = checked_words(words, spans, settings)
+    for reason, number in counted.items():
+        flags[reason] = flags.get(reason, 0) + number
+    return Speech(words=tuple(kept), language=language, flags=flags)
+
+
+def _doubt(heard: Heard, settings: SpeechSettings) -> str:
+    if heard.compression > settings.max_compression:
+        return REPEATED
+    return UNCLEAR if heard.log_probability < settings.min_log_probability else ""
+
+
+def shifted(word: Word, by_s: float) -> Word:
+    """Return the word, `by_s` later."""
+    return replace(
+        word, start_s=round(word.start_s + by_s, 3), end_s=round(word.end_s + by_s, 3)
+    )
+
+
+def checked_words(
+    words: Sequence[Word], spans: Sequence[Span], settings: SpeechSettings
+) -> tuple[list[Word], dict[str, int]]:
+    """Return the words that were said while somebody spoke, in order, and how many were left out or
+    cut back, by reason.
+
+    A word outside every span is left out. One that is longer than `max_word_s`, or that begins or
+    ends in a pause, is cut back to the voice that it overlaps most. Repetitions beyond
+    `max_repeats` are left out.
+    """
+    flags: dict[str, int] = {}
+    kept: list[Word] = []
+    for word in sorted(words, key=lambda w: (w.start_s, w.end_s)):
+        inside = _voiced_part(word, spans, settings.pad_s)
+        if inside is None:
+            flags[IN_SILENCE] = flags.get(IN_SILENCE, 0) + 1
+            continue
+        if inside != word and word.end_s - word.start_s > settings.max_word_s:
+            flags[CUT_BACK] = flags.get(CUT_BACK, 0) + 1
+        start_s = max(inside.start_s, kept[-1].end_s if kept else 0.0)
+        kept.append(replace(inside, start_s=start_s, end_s=max(start_s, inside.end_s)))
+    unique = without_repeats(kept, settings.max_repeats)
+    if len(unique) < len(kept):
+        flags[REPEATED] = len(kept) - len(unique)
+    return unique, flags
+
+
+def _voiced_part(word: Word, spans: Sequence[Span], slack_s: float) -> Word | None:
+    """The word within the span that it overlaps most, with `slack_s` on either side; None without
+    a voice.
+    """
+    overlaps = [
+        (min(word.end_s, span.end_s) - max(word.start_s, span.start_s), span) for span in spans
+    ]
+    most, span = max(overlaps, default=(0.0, None))
+    if span is None or most <= 0.02:
+        return None
+    start_s = max(word.start_s, span.start_s - slack_s)
+    end_s = min(word.end_s, span.end_s + slack_s)
+    return replace(word, start_s=round(start_s, 3), end_s=round(max(start_s, end_s), 3))
+
+
+def without_repeats(words: Sequence[Word], max_repeats: int) -> list[Word]:
+    """Return the words without those that repeat the one or two words before them for more than
+    `max_repeats` times in a row.
+    """
+    kept: list[Word] = []
+    plain: list[str] = []
+    for word in words:
+        text = word.text.strip(".,!?;: ").lower()
+        if any(
+            len(plain) >= size * max_repeats
+            and [*plain, text][-size:] * max_repeats == plain[-size * max_repeats :]
+            for size in (1,)
+        ):
+            continue
+        kept.append(word)
+        plain.append(text)
+    for size in (2, 3):
+        kept = _without_loops(kept, size, max_repeats)
+    return kept
+
+
+def _without_loops(words: list[Word], size: int, max_repeats: int) -> list[Word]:
+    plain = [word.text.strip(".,!?;: ").lower() for word in words]
+    kept, index = [], 0
+    while index < len(words):
+        phrase, times = plain[index : index + size], 1
+        while plain[index + times * size : index + (times + 1) * size] == phrase and phrase:
+            times += 1
+        if times > max_repeats and len(phrase) == size:
+            kept += words[index : index + size]
+            index += times * size
+        else:
+            kept.append(words[index])
+            index += 1
+    return kept

@@ -1,0 +1,90 @@
+"""Speech to words with their times: Whisper through faster-whisper, from a package or the hub."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from obvlib.core import Word
+from obvlib.encoders.parts import PARTS, part_path
+
+SAMPLE_RATE = 16_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """What a recogniser made of a stretch of sound: `words` timed from its start, and how sure it
+    is.
+    """
+
+    words: tuple[Word, ...]
+    language: str = ""
+    language_probability: float = 1.0
+    log_probability: float = 0.0  # mean of the tokens
+    no_speech: float = 0.0  # probability that nobody speaks
+    compression: float = 1.0  # of the text; above 2.4 it repeats itself
+
+
+class Recogniser:
+    """A Whisper model, loaded."""
+
+    def __init__(self, name: str, model) -> None:
+        self.name, self.model = name, model
+        self.is_multilingual = bool(model.model.is_multilingual)
+
+    def hear(self, sound: np.ndarray, language: str = "") -> list[Heard]:
+        """Return what is said in `sound` (N,) float32 at 16 kHz, one entry a sentence or so.
+
+        An empty `language` lets a multilingual model find it out. Nothing heard before influences
+        what is heard now, and no temperature other than 0 is tried, since both make it invent.
+        """
+        segments, info = self.model.transcribe(
+            sound,
+            language=language or (None if self.is_multilingual else "en"),
+            beam_size=5,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            word_timestamps=True,
+            vad_filter=False,
+        )
+        return [
+            Heard(
+                words=tuple(
+                    Word(text=w.word.strip(), start_s=float(w.start), end_s=float(w.end))
+                    for w in segment.words or ()
+                    if w.word.strip()
+                ),
+                language=info.language,
+                language_probability=float(info.language_probability),
+                log_probability=float(segment.avg_logprob),
+                no_speech=float(segment.no_speech_prob),
+                compression=float(segment.compression_ratio),
+            )
+            for segment in segments
+        ]
+
+
+@lru_cache(maxsize=1)
+def recogniser(name: str = "whisper-tiny.en", device: str = "cpu") -> Recogniser:
+    """Return the recogniser of that name, loaded once a process: "whisper-tiny.en" from its package,
+    or any that faster-whisper knows ("large-v3") from the hub.
+    """
+    try:
+        from faster_whisper import WhisperModel
+    except ImportError:
+        raise ImportError(
+            "speech needs the package faster-whisper: pip install 'obvlib[curation]'"
+        ) from None
+    threads = int(os.environ.get("OMP_NUM_THREADS", "0") or 0)
+    return Recogniser(
+        name,
+        WhisperModel(
+            str(part_path(name)) if name in PARTS else name,
+            device=device,
+            compute_type="int8" if device == "cpu" else "float16",
+            cpu_threads=threads,
+        ),
+    )

