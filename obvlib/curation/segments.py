@@ -93,12 +93,34 @@ def smooth_scores(
     shots = np.cumsum(np.asarray(changes) > max_change)
     total, count = np.zeros_like(logits), np.zeros_like(logits)
     for shift in range(-num, num + 1):
-        to, source = slice(max(0, -shift), len(logits) - max(0, shift)), None
-        source = slice(max(0, shift), len(logits) + min(0, shift))
+        to = slice(max(0, -shift), max(0, len(logits) - max(0, shift)))
+        source = slice(max(0, shift), max(0, len(logits) + min(0, shift)))
         same = shots[to] == shots[source]
         total[to] += np.where(same, logits[source], 0)
         count[to] += same
     return 1 / (1 + np.exp(-total / np.maximum(count, 1)))
+
+
+def changes_of(features: np.ndarray) -> np.ndarray:
+    """Return the cosine distance of each frame's features (N, D) from the frame before, (N,)."""
+    values = features.astype(np.float32)
+    values = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
+    return np.concatenate([[0.0], 1 - (values[1:] * values[:-1]).sum(axis=1)])
+
+
+def segments_of_scores(
+    scores: np.ndarray, features: np.ndarray, settings: SegmentSettings, step_s: float = STEP_S
+) -> list[Segment]:
+    """Return the segments of scores (N,), smoothed within shots, as stretches a clip is made of:
+    `step_s` is added to the end, and what is then shorter than `min_clip_s` is left out.
+
+    `features` (N, D) of the whole frames, or their changes (N,), tell where shots begin.
+    """
+    changes = changes_of(features) if features.ndim == 2 else features
+    smooth = smooth_scores(scores, changes, num=settings.smooth, max_change=settings.max_change)
+    found = find_segments(smooth, settings.threshold, settings.max_gap, 0.0, step_s)
+    wide = [Segment(start_s, end_s + step_s) for start_s, end_s in found]
+    return [s for s in wide if s.end_s - s.start_s >= settings.min_clip_s]
 
 
 def snap_to_cuts(segment: Segment, cuts_s: Sequence[float], within_s: float) -> Segment:

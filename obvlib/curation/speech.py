@@ -55,7 +55,7 @@ class SpeechSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Speech:
-    """The words of a video with their times, and what was left out or cut back, counted by reason."""
+    """The words of a video with their times, and what was left out or cut back, by reason."""
 
     words: tuple[Word, ...]
     language: str
@@ -134,9 +134,7 @@ def _doubt(heard: Heard, settings: SpeechSettings) -> str:
 
 def shifted(word: Word, by_s: float) -> Word:
     """Return the word, `by_s` later."""
-    return replace(
-        word, start_s=round(word.start_s + by_s, 3), end_s=round(word.end_s + by_s, 3)
-    )
+    return replace(word, start_s=round(word.start_s + by_s, 3), end_s=round(word.end_s + by_s, 3))
 
 
 def checked_words(
@@ -182,22 +180,11 @@ def _voiced_part(word: Word, spans: Sequence[Span], slack_s: float) -> Word | No
 
 
 def without_repeats(words: Sequence[Word], max_repeats: int) -> list[Word]:
-    """Return the words without those that repeat the one or two words before them for more than
-    `max_repeats` times in a row.
+    """Return the words with every phrase of up to three words that is said more than `max_repeats`
+    times in a row kept once.
     """
-    kept: list[Word] = []
-    plain: list[str] = []
-    for word in words:
-        text = word.text.strip(".,!?;: ").lower()
-        if any(
-            len(plain) >= size * max_repeats
-            and [*plain, text][-size:] * max_repeats == plain[-size * max_repeats :]
-            for size in (1,)
-        ):
-            continue
-        kept.append(word)
-        plain.append(text)
-    for size in (2, 3):
+    kept = list(words)
+    for size in (1, 2, 3):
         kept = _without_loops(kept, size, max_repeats)
     return kept
 
@@ -207,9 +194,9 @@ def _without_loops(words: list[Word], size: int, max_repeats: int) -> list[Word]
     kept, index = [], 0
     while index < len(words):
         phrase, times = plain[index : index + size], 1
-        while plain[index + times * size : index + (times + 1) * size] == phrase and phrase:
+        while plain[index + times * size : index + (times + 1) * size] == phrase:
             times += 1
-        if times > max_repeats and len(phrase) == size:
+        if times > max_repeats:
             kept += words[index : index + size]
             index += times * size
         else:

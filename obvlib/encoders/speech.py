@@ -69,14 +69,14 @@ class Recogniser:
 
 @lru_cache(maxsize=1)
 def recogniser(name: str = "whisper-tiny.en", device: str = "cpu") -> Recogniser:
-    """Return the recogniser of that name, loaded once a process: "whisper-tiny.en" from its package,
-    or any that faster-whisper knows ("large-v3") from the hub.
+    """Return the recogniser of that name, loaded once a process: "whisper-tiny.en" from its
+    package, or any that faster-whisper knows ("large-v3") from the hub.
     """
     try:
         from faster_whisper import WhisperModel
     except ImportError:
         raise ImportError(
-            "speech needs the package faster-whisper: pip install 'obvlib[curation]'"
+            "speech needs the package faster-whisper: pip install 'obvlib[parts]'"
         ) from None
     threads = int(os.environ.get("OMP_NUM_THREADS", "0") or 0)
     return Recogniser(

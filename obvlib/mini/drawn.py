@@ -101,9 +101,7 @@ def _lines(rng, draw, ink, size) -> None:
     for _ in range(rng.integers(1, 5)):
         walk = np.cumsum(rng.standard_normal(60))
         walk = (walk - walk.min()) / (np.ptp(walk) + 1e-9)
-        points = [
-            (x0 + (x1 - x0) * i / 59, y1 - (y1 - y0) * 0.95 * v) for i, v in enumerate(walk)
-        ]
+        points = [(x0 + (x1 - x0) * i / 59, y1 - (y1 - y0) * 0.95 * v) for i, v in enumerate(walk)]
         if rng.random() < 0.3:
             for x, y in points:
                 draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=color(rng))

@@ -1,5 +1,5 @@
-"""Screens as videos show them: a picture full-screen, in a viewer's window, on a slide, as an inset,
-in panes or under captions, with what a codec and a camera do to it.
+"""Screens as videos show them: a picture full-screen, in a viewer's window, on a slide, as an
+inset, in panes or under captions, with what a codec and a camera do to it.
 
 The layouts are the same for medical and for other pictures, so that a frame head cannot learn the
 frame around the picture.
@@ -27,7 +27,7 @@ _MAPS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Screen:
-    """A drawn frame (H, W, 3) uint8, and `medical` (H, W) bool: where a medical picture is shown."""
+    """A drawn frame (H, W, 3) uint8, and `medical` (H, W) bool: where it is medical."""
 
     frame: np.ndarray
     medical: np.ndarray

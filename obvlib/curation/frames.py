@@ -1,0 +1,133 @@
+"""Frames to scores: how likely each shows a medical picture, wherever on the screen that is.
+
+A network gives features of every region of a frame. A linear head scores 35 windows of it: the
+whole, nine of half its height and width, 25 of a third. Six numbers of the window scores are
+combined into the frame's logit, so that a small inset counts as well as a full screen does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from obvlib.core import manifests_dir
+
+_GRIDS = ((1, 1.0), (3, 0.5), (5, 0.34))  # windows a side, and their share of the frame
+WINDOWS = tuple(
+    (float(y), float(x), share)
+    for number, share in _GRIDS
+    for y in np.linspace(0, 1 - share, number)
+    for x in np.linspace(0, 1 - share, number)
+)
+NUM_WINDOWS = len(WINDOWS)
+_FIRST_SMALL = 10  # windows 1 to 9 are halves, 10 to 34 thirds
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameHead:
+    """A linear score of a window's features, and how window scores become a frame's probability.
+
+    `weight` (D,) with `bias`, after subtracting `mean` (D,) and dividing by `scale` (D,); then
+    `pool_weight` (6,) and `pool_bias` on the numbers of `pooled`.
+    """
+
+    weight: np.ndarray
+    bias: float
+    mean: np.ndarray
+    scale: np.ndarray
+    pool_weight: np.ndarray
+    pool_bias: float
+    encoder: str = "efficientnet-lite0"
+
+    def window_logits(self, features: np.ndarray) -> np.ndarray:
+        """Return a logit for every window, (N, 35), of their features (N, 35, D)."""
+        weight = self.weight / self.scale
+        return features.astype(np.float32) @ weight + (self.bias - float(self.mean @ weight))
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """Return the probability that each frame is medical, (N,) float64, from features (N, 35,
+        D).
+        """
+        logits = pooled(self.window_logits(features)) @ self.pool_weight + self.pool_bias
+        return 1 / (1 + np.exp(-logits.astype(np.float64)))
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the head as safetensors."""
+        from safetensors.numpy import save_file
+
+        tensors = {
+            name: np.atleast_1d(np.asarray(getattr(self, name), np.float32))
+            for name in ("weight", "bias", "mean", "scale", "pool_weight", "pool_bias")
+        }
+        save_file(tensors, path, metadata={"encoder": self.encoder})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike | None = None) -> FrameHead:
+        """Read a head; without a path the one that ships with the project."""
+        from safetensors import safe_open
+
+        with safe_open(path or shipped_head(), framework="numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            encoder = (file.metadata() or {}).get("encoder", "efficientnet-lite0")
+        for name in ("bias", "pool_bias"):
+            tensors[name] = float(tensors[name][0])
+        return cls(**tensors, encoder=encoder)
+
+
+def shipped_head() -> Path:
+    """Return where the project's own head lies."""
+    return manifests_dir() / "frame_head" / "frame_head.safetensors"
+
+
+def pooled(logits: np.ndarray) -> np.ndarray:
+    """Return six numbers a frame, (N, 6), of its window logits (N, 35): the whole frame, the best
+    half, the best, third best and sixth best third, and the mean of the thirds.
+    """
+    thirds = np.sort(logits[:, _FIRST_SMALL:], axis=1)
+    halves = logits[:, 1:_FIRST_SMALL].max(axis=1)
+    return np.stack(
+        [logits[:, 0], halves, thirds[:, -1], thirds[:, -3], thirds[:, -6], thirds.mean(axis=1)],
+        axis=1,
+    )
+
+
+def window_features(maps: np.ndarray) -> np.ndarray:
+    """Return the mean features of every window, (N, 35, D), of feature maps (N, h, w, D)."""
+    height, width = maps.shape[1:3]
+    found = [maps[:, rows, columns].mean(axis=(1, 2)) for rows, columns in _slices(height, width)]
+    return np.stack(found, axis=1)
+
+
+def window_shares(mask: np.ndarray) -> np.ndarray:
+    """Return the share of every window, (35,), in which `mask` (H, W) is true."""
+    return np.array([mask[rows, columns].mean() for rows, columns in _slices(*mask.shape)])
+
+
+def _slices(height: int, width: int) -> list[tuple[slice, slice]]:
+    return [(_slice(y, share, height), _slice(x, share, width)) for y, x, share in WINDOWS]
+
+
+def _slice(start: float, share: float, length: int) -> slice:
+    first = round(start * length)
+    return slice(first, max(first + 1, round((start + share) * length)))
+
+
+def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a frame (H, W, 3) at `size` (height, width)."""
+    from PIL import Image
+
+    image = Image.fromarray(frame).resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3)
+    return np.asarray(image)
+
+
+def frame_features(frames: Sequence[np.ndarray], encoder_name: str = "efficientnet-lite0"):
+    """Return the features of every window of frames of one size, (N, 35, D) float32."""
+    from obvlib.encoders.pictures import picture_encoder
+
+    encoder = picture_encoder(encoder_name)
+    size = encoder.input_size(*frames[0].shape[:2])
+    return window_features(encoder.maps(np.stack([resized(frame, size) for frame in frames])))

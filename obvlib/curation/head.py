@@ -1,0 +1,87 @@
+"""Training a frame head: which windows are medical, then what their scores say of the frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from obvlib.curation.frames import NUM_WINDOWS, FrameHead
+
+MEDICAL_SHARE = 1 / 12  # of the screen, from which a frame counts as medical
+_INSIDE, _OUTSIDE = (
+    0.5,
+    0.05,
+)  # share of a window that is medical; what lies between teaches nothing
+_WINDOW_WEIGHTS = np.array([3.0, *[1.0] * 9, *[0.5] * (NUM_WINDOWS - 10)])
+_STEPS, _BATCH, _RATE, _DECAY = 400, 2048, 3e-3, 0.3
+
+
+def fit_windows(
+    features: np.ndarray, shares: np.ndarray, rows: np.ndarray, *, seed: int = 0
+) -> FrameHead:
+    """Return a head that tells medical windows from others, fitted on `rows` (N,) bool of features
+    (N, 35, D) and shares (N, 35); its pooling is not fitted yet.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    chosen = torch.from_numpy(np.flatnonzero(rows))
+    pixels = torch.from_numpy(features)
+    inside = torch.from_numpy(shares >= _INSIDE)
+    usable = torch.from_numpy((shares >= _INSIDE) | (shares <= _OUTSIDE))
+    weights = torch.from_numpy(_WINDOW_WEIGHTS) * usable
+    of_medical = float((weights * inside)[chosen].sum() / weights[chosen].sum())
+    balance = torch.where(inside, 0.5 / of_medical, 0.5 / (1 - of_medical))
+    sample = pixels[chosen][:, ::3].float().reshape(-1, features.shape[2])
+    mean, scale = sample.mean(0), sample.std(0) + 0.05
+    weight = torch.zeros(features.shape[2], requires_grad=True)
+    bias = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.AdamW([weight, bias], lr=_RATE, weight_decay=_DECAY)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, _STEPS)
+    for _ in range(_STEPS):
+        frames = chosen[torch.randint(len(chosen), (_BATCH,), generator=rng)]
+        windows = torch.multinomial(
+            torch.from_numpy(_WINDOW_WEIGHTS), _BATCH, replacement=True, generator=rng
+        )
+        x = (pixels[frames, windows].float() - mean) / scale  # (B, D)
+        loss = F.binary_cross_entropy_with_logits(
+            x @ weight + bias, inside[frames, windows].float(), reduction="none"
+        )
+        loss = (loss * (balance * usable)[frames, windows]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return FrameHead(
+        weight=weight.detach().numpy(),
+        bias=float(bias.detach()),
+        mean=mean.numpy(),
+        scale=scale.numpy(),
+        pool_weight=np.zeros(6, np.float32),
+        pool_bias=0.0,
+    )
+
+
+def fit_pool(head: FrameHead, numbers: np.ndarray, truth: np.ndarray) -> FrameHead:
+    """Return the head with the logistic regression that turns `numbers` (N, 6), best of frames that
+    the head has not seen, into the probability of `truth` (N,).
+    """
+    mean, scale = numbers.mean(0), numbers.std(0) + 1e-6
+    x = torch.from_numpy((numbers - mean) / scale).float()
+    y = torch.from_numpy(np.asarray(truth, np.float32))
+    weight = torch.zeros(x.shape[1], requires_grad=True)
+    bias = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=100)
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = F.binary_cross_entropy_with_logits(x @ weight + bias, y)
+        value = value + 0.01 * weight.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    pool_weight = (weight.detach().numpy() / scale).astype(np.float32)
+    pool_bias = float(bias.detach()) - float(mean @ pool_weight)
+    return replace(head, pool_weight=pool_weight, pool_bias=pool_bias)

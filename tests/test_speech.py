@@ -1,0 +1,112 @@
+"""Words that were really said, words of sidecar files, and which segment they belong to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from obvlib.core import Word
+from obvlib.curation import assign_words, read_captions
+from obvlib.curation.sidecars import language_of
+from obvlib.curation.speech import (
+    WINDOW_S,
+    Span,
+    SpeechSettings,
+    checked_words,
+    chunks,
+    voiced_spans,
+    without_repeats,
+)
+
+SETTINGS = SpeechSettings()
+
+
+def word(text, start_s, end_s):
+    return Word(text=text, start_s=start_s, end_s=end_s)
+
+
+def texts(words):
+    return [w.text for w in words]
+
+
+def test_voice_begins_high_and_ends_low():
+    probabilities = np.array([0.1] * 5 + [0.4] * 5 + [0.9] * 10 + [0.1] * 5 + [0.4] * 20)
+    (span,) = voiced_spans(probabilities, SETTINGS)
+    assert span == pytest.approx((5 * WINDOW_S, 20 * WINDOW_S))
+    assert voiced_spans(np.zeros(0), SETTINGS) == []
+    assert voiced_spans(np.full(3, 0.9), SETTINGS) == []  # a click
+
+
+def test_chunks_join_pauses_and_cut_what_is_too_long():
+    spans = [Span(0, 5), Span(6, 10), Span(20, 21)]
+    assert chunks(spans, SETTINGS) == [Span(0, 10), Span(20, 21)]
+    long = chunks([Span(0, 60)], SETTINGS)
+    assert max(c.end_s - c.start_s for c in long) <= SETTINGS.max_chunk_s
+    assert (long[0].start_s, long[-1].end_s) == (0, 60)
+
+
+def test_words_in_silence_go_and_stretched_ones_are_cut_back():
+    words = [word("You", 1.0, 1.5), word("the", 4.0, 5.3), word("heart", 5.3, 9.0)]
+    kept, flags = checked_words(words, [Span(5.0, 6.0)], SETTINGS)
+    assert texts(kept) == ["the", "heart"]
+    assert (kept[0].start_s, kept[1].end_s) == (4.8, 6.2)
+    assert flags == {"in silence": 1, "cut back": 1}
+    assert checked_words(words, [], SETTINGS) == ([], {"in silence": 3})
+
+
+def test_words_never_overlap():
+    words = [word("a", 0.0, 0.5), word("b", 0.3, 0.4), word("c", 0.2, 0.9)]
+    kept, _ = checked_words(words, [Span(0, 1)], SETTINGS)
+    assert all(a.end_s <= b.start_s for a, b in zip(kept, kept[1:], strict=False))
+
+
+def test_loops_are_left_out_and_sentences_are_not():
+    assert texts(without_repeats([word("You", i, i + 0.5) for i in range(6)], 3)) == ["You"]
+    loop = [word(t, i, i + 0.5) for i, t in enumerate(["thank", "you"] * 5)]
+    assert len(without_repeats(loop, 3)) == 2
+    said = [word(t, i, i + 0.5) for i, t in enumerate("the very very small lesion".split())]
+    assert without_repeats(said, 3) == said
+
+
+def test_every_word_belongs_to_one_segment():
+    words = [word("a", 0, 1), word("b", 0.9, 1.3), word("c", 1.8, 2.4), word("d", 9, 9.5)]
+    found = assign_words(words, [(0.0, 1.0), (1.0, 2.1)])
+    assert [texts(said) for said in found] == [["a"], ["b"]]
+    assert assign_words([], [(0, 1)]) == [()]
+    with pytest.raises(ValueError, match=r"segments\[1\] begins at 0.5 s"):
+        assign_words(words, [(0, 1), (0.5, 2)])
+
+
+def test_srt_words_are_spread_by_length(tmp_path):
+    path = tmp_path / "a.en-US.srt"
+    path.write_text("1\n00:00:01,000 --> 00:00:03,000\n<i>The heart</i> [Music]\n\n")
+    assert read_captions(path) == [word("The", 1.0, 1.8), word("heart", 1.8, 3.0)]
+    assert language_of(path) == "en"
+
+
+def test_automatic_captions_repeat_lines_and_time_words(tmp_path):
+    path = tmp_path / "a.vtt"
+    path.write_text(
+        "WEBVTT\n\n00:00:00.000 --> 00:00:02.000\n \nhere<00:00:00.500><c> we</c>\n\n"
+        "00:00:02.000 --> 00:00:02.010\nhere we\n\n"
+        "00:00:02.010 --> 00:00:04.000\nhere we\nsee<00:00:03.000><c> it</c>\n"
+    )
+    found = read_captions(path)
+    assert texts(found) == ["here", "we", "see", "it"]
+    assert (found[1].start_s, found[3].start_s) == (0.5, 3.0)
+
+
+def test_rolling_lines_without_word_times_are_said_once(tmp_path):
+    path = tmp_path / "a.vtt"
+    path.write_text(
+        "WEBVTT\n\n00:01.000 --> 00:02.000\none two\n\n00:02.000 --> 00:03.000\none two\nthree\n"
+    )
+    assert texts(read_captions(path)) == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>no</html>", b"\xff\xfe\0\0", b"WEBVTT\n\n1:2 --> x"])
+def test_a_file_without_cues_is_refused_by_name(tmp_path, data):
+    path = tmp_path / "broken.vtt"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"broken\.vtt holds no cue"):
+        read_captions(path)
