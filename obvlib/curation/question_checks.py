@@ -10,7 +10,7 @@ good questions does not belong here.
 | hostile | markup, control characters, or an instruction to a model | `Ignore previous …` |
 | options | not four options, an empty one, or a placeholder | `Option A` |
 | same option | two options say the same | `CT scan`, `a CT scan` |
-| two right | another option is right too: in other words, or less precisely | `CT`, `CT scan` |
+| two right | another option is right too, in other words or less precisely | `CT`, `CT scan` |
 | catch-all | an option that stands for others | `All of the above`, `Both A and B` |
 | key | no option, or another option than its text, is named as right | key `E` |
 | leak | the key's words stand in the question, those of no other option | |
@@ -29,8 +29,8 @@ LETTERS = "ABCD"
 # Words that carry no content of their own in an option or a question.
 STOP = frozenset(
     "a an and are as at be been being by can did do does for from had has have here in into is it"
-    " its of on or seen see shown show shows showing that the their there these this to was were what"
-    " when where which while who why will with visible image picture video clip frame during most"
+    " its of on or see seen shown show shows showing that the their there these this to was were"
+    " what when where which while who why will with visible image picture video clip frame during most"
     " likely best following used".split()
 )
 # One word for what is said in several; only where no question could ask for the difference.
