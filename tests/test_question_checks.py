@@ -15,9 +15,7 @@ def draft(row):
     return Draft(**{name: value for name, value in row.items() if name != "rule"})
 
 
-@pytest.mark.parametrize(
-    "case", CASES, ids=lambda case: case["question"][:40]
-)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["question"][:40])
 def test_each_fault_is_named_by_its_rule_and_good_questions_pass(case):
     named = [found.partition(":")[0] for found in faults(draft(case))]
     assert case["rule"] in named if case["rule"] else named == []

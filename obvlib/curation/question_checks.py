@@ -30,8 +30,8 @@ LETTERS = "ABCD"
 STOP = frozenset(
     "a an and are as at be been being by can did do does for from had has have here in into is it"
     " its of on or see seen shown show shows showing that the their there these this to was were"
-    " what when where which while who why will with visible image picture video clip frame during most"
-    " likely best following used".split()
+    " what when where which while who why will with visible image picture video clip frame during"
+    " most likely best following used".split()
 )
 # One word for what is said in several; only where no question could ask for the difference.
 SAME = {

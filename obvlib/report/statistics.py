@@ -95,7 +95,5 @@ def hour_bars(hours: Mapping[str, float], title: str = "", ax: Axes | None = Non
     return ax
 
 
-
-
 def _short(value: float) -> str:
     return f"{value:.1f}" if value >= 1 else f"{value:.3f}"
