@@ -160,6 +160,28 @@ def test_drops_and_failures_have_reasons_and_are_counted_on_the_card(tmp_path, c
     assert "left out, not cut" in (tmp_path / "README.md").read_text()
 
 
+def test_foreign_files_are_refused_by_name_and_the_card_holds_no_local_path(tmp_path, clips_dir):
+    (tmp_path / "README.md").write_text("my project")
+    with pytest.raises(ValueError, match="README.md was not made by `obv build`: choose another"):
+        made(tmp_path, clips_dir)
+    assert (tmp_path / "README.md").read_text() == "my project"
+    made(tmp_path / "set", clips_dir)
+    for name in ("README.md", "card.json"):
+        text = (tmp_path / "set" / name).read_text()
+        assert str(tmp_path) not in text and str(clips_dir) not in text
+
+
+def test_another_clip_of_as_many_tokens_is_not_taken_for_the_sets_own(tmp_path, clips_dir):
+    own = tmp_path / "clips"
+    shutil.copytree(clips_dir, own)
+    _, rows = made(tmp_path / "set", own)
+    shutil.copy(own / "raw2.mp4", own / rows[0]["video"])
+    with pytest.raises(
+        InputError, match="v0_0_4000.mp4 is not the one that the set was built from"
+    ):
+        load_sample(rows[0], own, *tokenizer_and_spec("tiny"))
+
+
 def test_contamination_and_test_clips_are_refused(tmp_path, clips_dir):
     test = [Clip(video_id="v1", start_s=50.0, end_s=60.0)]
     with pytest.raises(Contamination, match="benchmark SurgeryVideoQA: 1 source videos .*: v1"):

@@ -107,7 +107,7 @@ def render(report: dict[str, Any]) -> str:
     lines += [f"  {failure['clip_id']}: {failure['reason']}" for failure in report["failures"][:10]]
     if len(report["failures"]) > 10:
         lines.append(f"  … and {len(report['failures']) - 10} more in the coverage report")
-    return "\n".join(one_line(line) for line in lines)
+    return "\n".join(" " * (len(line) - len(line.lstrip())) + one_line(line) for line in lines)
 
 
 def num_made(report: dict[str, Any]) -> tuple[int, int]:

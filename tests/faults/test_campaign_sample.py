@@ -11,6 +11,7 @@ from pathlib import Path
 def test_a_few_kills_end_as_the_undisturbed_run():
     script = Path(__file__).parent / "campaign_kills.py"
     command = [sys.executable, str(script), "--kills", "2", "--seed", "7"]
+    command += ["--commands", "slice"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     counted = json.loads(done.stdout)["commands"]
