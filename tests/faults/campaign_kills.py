@@ -69,7 +69,7 @@ def quiet(data: Path) -> dict:
 
 
 def campaign(work: Path, command: str, num_kills: int, draw: random.Random) -> dict:
-    """Kill runs of one command `num_kills` times, up to four times one after another."""
+    """Kill runs of one command `num_kills` times, up to three times one after another."""
     wanted_by: dict[int, dict[str, str]] = {}  # the encoder's bytes depend on its threads
     for num_workers in (1, 2):
         started, reference = time.monotonic(), work / f"{command}-reference{num_workers}"
@@ -80,8 +80,8 @@ def campaign(work: Path, command: str, num_kills: int, draw: random.Random) -> d
     while killed < num_kills:
         out, num_workers = work / f"{command}-{ended}", draw.choice((1, 2))
         wanted = wanted_by[num_workers]
-        for _ in range(draw.randint(1, 4)):
-            killed += kill(work, command, out, num_workers, draw.uniform(0.1, 1.1) * whole_s)
+        for _ in range(draw.randint(1, 3)):
+            killed += kill(work, command, out, num_workers, draw.uniform(0.2, 0.9) * whole_s)
             torn += len([name for name, made in contents(out).items() if made != wanted.get(name)])
         done = subprocess.run(command_line(work, command, out, num_workers), **quiet(out))
         ended += 1
