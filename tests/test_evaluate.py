@@ -29,7 +29,7 @@ from obvlib.evaluation import (
 )
 from obvlib.evaluation import predictions as predictions_module
 from obvlib.evaluation.generation import reply
-from obvlib.inputs.encoding import Video, encode, question_turns
+from obvlib.inputs import Video, encode, question_turns
 from obvlib.manifests.pictures import open_rgb
 from obvlib.media import write_video
 from obvlib.mini.clips import SeenClip, generated_examples

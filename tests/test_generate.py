@@ -7,7 +7,7 @@ import torch
 
 from obvlib.core.records import QAPair
 from obvlib.evaluation.generation import generate
-from obvlib.inputs.encoding import encode, question_turns
+from obvlib.inputs import encode, question_turns
 from obvlib.inputs.packing import collate
 from tests.helpers_inputs import OPEN, clip, picture, tiny
 

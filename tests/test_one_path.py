@@ -11,7 +11,7 @@ import pytest
 from obvlib.core.frame_policy import FramePolicy
 from obvlib.core.records import Clip, Example
 from obvlib.evaluation import predictions
-from obvlib.inputs.encoding import encode, fit_image, question_turns
+from obvlib.inputs import encode, fit_image, question_turns
 from obvlib.manifests.benchmarks import NAMES
 from obvlib.manifests.cards import load_card
 from obvlib.media import prepare_clip, write_video

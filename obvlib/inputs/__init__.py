@@ -6,25 +6,25 @@ packed into rows.
 """
 
 from obvlib.inputs.encoding import (
-    Image,
     InputError,
     ModelInput,
     TooLong,
-    Turn,
-    Video,
-    VisionSpec,
     Visual,
-    clip_turns,
     count_tokens,
     encode,
-    example_turns,
-    fit_image,
-    fit_video,
     num_tokens,
-    question_turns,
 )
 from obvlib.inputs.packing import IGNORE, collate, epoch_order, lower_bound, num_label_tokens, pack
 from obvlib.inputs.positions import mrope_positions
+from obvlib.inputs.turns import Turn, clip_turns, example_turns, question_turns
+from obvlib.inputs.vision import (
+    Image,
+    Video,
+    VisionSpec,
+    fit_image,
+    fit_video,
+    normalised_on_device,
+)
 
 __all__ = [
     "IGNORE",
@@ -46,6 +46,7 @@ __all__ = [
     "fit_video",
     "lower_bound",
     "mrope_positions",
+    "normalised_on_device",
     "num_label_tokens",
     "num_tokens",
     "pack",

@@ -4,8 +4,10 @@ and evaluation both come through here.
 Labels are right by construction: every piece of a turn is tokenised as a piece, with a flag that
 says whether it is learned. Only an assistant's answer and the <|im_end|> that closes it are:
 
-    <|im_start|> user \\n <|vision_start|> v v <|vision_end|> What ? <|im_end|> \\n <|im_start|> assistant \\n  B  <|im_end|> \\n
-    -100 everywhere                                                                                         B  <|im_end|> -100
+    token   <|im_start|> user \\n <|vision_start|> v v <|vision_end|> What ? <|im_end|> \\n
+    label   -100 everywhere
+    token   <|im_start|> assistant \\n  B  <|im_end|> \\n
+    label   -100         -100      -100 B  <|im_end|> -100
 """
 
 from __future__ import annotations
@@ -18,53 +20,19 @@ import numpy as np
 
 from obvlib.inputs.packing import IGNORE
 from obvlib.inputs.positions import mrope_positions
-from obvlib.inputs.turns import (
-    SYSTEM_TEXT,
-    Turn,
-    check_turns,
-    clip_turns,
-    describe_turns,
-    example_turns,
-    question_text,
-    question_turns,
-)
+from obvlib.inputs.turns import SYSTEM_TEXT, Turn, check_turns
 from obvlib.inputs.vision import (
     Image,
     Video,
     VisionSpec,
     check_image,
     check_video,
-    fit_image,
-    fit_video,
     frames_of,
     grid_of,
     patch_times,
     patches,
-    resize,
     seconds_per_patch,
 )
-
-__all__ = [
-    "Image",
-    "InputError",
-    "ModelInput",
-    "TokenCounts",
-    "TooLong",
-    "Turn",
-    "Video",
-    "VisionSpec",
-    "clip_turns",
-]
-__all__ += [
-    "count_tokens",
-    "describe_turns",
-    "encode",
-    "example_turns",
-    "fit_image",
-    "fit_video",
-    "num_tokens",
-]
-__all__ += ["question_text", "question_turns", "resize"]
 
 # stand for the ids of <|im_start|> and <|im_end|>, which the tokenizer knows
 START_OF_TURN, END_OF_TURN = -1, -2
@@ -91,9 +59,9 @@ class ModelInput:
     labels: np.ndarray  # (L,) int64, -100 where nothing is learned
     position_ids: np.ndarray  # (3, L) int64: time, height, width
     rope_delta: int  # what generation adds to a token's index to get its position
-    pixel_values: np.ndarray | None = None  # (patches, values) float32 of all images
+    pixel_values: np.ndarray | None = None  # (patches, values) float32 or uint8 of all images
     image_grid_thw: np.ndarray | None = None  # (images, 3) int64, in patches
-    pixel_values_videos: np.ndarray | None = None  # (patches, values) float32 of all videos
+    pixel_values_videos: np.ndarray | None = None  # the same of all videos
     video_grid_thw: np.ndarray | None = None  # (videos, 3) int64, in patches
     name: str = ""
 
@@ -110,9 +78,10 @@ def encode(
     add_generation_prompt: bool = False,
     max_tokens: int | None = None,
     name: str = "",
+    normalise: bool = True,
 ) -> ModelInput:
     """Encode a conversation; with `add_generation_prompt` it ends where the assistant's answer is
-    to begin.
+    to begin, and with `normalise=False` its patches stay uint8, to be normalised on the GPU.
 
     Token for token what the family's processor and chat template give, except that text which looks
     like a special token stays text. Raises InputError (a ValueError naming the sample) for input
@@ -126,7 +95,7 @@ def encode(
                 f"sample {name!r}: {len(ids)} tokens, a row holds {max_tokens}; it is left out,"
                 " not cut"
             )
-        pixels = _patches(visuals, spec)
+        pixels = _patches(visuals, spec, normalise)
         positions, delta = _positions(ids, visuals, pixels, spec)
     except InputError:
         raise
@@ -273,14 +242,18 @@ def _special_ids(tokenizer: Any, spec: VisionSpec) -> dict[int, int]:
     return {START_OF_TURN: start, END_OF_TURN: end}
 
 
-def _patches(visuals: Sequence[Visual], spec: VisionSpec) -> dict[str, np.ndarray]:
-    """Patches and grids of all images and of all videos, each in the order of their placeholders."""
+def _patches(visuals: Sequence[Visual], spec: VisionSpec, normalise: bool) -> dict[str, np.ndarray]:
+    """Patches and grids of all images and of all videos, in the order of their placeholders."""
     out = {}
     for kind, values, grids in (
         (Image, "pixel_values", "image_grid_thw"),
         (Video, "pixel_values_videos", "video_grid_thw"),
     ):
-        parts = [patches(frames_of(visual), spec) for visual in visuals if isinstance(visual, kind)]
+        parts = [
+            patches(frames_of(visual), spec, normalise=normalise)
+            for visual in visuals
+            if isinstance(visual, kind)
+        ]
         if parts:
             out[values] = (
                 parts[0][0] if len(parts) == 1 else np.concatenate([part for part, _ in parts])

@@ -132,8 +132,8 @@ def collate(inputs: Sequence[Any]) -> dict[str, torch.Tensor]:
     L), position_ids (4, 1, L), pixels and grids.
 
     position_ids[0] counts each sample's tokens from 0, rows 1 to 3 are its M-RoPE positions. There
-    is no attention mask: an attention of `obvlib.models.attention`, or flash attention, finds the samples
-    in position_ids[0].
+    is no attention mask: an attention of `obvlib.models.attention`, or flash attention, finds the
+    samples in position_ids[0].
     """
     import torch
 

@@ -8,11 +8,14 @@ into patches, so that what the inspector shows is what the model saw.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from obvlib.core import FramePolicy
+
+if TYPE_CHECKING:
+    import torch
 
 # Qwen2-VL, Qwen2.5-VL
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -169,13 +172,16 @@ def grid_of(visual: Video | Image, spec: VisionSpec) -> tuple[int, int, int]:
     )
 
 
-def patches(frames: np.ndarray, spec: VisionSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Normalised patches (n, 3 * temporal * patch * patch) float32 and the grid (3,) int64 of
-    frames (T, H, W, 3) uint8.
+def patches(
+    frames: np.ndarray, spec: VisionSpec, *, normalise: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return patches (n, 3 * temporal * patch * patch) and the grid (3,) int64 of frames
+    (T, H, W, 3) uint8.
 
     An odd last frame is repeated. Patches come temporal patch by temporal patch, in squares of
     merge_size x merge_size that become one token each; inside a patch channel, frame, row, column.
-    Equal to the reference processor's within float error.
+    They are float32 and equal to the reference processor's within float error, or, with
+    `normalise=False`, the frames' own uint8 values, a quarter of the bytes.
     """
     if padding := -len(frames) % spec.temporal_patch_size:
         frames = np.concatenate([frames, np.repeat(frames[-1:], padding, axis=0)])
@@ -186,17 +192,36 @@ def patches(frames: np.ndarray, spec: VisionSpec) -> tuple[np.ndarray, np.ndarra
         grid[0], temporal, grid[1] // merge, merge, patch, grid[2] // merge, merge, patch, 3
     )
     # (t, h', w', merge, merge, 3, temporal, patch, patch) uint8
-    blocks = blocks.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7)
-    out = np.empty((int(np.prod(grid)), 3, temporal * patch * patch), dtype=np.float32)
-    blocks = np.ascontiguousarray(blocks).reshape(out.shape)
-    for channel, (mean, std) in enumerate(
-        zip(spec.mean, spec.std, strict=True)
-    ):  # (x / 255 - mean) / std, in two passes
-        np.multiply(
-            blocks[:, channel], np.float32(1 / (255 * std)), out=out[:, channel], dtype=np.float32
-        )
-        out[:, channel] -= np.float32(mean / std)
-    return out.reshape(len(out), -1), np.array(grid, dtype=np.int64)
+    blocks = np.ascontiguousarray(blocks.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7))
+    values = blocks.reshape(int(np.prod(grid)), -1)
+    return normalised(values, spec) if normalise else values, np.array(grid, dtype=np.int64)
+
+
+def normalised(values: np.ndarray, spec: VisionSpec) -> np.ndarray:
+    """Normalise uint8 patches (n, values) to float32: (x / 255 - mean) / std for each channel."""
+    out = np.empty((len(values), 3, values.shape[1] // 3), dtype=np.float32)
+    channels = values.reshape(out.shape)
+    for channel, (scale, shift) in enumerate(_scales(spec)):
+        np.multiply(channels[:, channel], scale, out=out[:, channel], dtype=np.float32)
+        out[:, channel] -= shift
+    return out.reshape(values.shape)
+
+
+def normalised_on_device(values: torch.Tensor, spec: VisionSpec) -> torch.Tensor:
+    """`normalised` for a tensor, on the device that it is on."""
+    import torch
+
+    scale, shift = torch.tensor(_scales(spec), dtype=torch.float32, device=values.device).T
+    channels = values.view(len(values), 3, -1).float()
+    return (channels * scale[:, None] - shift[:, None]).view(values.shape)
+
+
+def _scales(spec: VisionSpec) -> list[tuple[np.float32, np.float32]]:
+    """Scale and shift of each channel."""
+    return [
+        (np.float32(1 / (255 * std)), np.float32(mean / std))
+        for mean, std in zip(spec.mean, spec.std, strict=True)
+    ]
 
 
 def resize(frames: np.ndarray, height: int, width: int) -> np.ndarray:

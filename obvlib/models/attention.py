@@ -1,11 +1,9 @@
 """Attention for packed rows: every sample sees itself and nothing else, and no T x T mask is ever
 built.
 
-Four kernels share one calling convention, (T, heads, dim) and the samples' boundaries: torch's own
-varlen attention on CUDA, flash-attn 2 or 4 where installed, and a loop over samples that runs
-anywhere. They are registered with transformers under names that contain "flash": only then does the
-vision tower hand over its boundaries, one per temporal patch, instead of calling attention once for
-each.
+`use` switches a model to one of the kernels of `obvlib.models.kernels`. They are registered with
+transformers under names that contain "flash": only then does the vision tower hand over its
+boundaries, one per temporal patch, instead of calling attention once for each.
 
 On a CPU the loop takes about a tenth of the time of a block mask for a row of 2,048 tokens
 (tests/benchmarks/attention.py). Padded batches and decoding, which have a mask or a cache, go to
@@ -16,33 +14,25 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import inspect
-import weakref
-from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
-CHOICES = ("auto", "varlen", "flash2", "flash4", "loop", "sdpa")
+from obvlib.models.kernels import KERNELS, attend, loop
+
+CHOICES = ("auto", *KERNELS, "sdpa")
 
 
 def use(model: Any, choice: str = "auto") -> str:
     """Switch a built model, text and vision alike, to an attention for packed rows; return the
     choice made.
 
-    "auto" takes flash-attn 4 where it is installed and the GPU is a Hopper or newer, else torch's
-    varlen kernel on CUDA, else the loop. Call it after the model is built and moved: transformers
-    refuses unknown flash names while building. ValueError for a choice that this machine cannot
-    run.
+    "auto" takes what `best` says. Call it after the model is built and moved: transformers refuses
+    unknown flash names while building. ValueError for a choice that this machine cannot run.
     """
-    if choice not in CHOICES:
-        raise ValueError(f"attention {choice!r}: use one of {', '.join(CHOICES)}")
     device = next(model.parameters()).device
-    if choice == "auto":
-        choice = _best(device)
+    choice = checked(choice, device)
     if choice != "sdpa":
-        _check_available(choice, device)
         _register(choice)
     name = choice if choice == "sdpa" else f"obv_flash_{choice}"
     for module in model.modules():
@@ -52,7 +42,21 @@ def use(model: Any, choice: str = "auto") -> str:
     return choice
 
 
-def _best(device: torch.device) -> str:
+def checked(choice: str, device: torch.device) -> str:
+    """Return the choice, "auto" resolved; ValueError for one that this machine cannot run."""
+    if choice not in CHOICES:
+        raise ValueError(f"attention {choice!r}: use one of {', '.join(CHOICES)}")
+    if choice == "auto":
+        return best(device)
+    if choice != "sdpa":
+        _check_available(choice, device)
+    return choice
+
+
+def best(device: torch.device) -> str:
+    """Return the fastest kernel that is installed: on CUDA flash-attn 4 for Hopper and newer GPUs,
+    else torch's own; the loop elsewhere.
+    """
     if device.type != "cuda":
         return "loop"
     hopper = torch.cuda.get_device_capability(device)[0] >= 9
@@ -84,19 +88,12 @@ def _installed(module: str) -> bool:
 def _register(choice: str) -> None:
     from transformers import AttentionInterface, AttentionMaskInterface
 
-    make = {
-        "varlen": _varlen_kernel,
-        "flash2": _flash2_kernel,
-        "flash4": _flash4_kernel,
-        "loop": lambda: loop_kernel,
-    }
-    kernel = make[choice]()
-    AttentionInterface.register(f"obv_flash_{choice}", functools.partial(_attend, kernel))
+    AttentionInterface.register(f"obv_flash_{choice}", functools.partial(_attend, choice))
     AttentionMaskInterface.register(f"obv_flash_{choice}", _mask)
 
 
 def _mask(**arguments: Any) -> torch.Tensor | None:
-    """No mask for whole rows; for padded batches and for decoding with a cache the library's own."""
+    """No mask for whole rows; the library's own for padded batches and for decoding with a cache."""
     from transformers.masking_utils import sdpa_mask
 
     whole_rows = (
@@ -108,7 +105,7 @@ def _mask(**arguments: Any) -> torch.Tensor | None:
 
 
 def _attend(
-    kernel: Callable,
+    kernel: str,
     module: torch.nn.Module,
     query: torch.Tensor,  # (B, H, T, D)
     key: torch.Tensor,
@@ -127,141 +124,62 @@ def _attend(
             module, query, key, value, attention_mask, scaling=scaling, is_causal=is_causal
         )
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-    batch, _, length, _ = query.shape
-    if "cu_seq_lens_q" in arguments:
-        bounds, longest = arguments["cu_seq_lens_q"], int(arguments["max_length_q"])
-    elif "row_boundaries" in arguments:
-        bounds, longest = arguments["row_boundaries"], arguments["row_longest"]
+    batch, _, length, dim = query.shape
+    bounds, host_bounds, longest = _given_boundaries(
+        arguments, position_ids, batch, length, query.device
+    )
+    # under autocast the rotary embedding hands on fp32; the products made bf16 values
+    flat = [t.transpose(1, 2).flatten(0, 1).to(value.dtype) for t in (query, key, value)]
+    scale = dim**-0.5 if scaling is None else scaling
+    if kernel == "loop":
+        host = bounds if host_bounds is None else host_bounds
+        out = loop(*flat, host.diff().tolist(), causal=causal, scale=scale)
     else:
-        bounds, longest = boundaries(position_ids, batch, length, query.device)
-    if kernel is not loop_kernel and query.dtype not in (torch.bfloat16, torch.float16):
-        kernel = loop_kernel  # flash kernels know half precision only
-    flat = [tensor.transpose(1, 2).flatten(0, 1) for tensor in (query, key, value)]  # (B * T, H, D)
-    out = kernel(*flat, bounds, longest, causal=causal, scale=scaling)
+        out, _ = attend(*flat, bounds, host_bounds, longest, causal, scale, kernel)
     return out.unflatten(0, (batch, length)), None
 
 
-_last_boundaries: tuple[Any, torch.Tensor, int] | None = None
+def _given_boundaries(
+    arguments: dict[str, Any],
+    position_ids: torch.Tensor | None,
+    batch: int,
+    length: int,
+    device: torch.device,
+) -> tuple[torch.Tensor, torch.Tensor | None, int]:
+    """Boundaries on the device and, if known, on the CPU, and the longest sample: those of the
+    vision tower, those of `row_arguments`, or found in position_ids.
+    """
+    if "cu_seq_lens_q" in arguments:
+        return arguments["cu_seq_lens_q"], None, int(arguments["max_length_q"])
+    if "row_boundaries" in arguments:
+        host = arguments.get("row_host_boundaries")
+        return arguments["row_boundaries"], host, arguments["row_longest"]
+    bounds, longest = boundaries(position_ids, batch, length, device)
+    return bounds, None, longest
 
 
 def boundaries(
     position_ids: torch.Tensor | None, batch: int, length: int, device: torch.device
 ) -> tuple[torch.Tensor, int]:
-    """Where samples begin in B rows of T tokens laid end to end: (N + 1,) int32 ending in B * T,
-    and the longest sample.
+    """Return where samples begin in B rows of T tokens laid end to end, (N + 1,) int32 ending in
+    B * T, and the longest sample.
 
-    A sample begins where its text position is 0; without position_ids each row is one sample. All
-    layers of a forward pass ask with the same tensor, so the answer for the last one is kept:
-    asking a GPU costs a wait.
+    A sample begins where its text position is 0; without position_ids each row is one sample. On a
+    GPU this waits for the device: compute it once a row (`row_arguments`), not in every layer.
     """
-    global _last_boundaries
     if position_ids is None:
         return torch.arange(batch + 1, dtype=torch.int32, device=device) * length, length
-    if _last_boundaries is not None and _last_boundaries[0]() is position_ids:
-        return _last_boundaries[1:]
     begins = position_ids.expand(batch, length) == 0
     begins[:, 0] = True
     starts = begins.flatten().nonzero().flatten()
     bounds = torch.cat([starts, starts.new_tensor([batch * length])]).to(torch.int32)
-    longest = int(bounds.diff().max())
-    _last_boundaries = (weakref.ref(position_ids), bounds, longest)
-    return bounds, longest
+    return bounds, int(bounds.diff().max())
 
 
 def row_arguments(position_ids: torch.Tensor) -> dict[str, Any]:
-    """The boundaries of a collated row as model arguments: with them compiled layers need not look
-    into position_ids (4, B, T).
+    """Return the boundaries of a collated row as model arguments: with them no layer looks into
+    position_ids (4, B, T).
     """
     _, batch, length = position_ids.shape
     bounds, longest = boundaries(position_ids[0], batch, length, position_ids.device)
-    return {"row_boundaries": bounds, "row_longest": longest}
-
-
-def loop_kernel(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    bounds: torch.Tensor,
-    longest: int,
-    *,
-    causal: bool,
-    scale: float | None,
-) -> torch.Tensor:
-    """One sdpa call per sample, or a single one where all are equally long, as a video's temporal
-    patches are. (T, H, D) → (T, H, D).
-    """
-    lengths = bounds.diff().tolist()
-    options = dict(is_causal=causal, scale=scale, enable_gqa=query.shape[1] != key.shape[1])
-    if len(set(lengths)) == 1:
-        heads_first = [
-            tensor.unflatten(0, (len(lengths), longest)).transpose(1, 2)
-            for tensor in (query, key, value)
-        ]
-        return F.scaled_dot_product_attention(*heads_first, **options).transpose(1, 2).flatten(0, 1)
-    samples = zip(*(tensor.split(lengths) for tensor in (query, key, value)), strict=True)
-    outputs = [
-        F.scaled_dot_product_attention(*(part.transpose(0, 1)[None] for part in sample), **options)[
-            0
-        ]
-        for sample in samples
-    ]
-    return torch.cat(outputs, dim=1).transpose(0, 1)
-
-
-def _varlen_kernel() -> Callable:
-    """torch.nn.attention.varlen: flash attention without an extra package, CUDA and half precision
-    only.
-    """
-    from torch.nn.attention.varlen import varlen_attn
-
-    known = inspect.signature(
-        varlen_attn
-    ).parameters  # torch 2.10 says is_causal, later releases window_size and enable_gqa
-    by_window, shares_keys = "window_size" in known, "enable_gqa" in known
-
-    def kernel(query, key, value, bounds, longest, *, causal, scale) -> torch.Tensor:
-        options = (
-            {"window_size": (-1, 0) if causal else (-1, -1)} if by_window else {"is_causal": causal}
-        )
-        if query.shape[1] != key.shape[1]:
-            if shares_keys:
-                options["enable_gqa"] = True
-            else:
-                groups = query.shape[1] // key.shape[1]
-                key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        return varlen_attn(
-            query, key, value, bounds, bounds, longest, longest, scale=scale, **options
-        )
-
-    return kernel
-
-
-def _flash2_kernel() -> Callable:
-    """flash-attn 2, where it has been compiled."""
-    from flash_attn.flash_attn_interface import flash_attn_varlen_func
-
-    def kernel(query, key, value, bounds, longest, *, causal, scale) -> torch.Tensor:
-        lengths = (bounds, bounds, longest, longest)
-        return flash_attn_varlen_func(
-            query, key, value, *lengths, softmax_scale=scale, causal=causal
-        )
-
-    return kernel
-
-
-def _flash4_kernel() -> Callable:
-    """flash-attn 4, called directly: it wants plain integers for the lengths, which the library's
-    own call did not give.
-    """
-    from flash_attn.cute import flash_attn_varlen_func
-
-    def kernel(query, key, value, bounds, longest, *, causal, scale) -> torch.Tensor:
-        lengths = dict(
-            cu_seqlens_q=bounds, cu_seqlens_k=bounds, max_seqlen_q=longest, max_seqlen_k=longest
-        )
-        out = flash_attn_varlen_func(
-            query, key, value, **lengths, softmax_scale=scale, causal=causal
-        )
-        return out[0] if isinstance(out, tuple) else out
-
-    return kernel
+    return {"row_boundaries": bounds, "row_host_boundaries": bounds.cpu(), "row_longest": longest}

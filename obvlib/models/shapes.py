@@ -55,20 +55,42 @@ class ModelShape:
         text, vision = config.get_text_config(), config.vision_config
         head = text.hidden_size // text.num_attention_heads
         return cls(
-            name=name, num_layers=text.num_hidden_layers, hidden=text.hidden_size, intermediate=text.intermediate_size,
-            kv_width=text.num_key_value_heads * head, vocabulary=text.vocab_size, vision_depth=vision.depth,
-            vision_width=vision.embed_dim, vision_mlp=int(vision.embed_dim * vision.mlp_ratio),
+            name=name,
+            num_layers=text.num_hidden_layers,
+            hidden=text.hidden_size,
+            intermediate=text.intermediate_size,
+            kv_width=text.num_key_value_heads * head,
+            vocabulary=text.vocab_size,
+            vision_depth=vision.depth,
+            vision_width=vision.embed_dim,
+            vision_mlp=int(vision.embed_dim * vision.mlp_ratio),
             ties_embeddings=bool(config.tie_word_embeddings),
-        )  # fmt: skip
+        )
 
 
 _VISION = dict(vision_depth=32, vision_width=1280, vision_mlp=5120)
 MODELS = {
-    "qwen2-vl-2b": ModelShape(name="qwen2-vl-2b", num_layers=28, hidden=1536, intermediate=8960, kv_width=256, vocabulary=151_936,
-                              ties_embeddings=True, **_VISION),
-    "qwen2-vl-7b": ModelShape(name="qwen2-vl-7b", num_layers=28, hidden=3584, intermediate=18_944, kv_width=512, vocabulary=152_064,
-                              ties_embeddings=False, **_VISION),
-}  # fmt: skip
+    "qwen2-vl-2b": ModelShape(
+        name="qwen2-vl-2b",
+        num_layers=28,
+        hidden=1536,
+        intermediate=8960,
+        kv_width=256,
+        vocabulary=151_936,
+        ties_embeddings=True,
+        **_VISION,
+    ),
+    "qwen2-vl-7b": ModelShape(
+        name="qwen2-vl-7b",
+        num_layers=28,
+        hidden=3584,
+        intermediate=18_944,
+        kv_width=512,
+        vocabulary=152_064,
+        ties_embeddings=False,
+        **_VISION,
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,10 @@ import torch
 
 EMBEDDINGS = ("embed_tokens", "lm_head")  # matrices whose rows are looked up, not multiplied
 
+NOTHING_TRAINED = (
+    "no weight of the model is trained: unfreeze a part of it, or leave the training out"
+)
+
 
 class MuonAdamW(torch.optim.Optimizer):
     """Muon (Jordan et al. 2024) for the matrices of a model's layers and AdamW for all else, under
@@ -34,11 +38,15 @@ class MuonAdamW(torch.optim.Optimizer):
         ]
         chosen = {id(weight) for weight in hidden}
         others = [weight for _, weight in named if id(weight) not in chosen]
+        if not named:
+            raise ValueError(NOTHING_TRAINED)
         options = {"lr": lr, "weight_decay": weight_decay}
-        self.parts = (
-            torch.optim.Muon(hidden, **options, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(others, **options),
-        )
+        parts: list[torch.optim.Optimizer] = []
+        if hidden:
+            parts.append(torch.optim.Muon(hidden, **options, adjust_lr_fn="match_rms_adamw"))
+        if others:
+            parts.append(torch.optim.AdamW(others, **options))
+        self.parts = tuple(parts)
         super().__init__([weight for _, weight in named], options)
         self._share_groups()
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from obvlib.models.attention import loop_kernel
+from obvlib.models.kernels import loop
 
 HEADS, KEY_HEADS, WIDTH = 4, 2, 32  # the tiny model's
 
@@ -41,7 +41,7 @@ def masked(query, key, value, bounds, longest) -> torch.Tensor:
 
 
 def looped(query, key, value, bounds, longest) -> torch.Tensor:
-    return loop_kernel(query, key, value, bounds, longest, causal=True, scale=None)
+    return loop(query, key, value, bounds.diff().tolist(), causal=True, scale=None)
 
 
 def milliseconds(

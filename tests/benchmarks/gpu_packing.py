@@ -25,7 +25,7 @@ import torch
 import transformers
 
 from obvlib.evaluation.generation import generate, pad_left
-from obvlib.inputs.encoding import ModelInput
+from obvlib.inputs import ModelInput
 from obvlib.inputs.packing import collate, num_label_tokens
 from obvlib.inputs.positions import mrope_positions
 from obvlib.models import attention

@@ -1,0 +1,324 @@
+"""Attention over samples laid end to end, as one operator that compiled layers can hold and
+checkpointing can name.
+
+In: query (T, heads, dim), key and value (T, key heads, dim) and the samples' boundaries. Out: the
+same for the output, and what the backward pass needs of the softmax. Five kernels compute it:
+
+    varlen   torch's own flash attention 2, any lengths                          CUDA
+    flash2   the package flash-attn, any lengths                                 CUDA
+    flash4   the package flash-attn-4, any lengths, Hopper and newer             CUDA
+    cudnn    cuDNN's, one call for each run of equally long samples              CUDA
+    loop     torch's scaled_dot_product_attention, one call for each sample      anywhere
+
+Flash kernels know half precision only. In another type they raise ValueError: a silent fallback to
+the loop would cost a GPU most of its speed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+KERNELS = ("varlen", "flash2", "flash4", "cudnn", "loop")
+HALF = (torch.bfloat16, torch.float16)
+MAX_RUNS = 16  # above this many runs of equal lengths, cuDNN's calls would cost more than they save
+
+
+@torch.library.custom_op("obv::attend", mutates_args=())
+def attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    bounds: torch.Tensor,
+    host_bounds: torch.Tensor | None,
+    longest: int,
+    causal: bool,
+    scale: float,
+    kernel: str,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the output (T, heads, dim) and the softmax's logarithms for the backward pass.
+
+    `bounds` (N + 1,) int32 lies on the device of the query, `host_bounds` is the same on the CPU
+    and spares the wait for a copy; where it is None, `longest` is the longest sample.
+    """
+    spans = Spans(bounds, host_bounds, longest)
+    if kernel == "loop":
+        out = loop(query, key, value, spans.lengths, causal=causal, scale=scale)
+        return out.contiguous(), query.new_empty(0)
+    if query.dtype not in HALF or key.dtype != query.dtype or value.dtype != query.dtype:
+        raise ValueError(
+            f"attention {kernel!r} got {query.dtype}, {key.dtype} and {value.dtype}: it computes in"
+            " bfloat16; cast the rotated queries and keys, or use 'loop' for float32"
+        )
+    return _FORWARD[kernel](query, key, value, spans, causal, scale)
+
+
+@attend.register_fake
+def _attend_fake(query, key, value, bounds, host_bounds, longest, causal, scale, kernel):
+    tokens, heads, _ = query.shape
+    softmax = (0,) if kernel == "loop" else (heads, tokens)
+    return torch.empty_like(query, memory_format=torch.contiguous_format), query.new_empty(
+        softmax, dtype=query.dtype if kernel == "loop" else torch.float32
+    )
+
+
+@torch.library.custom_op("obv::attend_backward", mutates_args=())
+def attend_backward(
+    gradient: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    out: torch.Tensor,
+    softmax: torch.Tensor,
+    bounds: torch.Tensor,
+    host_bounds: torch.Tensor | None,
+    longest: int,
+    causal: bool,
+    scale: float,
+    kernel: str,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the gradients of query, key and value."""
+    spans = Spans(bounds, host_bounds, longest)
+    saved = (gradient.contiguous(), query, key, value, out, softmax)
+    parts = _BACKWARD[kernel](*saved, spans, causal, scale)
+    return tuple(part.contiguous() for part in parts)
+
+
+@attend_backward.register_fake
+def _attend_backward_fake(
+    gradient, query, key, value, out, softmax, bounds, host_bounds, longest, causal, scale, kernel
+):
+    like = {"memory_format": torch.contiguous_format}
+    return tuple(torch.empty_like(tensor, **like) for tensor in (query, key, value))
+
+
+def _save(ctx, inputs, output):
+    query, key, value, bounds, host_bounds, *rest = inputs
+    ctx.save_for_backward(query, key, value, *output, bounds, host_bounds)
+    ctx.rest = rest
+
+
+def _differentiate(ctx, gradient, _):
+    return (*attend_backward(gradient, *ctx.saved_tensors, *ctx.rest), *[None] * 6)
+
+
+attend.register_autograd(_differentiate, setup_context=_save)
+
+
+class Spans:
+    """Boundaries of samples on the device, and, asked for only where they are needed, their lengths
+    on the CPU.
+    """
+
+    def __init__(self, bounds: torch.Tensor, host_bounds: torch.Tensor | None, longest: int):
+        self.bounds, self.host_bounds, self._longest = bounds, host_bounds, longest
+
+    @property
+    def lengths(self) -> list[int]:
+        host = self.bounds if self.host_bounds is None else self.host_bounds
+        return host.diff().tolist()
+
+    @property
+    def longest(self) -> int:
+        return self._longest or max(self.lengths)
+
+    def runs(self) -> list[tuple[int, int, int]]:
+        """(first token, number, length) of each run of equally long samples."""
+        runs, start = [], 0
+        for length, group in itertools.groupby(self.lengths):
+            count = len(list(group))
+            runs.append((start, count, length))
+            start += count * length
+        return runs
+
+
+def loop(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lengths: Sequence[int],
+    *,
+    causal: bool,
+    scale: float | None,
+) -> torch.Tensor:
+    """One sdpa call per sample, or a single one where all are equally long, as a video's temporal
+    patches are. (T, H, D) → (T, H, D).
+    """
+    options = dict(is_causal=causal, scale=scale, enable_gqa=query.shape[1] != key.shape[1])
+    if len(set(lengths)) == 1:
+        heads_first = [
+            tensor.unflatten(0, (len(lengths), lengths[0])).transpose(1, 2)
+            for tensor in (query, key, value)
+        ]
+        return F.scaled_dot_product_attention(*heads_first, **options).transpose(1, 2).flatten(0, 1)
+    samples = zip(*(tensor.split(list(lengths)) for tensor in (query, key, value)), strict=True)
+    outputs = [
+        F.scaled_dot_product_attention(*(part.transpose(0, 1)[None] for part in sample), **options)[
+            0
+        ]
+        for sample in samples
+    ]
+    return torch.cat(outputs, dim=1).transpose(0, 1)
+
+
+def _loop_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+    """The textbook's, sample by sample, in the type of the query."""
+    groups = query.shape[1] // key.shape[1]
+    parts = []
+    for sample in zip(
+        *(t.split(spans.lengths) for t in (gradient, query, key, value)), strict=True
+    ):
+        d_out, q, k, v = (tensor.transpose(0, 1) for tensor in sample)  # (heads, length, dim)
+        k, v = k.repeat_interleave(groups, 0), v.repeat_interleave(groups, 0)
+        scores = q @ k.transpose(1, 2) * scale
+        if causal:
+            ahead = torch.ones(scores.shape[1:], dtype=torch.bool, device=q.device).triu(1)
+            scores = scores.masked_fill(ahead, float("-inf"))
+        share = scores.softmax(-1)
+        d_share = d_out @ v.transpose(1, 2)
+        d_scores = share * (d_share - (share * d_share).sum(-1, keepdim=True)) * scale
+        made = d_scores @ k, d_scores.transpose(1, 2) @ q, share.transpose(1, 2) @ d_out
+        d_key, d_value = (t.unflatten(0, (-1, groups)).sum(1) for t in made[1:])
+        parts.append([t.transpose(0, 1) for t in (made[0], d_key, d_value)])
+    return [torch.cat(part) for part in zip(*parts, strict=True)]
+
+
+def _varlen_forward(query, key, value, spans, causal, scale):
+    lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
+    out, softmax, *_ = torch.ops.aten._flash_attention_forward(
+        query, key, value, *lengths, 0.0, causal, False, scale=scale
+    )
+    return out, softmax
+
+
+def _varlen_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+    lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
+    no_dropout = torch.zeros(2, dtype=torch.uint64, device=query.device)
+    unused = torch.empty(0, device=query.device)
+    return torch.ops.aten._flash_attention_backward(
+        gradient, query, key, value, out, softmax, *lengths, 0.0, causal, no_dropout, unused,
+        scale=scale,
+    )  # fmt: skip
+
+
+def _flash2_forward(query, key, value, spans, causal, scale):
+    from flash_attn.flash_attn_interface import _flash_attn_varlen_forward
+
+    lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
+    out, softmax, *_ = _flash_attn_varlen_forward(
+        query, key, value, *lengths, dropout_p=0.0, softmax_scale=scale, causal=causal
+    )
+    return out, softmax
+
+
+def _flash2_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+    from flash_attn.flash_attn_interface import _flash_attn_varlen_backward
+
+    parts = [torch.empty_like(tensor) for tensor in (query, key, value)]
+    lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
+    _flash_attn_varlen_backward(
+        gradient, query, key, value, out, softmax, *parts, *lengths, dropout_p=0.0,
+        softmax_scale=scale, causal=causal, window_size_left=-1, window_size_right=-1,
+        softcap=0.0, alibi_slopes=None, deterministic=False,
+    )  # fmt: skip
+    return parts
+
+
+def _flash4_forward(query, key, value, spans, causal, scale):
+    """Equally long samples go as a batch, which the kernel computes sooner than mixed lengths."""
+    from flash_attn.cute.interface import _flash_attn_fwd
+
+    options = dict(softmax_scale=scale, causal=causal, return_lse=True)
+    if shape := _batch_shape(spans):
+        batch = [tensor.unflatten(0, shape) for tensor in (query, key, value)]
+        out, softmax = _flash_attn_fwd(*batch, **options)[:2]  # softmax (batch, heads, length)
+        return out.flatten(0, 1), softmax.transpose(0, 1).reshape(query.shape[1], -1)
+    return _flash_attn_fwd(query, key, value, **_flash4_lengths(spans), **options)[:2]
+
+
+def _flash4_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+    from flash_attn.cute.interface import _flash_attn_bwd
+
+    if shape := _batch_shape(spans):
+        batch = [tensor.unflatten(0, shape) for tensor in (query, key, value, out, gradient)]
+        softmax = softmax.unflatten(1, shape).transpose(0, 1).contiguous()
+        parts = _flash_attn_bwd(*batch, softmax, scale, causal)[:3]
+        return [part.flatten(0, 1) for part in parts]
+    lengths = _flash4_lengths(spans)
+    return _flash_attn_bwd(query, key, value, out, gradient, softmax, scale, causal, **lengths)[:3]
+
+
+def _batch_shape(spans: Spans) -> tuple[int, int] | None:
+    """(number, length) where the CPU knows that all samples are equally long."""
+    if spans.host_bounds is None or len(runs := spans.runs()) != 1:
+        return None
+    return runs[0][1], runs[0][2]
+
+
+def _flash4_lengths(spans: Spans) -> dict:
+    """Boundaries and longest sample, as the plain integers that flash-attn 4 wants."""
+    return dict(
+        cu_seqlens_q=spans.bounds, cu_seqlens_k=spans.bounds,
+        max_seqlen_q=spans.longest, max_seqlen_k=spans.longest,
+    )  # fmt: skip
+
+
+def _cudnn_forward(query, key, value, spans, causal, scale):
+    runs = spans.runs()
+    if len(runs) > MAX_RUNS:
+        return _varlen_forward(query, key, value, spans, causal, scale)
+    out = torch.empty_like(query, memory_format=torch.contiguous_format)
+    softmax = query.new_empty(query.shape[:2][::-1], dtype=torch.float32)  # (heads, T)
+    for start, count, length in runs:
+        part = slice(start, start + count * length)
+        batch = [_heads_first(t[part], count, length) for t in (query, key, value)]
+        made, logs, *_ = torch.ops.aten._scaled_dot_product_cudnn_attention(
+            *batch, None, True, 0.0, causal, False, scale=scale
+        )
+        out[part] = made.transpose(1, 2).flatten(0, 1)
+        softmax[:, part] = logs.view(count, -1, length).transpose(0, 1).flatten(1)
+    return out, softmax
+
+
+def _cudnn_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+    runs = spans.runs()
+    if len(runs) > MAX_RUNS:
+        return _varlen_backward(gradient, query, key, value, out, softmax, spans, causal, scale)
+    parts = [
+        torch.empty_like(t, memory_format=torch.contiguous_format) for t in (query, key, value)
+    ]
+    seed = torch.zeros((), dtype=torch.int64, device=query.device)
+    for start, count, length in runs:
+        part = slice(start, start + count * length)
+        batch = [_heads_first(t[part], count, length) for t in (gradient, query, key, value, out)]
+        logs = softmax[:, part].unflatten(1, (count, length)).transpose(0, 1)[..., None]
+        made = torch.ops.aten._scaled_dot_product_cudnn_attention_backward(
+            *batch, logs.contiguous(), seed, seed, None, None, None, length, length, 0.0, causal,
+            scale=scale,
+        )  # fmt: skip
+        for whole, new in zip(parts, made, strict=True):
+            whole[part] = new.transpose(1, 2).flatten(0, 1)
+    return parts
+
+
+def _heads_first(tensor: torch.Tensor, count: int, length: int) -> torch.Tensor:
+    """(count * length, heads, dim) → (count, heads, length, dim), without a copy."""
+    return tensor.unflatten(0, (count, length)).transpose(1, 2)
+
+
+_FORWARD = {
+    "varlen": _varlen_forward,
+    "flash2": _flash2_forward,
+    "flash4": _flash4_forward,
+    "cudnn": _cudnn_forward,
+}
+_BACKWARD = {
+    "varlen": _varlen_backward,
+    "flash2": _flash2_backward,
+    "flash4": _flash4_backward,
+    "cudnn": _cudnn_backward,
+    "loop": _loop_backward,
+}
