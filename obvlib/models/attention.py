@@ -93,7 +93,7 @@ def _register(choice: str) -> None:
 
 
 def _mask(**arguments: Any) -> torch.Tensor | None:
-    """No mask for whole rows; the library's own for padded batches and for decoding with a cache."""
+    """No mask for whole rows; the library's for padded batches and for decoding with a cache."""
     from transformers.masking_utils import sdpa_mask
 
     whole_rows = (

@@ -1,0 +1,149 @@
+"""The CUDA kernels behind `obvlib.models.kernels`: forward and backward of torch's varlen flash
+attention, flash-attn 2, flash-attn 4 and cuDNN, all called as (query, key, value, spans, causal,
+scale).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+MAX_RUNS = 16  # above this many runs of equal lengths, cuDNN's calls would cost more than they save
+
+
+def varlen_forward(query, key, value, spans, causal, scale):
+    lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
+    out, softmax, *_ = torch.ops.aten._flash_attention_forward(
+        query, key, value, *lengths, 0.0, causal, False, scale=scale
+    )
+    return out, softmax
+
+
+def varlen_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+    lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
+    no_dropout = torch.zeros(2, dtype=torch.uint64, device=query.device)
+    unused = torch.empty(0, device=query.device)
+    return torch.ops.aten._flash_attention_backward(
+        gradient, query, key, value, out, softmax, *lengths, 0.0, causal, no_dropout, unused,
+        scale=scale,
+    )  # fmt: skip
+
+
+def flash2_forward(query, key, value, spans, causal, scale):
+    from flash_attn.flash_attn_interface import _flash_attn_varlen_forward
+
+    lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
+    out, softmax, *_ = _flash_attn_varlen_forward(
+        query, key, value, *lengths, dropout_p=0.0, softmax_scale=scale, causal=causal
+    )
+    return out, softmax
+
+
+def flash2_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+    from flash_attn.flash_attn_interface import _flash_attn_varlen_backward
+
+    parts = [torch.empty_like(tensor) for tensor in (query, key, value)]
+    lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
+    _flash_attn_varlen_backward(
+        gradient, query, key, value, out, softmax, *parts, *lengths, dropout_p=0.0,
+        softmax_scale=scale, causal=causal, window_size_left=-1, window_size_right=-1,
+        softcap=0.0, alibi_slopes=None, deterministic=False,
+    )  # fmt: skip
+    return parts
+
+
+def flash4_forward(query, key, value, spans, causal, scale):
+    """Equally long samples go as a batch, which the kernel computes sooner than mixed lengths."""
+    from flash_attn.cute.interface import _flash_attn_fwd
+
+    options = dict(softmax_scale=scale, causal=causal, return_lse=True)
+    if shape := _batch_shape(spans):
+        batch = [tensor.unflatten(0, shape) for tensor in (query, key, value)]
+        out, softmax = _flash_attn_fwd(*batch, **options)[:2]  # softmax (batch, heads, length)
+        return out.flatten(0, 1), softmax.transpose(0, 1).reshape(query.shape[1], -1)
+    return _flash_attn_fwd(query, key, value, **_flash4_lengths(spans), **options)[:2]
+
+
+def flash4_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+    from flash_attn.cute.interface import _flash_attn_bwd
+
+    if shape := _batch_shape(spans):
+        batch = [tensor.unflatten(0, shape) for tensor in (query, key, value, out, gradient)]
+        softmax = softmax.unflatten(1, shape).transpose(0, 1).contiguous()
+        parts = _flash_attn_bwd(*batch, softmax, scale, causal)[:3]
+        return [part.flatten(0, 1) for part in parts]
+    lengths = _flash4_lengths(spans)
+    return _flash_attn_bwd(query, key, value, out, gradient, softmax, scale, causal, **lengths)[:3]
+
+
+def _batch_shape(spans: Any) -> tuple[int, int] | None:
+    """(number, length) where the CPU knows that all samples are equally long."""
+    if spans.host_bounds is None or len(runs := spans.runs()) != 1:
+        return None
+    return runs[0][1], runs[0][2]
+
+
+def _flash4_lengths(spans: Any) -> dict:
+    """Boundaries and longest sample, as the plain integers that flash-attn 4 wants."""
+    return dict(
+        cu_seqlens_q=spans.bounds, cu_seqlens_k=spans.bounds,
+        max_seqlen_q=spans.longest, max_seqlen_k=spans.longest,
+    )  # fmt: skip
+
+
+def cudnn_forward(query, key, value, spans, causal, scale):
+    runs = spans.runs()
+    if len(runs) > MAX_RUNS:
+        return varlen_forward(query, key, value, spans, causal, scale)
+    out = torch.empty_like(query, memory_format=torch.contiguous_format)
+    softmax = query.new_empty(query.shape[:2][::-1], dtype=torch.float32)  # (heads, T)
+    for start, count, length in runs:
+        part = slice(start, start + count * length)
+        batch = [_heads_first(t[part], count, length) for t in (query, key, value)]
+        made, logs, *_ = torch.ops.aten._scaled_dot_product_cudnn_attention(
+            *batch, None, True, 0.0, causal, False, scale=scale
+        )
+        out[part] = made.transpose(1, 2).flatten(0, 1)
+        softmax[:, part] = logs.view(count, -1, length).transpose(0, 1).flatten(1)
+    return out, softmax
+
+
+def cudnn_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+    runs = spans.runs()
+    if len(runs) > MAX_RUNS:
+        return varlen_backward(gradient, query, key, value, out, softmax, spans, causal, scale)
+    parts = [
+        torch.empty_like(t, memory_format=torch.contiguous_format) for t in (query, key, value)
+    ]
+    seed = torch.zeros((), dtype=torch.int64, device=query.device)
+    for start, count, length in runs:
+        part = slice(start, start + count * length)
+        batch = [_heads_first(t[part], count, length) for t in (gradient, query, key, value, out)]
+        logs = softmax[:, part].unflatten(1, (count, length)).transpose(0, 1)[..., None]
+        made = torch.ops.aten._scaled_dot_product_cudnn_attention_backward(
+            *batch, logs.contiguous(), seed, seed, None, None, None, length, length, 0.0, causal,
+            scale=scale,
+        )  # fmt: skip
+        for whole, new in zip(parts, made, strict=True):
+            whole[part] = new.transpose(1, 2).flatten(0, 1)
+    return parts
+
+
+def _heads_first(tensor: torch.Tensor, count: int, length: int) -> torch.Tensor:
+    """(count * length, heads, dim) → (count, heads, length, dim), without a copy."""
+    return tensor.unflatten(0, (count, length)).transpose(1, 2)
+
+
+FORWARD = {
+    "varlen": varlen_forward,
+    "flash2": flash2_forward,
+    "flash4": flash4_forward,
+    "cudnn": cudnn_forward,
+}
+BACKWARD = {
+    "varlen": varlen_backward,
+    "flash2": flash2_backward,
+    "flash4": flash4_backward,
+    "cudnn": cudnn_backward,
+}
