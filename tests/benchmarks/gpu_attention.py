@@ -62,9 +62,7 @@ def measure(kernel: str, shape: tuple) -> dict[str, Any]:
         right, _ = kernels.attend(*parts, *first)
         grads = kernels.attend_backward(gradient[few].float(), *parts, right, right, *first)
         row["error"] = _error(out[few], right)
-        row["gradient_errors"] = [
-            _error(a[few], b) for a, b in zip(made, grads, strict=True)
-        ]
+        row["gradient_errors"] = [_error(a[few], b) for a, b in zip(made, grads, strict=True)]
     return row
 
 
