@@ -126,7 +126,9 @@ def keeps(model: Any, text: int, vision: int, base: str = "most") -> dict[str, t
     """The first `text` layers and `vision` blocks keep all, the others what `base` says."""
     config = model.config
     sizes = (config.text_config.num_hidden_layers, config.vision_config.depth)
-    words = [("all",) * n + (base,) * (size - n) for n, size in zip((text, vision), sizes)]
+    words = [
+        ("all",) * n + (base,) * (size - n) for n, size in zip((text, vision), sizes, strict=True)
+    ]
     return {"text": words[0], "vision": words[1]}
 
 
