@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from obvlib.evaluation.generation import generate, pad_left
+from obvlib.evaluation.generation import generate
 from obvlib.inputs import Turn, encode
 from obvlib.inputs.packing import collate, num_label_tokens
 from obvlib.models import attention, kernels
@@ -36,6 +36,25 @@ def logits_of(model, samples, **arguments):
         return model(**collate(samples), use_cache=False, **arguments).logits[0]
 
 
+def padded_left(samples):
+    """A batch (B, L) whose samples all end in the last column."""
+    longest = max(s.num_tokens for s in samples)
+    rooms = [longest - s.num_tokens for s in samples]
+    batch = {
+        "input_ids": np.stack(
+            [np.pad(s.input_ids, (r, 0)) for s, r in zip(samples, rooms, strict=True)]
+        ),
+        "attention_mask": np.stack([np.arange(longest) >= r for r in rooms]).astype(int),
+        "position_ids": np.stack(
+            [np.pad(s.position_ids, ((0, 0), (r, 0))) for s, r in zip(samples, rooms, strict=True)],
+            axis=1,
+        ),
+    }
+    row = collate(samples)
+    tensors = {name: torch.from_numpy(value) for name, value in batch.items()}
+    return tensors | {name: row[name] for name in row if "pixel" in name or "grid" in name}
+
+
 def loss_and_gradients(model, rows, count):
     """Summed loss over rows divided by `count` label tokens, and all gradients in one vector."""
     model.zero_grad()
@@ -56,7 +75,7 @@ def relative(a, b):
 def test_packed_logits_equal_unpacked_and_padded(choice):
     model, samples = model_with(choice), four_samples()
     packed = logits_of(model, samples).split([s.num_tokens for s in samples])
-    batch = pad_left(samples, pad_token_id=0)
+    batch = padded_left(samples)
     with torch.no_grad():
         padded = model(**batch, use_cache=False).logits
     for row, (one, together) in enumerate(zip(samples, packed, strict=True)):

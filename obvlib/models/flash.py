@@ -66,8 +66,13 @@ def flash4_forward(query, key, value, spans, causal, scale):
 
 
 def flash4_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+    """Its gradient of the query is wrong on Hopper for head sizes that are no multiple of 32, such
+    as the vision tower's 80 (flash-attn 4 beta 36; its pull request 2896): cuDNN takes those.
+    """
     from flash_attn.cute.interface import _flash_attn_bwd
 
+    if query.shape[-1] % 32:
+        return cudnn_backward(gradient, query, key, value, out, softmax, spans, causal, scale)
     if shape := _batch_shape(spans):
         batch = [tensor.unflatten(0, shape) for tensor in (query, key, value, out, gradient)]
         softmax = softmax.unflatten(1, shape).transpose(0, 1).contiguous()
@@ -93,30 +98,30 @@ def _flash4_lengths(spans: Any) -> dict:
 
 
 def cudnn_forward(query, key, value, spans, causal, scale):
+    """One call for each run of equal lengths. Each new length costs cuDNN a plan, so the texts'
+    many lengths, and rows of many runs, go to torch's varlen kernel.
+    """
     runs = spans.runs()
-    if len(runs) > MAX_RUNS:
+    if causal or len(runs) > MAX_RUNS:
         return varlen_forward(query, key, value, spans, causal, scale)
-    out = torch.empty_like(query, memory_format=torch.contiguous_format)
-    softmax = query.new_empty(query.shape[:2][::-1], dtype=torch.float32)  # (heads, T)
+    outs, softmaxes = [], []
     for start, count, length in runs:
         part = slice(start, start + count * length)
         batch = [_heads_first(t[part], count, length) for t in (query, key, value)]
         made, logs, *_ = torch.ops.aten._scaled_dot_product_cudnn_attention(
             *batch, None, True, 0.0, causal, False, scale=scale
         )
-        out[part] = made.transpose(1, 2).flatten(0, 1)
-        softmax[:, part] = logs.view(count, -1, length).transpose(0, 1).flatten(1)
-    return out, softmax
+        outs.append(made.transpose(1, 2).flatten(0, 1))
+        softmaxes.append(logs.view(count, -1, length).transpose(0, 1).flatten(1))
+    return _joined(outs, 0), _joined(softmaxes, 1)
 
 
 def cudnn_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
     runs = spans.runs()
-    if len(runs) > MAX_RUNS:
+    if causal or len(runs) > MAX_RUNS:
         return varlen_backward(gradient, query, key, value, out, softmax, spans, causal, scale)
-    parts = [
-        torch.empty_like(t, memory_format=torch.contiguous_format) for t in (query, key, value)
-    ]
     seed = torch.zeros((), dtype=torch.int64, device=query.device)
+    parts = []
     for start, count, length in runs:
         part = slice(start, start + count * length)
         batch = [_heads_first(t[part], count, length) for t in (gradient, query, key, value, out)]
@@ -125,9 +130,12 @@ def cudnn_backward(gradient, query, key, value, out, softmax, spans, causal, sca
             *batch, logs.contiguous(), seed, seed, None, None, None, length, length, 0.0, causal,
             scale=scale,
         )  # fmt: skip
-        for whole, new in zip(parts, made, strict=True):
-            whole[part] = new.transpose(1, 2).flatten(0, 1)
-    return parts
+        parts.append([new.transpose(1, 2).flatten(0, 1) for new in made])
+    return [_joined(part, 0) for part in zip(*parts, strict=True)]
+
+
+def _joined(parts: list[torch.Tensor], dim: int) -> torch.Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
 
 
 def _heads_first(tensor: torch.Tensor, count: int, length: int) -> torch.Tensor:

@@ -54,7 +54,8 @@ def attend(
             f"attention {kernel!r} got {query.dtype}, {key.dtype} and {value.dtype}: it computes in"
             " bfloat16; cast the rotated queries and keys, or use 'loop' for float32"
         )
-    return FORWARD[kernel](query, key, value, spans, causal, scale)
+    out, softmax = FORWARD[kernel](query, key, value, spans, causal, scale)
+    return out.contiguous(), softmax.contiguous()
 
 
 @attend.register_fake

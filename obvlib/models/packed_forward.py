@@ -31,8 +31,10 @@ from torch.utils.checkpoint import (
 
 from obvlib.models import kernels
 from obvlib.models.attention import checked
+from obvlib.models.rotary import rotate
 
 KEEPS = ("none", "most", "all")
+LOSS_CHUNK = 512  # learned tokens whose logits exist at a time: 0.3 GB in float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,12 +204,6 @@ def _host(lengths: Sequence[int]) -> torch.Tensor:
     return torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
 
 
-def _rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """(T, heads, dim) turned by (T, dim) angles."""
-    first, second = x.chunk(2, dim=-1)
-    return x * cos[:, None] + torch.cat([-second, first], dim=-1) * sin[:, None]
-
-
 def _vision_block(
     x, cos, sin, bounds, host, heads, kernel,
     norm1, norm1_bias, qkv, qkv_bias, proj, proj_bias,
@@ -217,8 +213,7 @@ def _vision_block(
     width = x.shape[1]
     made = F.linear(F.layer_norm(x, (width,), norm1, norm1_bias, 1e-6), qkv, qkv_bias)
     query, key, value = made.view(x.shape[0], 3, heads, width // heads).unbind(1)
-    query = _rotated(query.float(), cos, sin).to(value.dtype)
-    key = _rotated(key.float(), cos, sin).to(value.dtype)
+    query, key = rotate(query, key, cos, sin, False)
     scale = (width // heads) ** -0.5
     seen, _ = kernels.attend(query, key, value, bounds, host, 0, False, scale, kernel)
     x = x + F.linear(seen.view(x.shape[0], width), proj, proj_bias)
@@ -236,8 +231,7 @@ def _text_layer(
     query = F.linear(normed, q, q_bias).view(tokens, -1, dim)
     key = F.linear(normed, k, k_bias).view(tokens, -1, dim)
     value = F.linear(normed, v, v_bias).view(tokens, -1, dim)
-    query = _rotated(query, cos, sin).to(value.dtype)
-    key = _rotated(key, cos, sin).to(value.dtype)
+    query, key = rotate(query, key, cos, sin, False)
     seen, _ = kernels.attend(query, key, value, bounds, host, 0, True, dim**-0.5, kernel)
     x = x + F.linear(seen.view(tokens, -1), o)
     normed = _rms_norm(x, norm2)
@@ -278,13 +272,14 @@ def _keeps_narrow(context: Any, operator: Any, *arguments: Any, **options: Any) 
 
 
 def _summed_loss(weight: torch.Tensor, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy summed over the tokens, without all their logits at a time where Liger is
-    installed.
-    """
-    try:
-        from liger_kernel.transformers import LigerFusedLinearCrossEntropyLoss
-    except ImportError:
-        return F.cross_entropy(F.linear(hidden, weight).float(), targets, reduction="sum")
-    if not hidden.is_cuda:
-        return F.cross_entropy(F.linear(hidden, weight).float(), targets, reduction="sum")
-    return LigerFusedLinearCrossEntropyLoss(reduction="sum")(weight, hidden, targets)
+    """Cross-entropy summed over the tokens; the logits of `LOSS_CHUNK` of them at a time."""
+    parts = zip(hidden.split(LOSS_CHUNK), targets.split(LOSS_CHUNK), strict=True)
+    losses = [
+        checkpoint(_chunk_loss, weight, *part, use_reentrant=False, preserve_rng_state=False)
+        for part in parts
+    ]
+    return torch.stack(losses).sum() if losses else hidden.float().sum() * 0
+
+
+def _chunk_loss(weight: torch.Tensor, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(F.linear(hidden, weight).float(), targets, reduction="sum")

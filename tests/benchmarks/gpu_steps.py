@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import transformers
 
-from obvlib.inputs import ModelInput, VisionSpec, collate, mrope_positions
+from obvlib.inputs import ModelInput, VisionSpec, collate, mrope_positions, normalised_on_device
 from obvlib.models import MODELS, attention
 from obvlib.models.packed_forward import Fast, install
 from obvlib.training.loading import FastRow
@@ -226,6 +226,42 @@ def run_way(way: str, name: str, arguments: argparse.Namespace) -> dict[str, Any
     return result
 
 
+def parity(kernel: str, tiny: bool) -> dict[str, Any]:
+    """Loss and gradient of the fast pass against the model's own with torch's varlen attention, and
+    as a yardstick the own pass with samples in another order.
+    """
+    device = "cpu" if tiny else "cuda"
+    shapes = [(8, 112, 168, 40, 20), (16, 308, 504, 72, 36), (4, 224, 280, 60, 30)]
+    model = build(device, tiny)
+    made = {}
+    for name, order in (("own", shapes), ("reordered", shapes[::-1]), ("fast", shapes)):
+        seeds = range(len(order)) if order is shapes else range(len(order))[::-1]
+        parts = [sample(x, i, raw=True) for x, i in zip(order, seeds, strict=True)]
+        if name == "fast":
+            install(
+                model,
+                VisionSpec.from_config(model.config),
+                Fast(attention=kernel, compiles=not tiny),
+            )
+            row = FastRow(model.config.image_token_id, model.config.video_token_id)(parts)
+        else:
+            attention.use(model, "loop" if tiny else "varlen")
+            row = collate(parts) | {"use_cache": False}
+            values = normalised_on_device(row["pixel_values_videos"], VisionSpec())
+            row["pixel_values_videos"] = values.to(model.dtype)
+        row = {n: t.to(device) if torch.is_tensor(t) else t for n, t in row.items()}
+        loss = model(**row).loss
+        loss.backward()
+        gradient = torch.cat([p.grad.float().flatten() for p in model.parameters()]).cpu()
+        made[name] = float(loss.detach()), gradient
+        model.zero_grad(set_to_none=True)
+    own = made.pop("own")
+    return {"way": f"parity {kernel}", "loss_own": own[0]} | {
+        name: {"loss": loss, "gradient_relative": float((gradient - own[1]).norm() / own[1].norm())}
+        for name, (loss, gradient) in made.items()
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
@@ -240,7 +276,10 @@ def main() -> None:
     for way in arguments.ways:
         for name in arguments.rows:
             try:
-                results.append(run_way(way, name, arguments))
+                if way.startswith("parity:"):
+                    results.append(parity(way.split(":")[1], arguments.tiny))
+                else:
+                    results.append(run_way(way, name, arguments))
             except Exception as error:
                 message = f"{type(error).__name__}: {error}"[:600]
                 results.append({"way": way, "row": name, "failed": message})
