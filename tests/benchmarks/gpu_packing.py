@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import transformers
 
-from obvlib.evaluation.generation import generate, pad_left
+from obvlib.evaluation.generation import generate
 from obvlib.inputs import ModelInput
 from obvlib.inputs.packing import collate, num_label_tokens
 from obvlib.inputs.positions import mrope_positions
@@ -186,7 +186,7 @@ def generation() -> dict[str, Any]:
             whole = ModelInput(input_ids=ids, labels=ids, position_ids=positions, rope_delta=delta,
                                pixel_values_videos=prompt.pixel_values_videos, video_grid_thw=prompt.video_grid_thw)  # fmt: skip
             with torch.no_grad():
-                logits = model(**to_gpu(pad_left([whole], 0)), use_cache=False).logits[
+                logits = model(**to_gpu(collate([whole])), use_cache=False).logits[
                     0, prompt.num_tokens - 1 : -1
                 ]
             agree.append(float((logits.argmax(-1).cpu() == torch.tensor(answer)).float().mean()))
