@@ -26,7 +26,7 @@ def version_of(python: str) -> str:
 
 
 def interpreters() -> dict[str, str]:
-    """Return an interpreter for each supported version: by name, or one that pyenv has installed."""
+    """Return an interpreter for each supported version: by name, or one of pyenv."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     candidates = [f"python{version}" for version in SUPPORTED] + ["python3"]
     candidates += [str(path) for path in sorted(pyenv.glob("*/bin/python"))]
