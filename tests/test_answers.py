@@ -1,5 +1,6 @@
 """Reading answers: the rules as tables of examples, and properties that hold for any text."""
 
+import csv
 import time
 
 import pytest
@@ -7,6 +8,8 @@ from answer_sets import read_cases, tally
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from obvlib.core import manifests_dir
+from obvlib.scoring.agreement import cohens_kappa, error_shares
 from obvlib.scoring.choices import Parsed, parse_choice
 from obvlib.scoring.open_answers import judge_open
 from obvlib.scoring.yes_no import parse_yes_no
@@ -269,21 +272,40 @@ def test_yes_no(response, choice, rule):
 
 OPEN = [
     ("Left ventricle.", "the left ventricle", True, "exact"),
-    ("thyroid removal surgery", "removal of the thyroid", True, "overlap"),
-    ("An echocardiogram", "echocardiogram of the heart", True, "overlap"),
-    ("one two four five six", "one two three", True, "overlap"),
-    ("one two four five six seven", "one two three", False, "little overlap"),
-    ("the spleen", "the liver", False, "little overlap"),
-    ("liver spleen kidney heart lung", "liver", False, "little overlap"),
+    ("thyroid removal surgery", "removal of the thyroid", True, "same"),
+    ("The surgeon uses a scalpel", "scalpel", True, "within"),
+    ("a CT", "computed tomography", True, "same"),
+    ("Subarachnoid haemorrhages", "subarachnoid hemorrhage", True, "same"),
+    ("pnuemothorax", "pneumothorax", True, "same"),
+    ("An echocardiogram", "echocardiogram of the heart", False, "missing"),
+    ("the spleen", "the liver", False, "missing"),
+    ("hemorrhage", "subdural hemorrhage", False, "missing"),
+    ("ilium", "ileum", False, "missing"),
+    ("liver spleen kidney heart lung", "liver", True, "within"),
+    ("liver, spleen, kidney", "liver", False, "list"),
+    ("liver, spleen and kidney", "liver and spleen", False, "list"),
+    ("liver", "liver and spleen", False, "missing"),
+    ("polyp or diverticulum", "polyp", False, "list"),
     ("90 beats per minute", "60 beats per minute", False, "number"),
+    ("60 bpm", "60 beats per minute", True, "same"),
     ("about beats per minute", "60 beats per minute", False, "number"),
     ("60 or 90 beats per minute", "60 beats per minute", False, "number"),
+    ("30 mm", "3 cm", True, "same"),
+    ("3", "3 cm", False, "number"),
+    ("<30%", "less than 30%", True, "exact"),
+    ("more than 30%", "less than 30%", False, "number"),
+    ("three", "3", True, "same"),
+    ("grade III", "grade 3", True, "same"),
+    ("grade II", "grade 3", False, "number"),
     ("right ventricle", "left ventricle", False, "opposite"),
     ("decreased flow", "increased flow", False, "opposite"),
-    ("left ventricle and right ventricle", "left ventricle", True, "overlap"),
+    ("left ventricle and right ventricle", "left ventricle", False, "opposite"),
     ("no polyp", "a polyp", False, "denied"),
     ("a polyp", "no polyp", False, "denied"),
     ("it isn't a polyp", "polyp", False, "denied"),
+    ("CT without contrast", "CT", True, "same"),
+    ("It may be a polyp", "polyp", False, "undecided"),
+    ("At first I thought polyp. No, it is a fold.", "fold", True, "same"),
     ("", "a polyp", False, "empty"),
     ("...", "a polyp", False, "empty"),
     ("the", "the", True, "exact"),
@@ -298,11 +320,32 @@ def test_open(response, answer, correct, rule):
     assert (judged.correct, judged.rule) == (correct, rule)
 
 
-def test_overlap_is_f1_of_words_without_filler():
-    assert judge_open("thyroid removal surgery", "removal of the thyroid").overlap == pytest.approx(
-        2 * 2 / (3 + 2)
+def test_overlap_is_f1_of_words_without_articles():
+    assert judge_open("thyroid removal", "the thyroid removal surgery").overlap == pytest.approx(
+        2 * 2 / (2 + 3)
     )
     assert judge_open("one two", "one three four").overlap == pytest.approx(2 / 5)
+
+
+def test_similarity_mends_what_is_missing_but_never_what_is_against():
+    def alike(one, other):
+        return 0.95
+
+    assert judge_open("cutting of a nerve", "neurotomy", alike).rule == "similar"
+    assert not judge_open("cutting of a nerve", "neurotomy", alike, 0.96).correct
+    assert not judge_open("right ventricle", "left ventricle", alike).correct
+    assert not judge_open("5 cm", "3 cm", alike).correct
+
+
+@pytest.mark.parametrize("half", ["tuning", "held_back"])
+def test_open_answers_agree_with_author_labels(half):
+    """The goal on pairs that the rules were not tuned on; a part of these were."""
+    with open(manifests_dir() / "judging" / "pairs.csv", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["half"] == half]
+    said = [judge_open(row["response"], row["reference"]).correct for row in rows]
+    labels = [row["label"] == "1" for row in rows]
+    assert len(rows) >= 75 and cohens_kappa(said, labels).value >= 0.5
+    assert error_shares(said, labels)[0] <= 0.1
 
 
 pieces = st.sampled_from(
@@ -366,7 +409,7 @@ def test_yes_no_of_any_text(response):
 def test_open_judgement_of_any_text(response, answer):
     judged = judge_open(response, answer)
     assert 0 <= judged.overlap <= 1
-    assert not judged.correct or judged.overlap >= 0.5
+    assert judge_open(response, response).correct or judged.rule == "empty" or not response.strip()
 
 
 @pytest.mark.parametrize(

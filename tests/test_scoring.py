@@ -57,7 +57,7 @@ def said(example, response):
         (YES_NO, "There is no polyp", False, "no", "yes_no:asserted"),
         (YES_NO, "A polyp?", False, None, "yes_no:no answer"),
         (OPEN, "Mitral valve", True, "Mitral valve", "open:exact"),
-        (OPEN, "the septum", False, "the septum", "open:little overlap"),
+        (OPEN, "the septum", False, "the septum", "open:missing"),
         (OPEN, "", False, None, "open:empty"),
     ],
 )

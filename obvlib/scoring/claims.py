@@ -47,6 +47,7 @@ _OTHERS = re.compile(
 )
 _POSSIBLE = re.compile(
     r"(?<!answer is )\b(?:might|may|could|possibly|perhaps|maybe)\b|\b(?:also |still )?possible\b"
+    r"|\beither\b[^.;\n]*\bor\b"
     r"|\b(?:can(?:not|'t)|could not|not) (?:be )?(?:entirely |fully |completely )?"
     r"(?:ruled?|exclud\w+|eliminat\w+)\b"
     r"|(?<!\bi )(?<!answer )(?<!\bit )(?<!that )(?<!diagnosis )(?<!choice )\bwould\b(?! say| choose)",

@@ -1,51 +1,57 @@
-"""Whether an open answer is right, judged offline by words alone: repeatable, free, sends nothing
-anywhere, and blind to synonyms.
+"""Whether an open answer is right, judged offline: repeatable, free, sends nothing anywhere.
 
-| rule | verdict | example (answer → response) |
+Strict first, generous where it is safe. All deciding words of the reference must be there, in any
+order, in American or British spelling, singular or plural, abbreviated or misspelled a little;
+one word that turns an answer around makes it wrong.
+
+| rule | verdict | example (reference → response) |
 |---|---|---|
-| exact | right: the same words, articles and filler words aside | `the left ventricle` → `Left ventricle.` |
-| overlap | right: F1 of the two sets of words is at least 0.5 | `removal of the thyroid` → `thyroid removal surgery` |
-| little overlap | wrong: F1 below 0.5 | `the liver` → `the spleen` |
-| number | wrong: a number of the answer is missing, or another one is given | `60 beats per minute` → `90 beats per minute` |
-| opposite | wrong: a word of the answer is replaced by its opposite | `left ventricle` → `right ventricle` |
+| exact | right: the same words | `the left ventricle` → `Left ventricle.` |
+| same | right: all deciding words, nothing against | `CT scan` → `computed tomography` |
+| within | right: the reference whole within more words | `scalpel` → `The surgeon uses a scalpel` |
+| similar | right: `similarity` of the texts reaches the threshold, nothing against | |
+| number | wrong: a quantity is missing, or another one is given | `3 cm` → `3 mm` |
+| opposite | wrong: a word that excludes one of the reference | `left lung` → `right lung` |
 | denied | wrong: only one of the two denies | `a polyp` → `no polyp` |
+| list | wrong: members that the reference lacks | `liver` → `liver, spleen, kidney` |
+| missing | wrong: a deciding word is not there | `subdural hemorrhage` → `hemorrhage` |
+| undecided | wrong: only asks, supposes or offers alternatives | `It may be a polyp` |
 | empty | wrong: no words | |
 
-F1 = 2 · shared / (words of the answer + words of the response), so that a response that lists
-everything is not right. The last four rules are for what overlap alone gets wrong: one word can
-turn an answer around.
+`overlap` is the F1 of the two sets of words, a column of its own in reports.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from obvlib.scoring.claims import after_revision, claimed
+from obvlib.scoring.lexicon import ADDRESSES_JUDGE, DENIES_ALL, DENIES_REST, FILLER, GENERIC
+from obvlib.scoring.quantities import (
+    Quantity,
+    same_dimension,
+    same_quantity,
+    spelled_out,
+    split_quantities,
+)
+from obvlib.scoring.terms import canonical, exclude_each_other, same_word
 from obvlib.scoring.words import plain, words
 
-MIN_OVERLAP = 0.5
-_FILLER = frozenset(
-    "a an the is are was were be of in on at to from by with and it its this that there".split()
-)
-# "t" is what is left of "isn't"
-_DENIALS = frozenset("no not without none never neither nor absent cannot t".split())
-_OPPOSITES = [
-    pair.split("/")
-    for pair in (
-        "left/right upper/lower superior/inferior anterior/posterior medial/lateral proximal/distal"
-        " systolic/diastolic systole/diastole increased/decreased increase/decrease"
-        " increases/decreases high/low higher/lower large/small larger/smaller dilated/constricted"
-        " open/closed opens/closes normal/abnormal regular/irregular benign/malignant mild/severe"
-        " acute/chronic male/female arterial/venous artery/vein hyperechoic/hypoechoic before/after"
-        " yes/no"
-    ).split()
-]
-_OPPOSITE = {a: b for a, b in _OPPOSITES} | {b: a for a, b in _OPPOSITES}
+Similarity = Callable[[str, str], float]
+# Set on the tuning half of data_manifests/judging/pairs.csv for MiniLM sentence embeddings.
+MIN_SIMILARITY = 0.9
+MAX_SHORT = 6  # deciding words; of a longer reference this share must be there
+MIN_SHARE = 0.75
+_SENTENCE = re.compile(r"[.;!?\n]+(?=\s|$)|,?\s+\b(?:but|however|whereas)\b")
+_MEMBERS = re.compile(r",|/|&|;|\band\b|\bor\b|\bas well as\b|\bplus\b")
 
 
 @dataclass(frozen=True)
 class Judged:
     """Whether a response is right, by which rule, and its overlap (F1 of words, 0 to 1) with the
-    answer.
+    reference.
     """
 
     correct: bool
@@ -53,35 +59,152 @@ class Judged:
     overlap: float
 
 
-def judge_open(response: str, answer: str) -> Judged:
-    """Judge an open response against the reference answer by the module's rules."""
-    said, wanted = words(plain(response)), words(plain(answer))
-    if not said:
-        return Judged(False, "empty", 0.0)
-    overlap = word_f1(said, wanted)
-    if _content(said) == _content(wanted):
-        return Judged(True, "exact", overlap)
-    said_set, wanted_set = set(said), set(wanted)
-    if _numbers(said) != _numbers(wanted) and _numbers(wanted):
-        return Judged(False, "number", overlap)
-    if any(_OPPOSITE.get(word) in said_set for word in wanted_set - said_set):
-        return Judged(False, "opposite", overlap)
-    if bool(said_set & _DENIALS) != bool(wanted_set & _DENIALS):
-        return Judged(False, "denied", overlap)
-    return Judged(
-        overlap >= MIN_OVERLAP, "overlap" if overlap >= MIN_OVERLAP else "little overlap", overlap
-    )
+@dataclass(frozen=True, kw_only=True)
+class _Said:
+    """An answer taken apart: quantities, deciding words in order, list members, and denial."""
+
+    quantities: list[Quantity]
+    words: list[str]
+    members: list[list[str]]
+    denies: bool
+
+
+def judge_open(
+    response: str,
+    answer: str,
+    similarity: Similarity | None = None,
+    min_similarity: float = MIN_SIMILARITY,
+) -> Judged:
+    """Judge an open response against the reference answer by the module's rules.
+
+    `similarity` takes two texts and returns a number up to 1, such as the cosine of sentence
+    embeddings; without it there is no `similar`.
+    """
+    said_text, wanted_text = plain(response), plain(answer)
+    overlap = word_f1(words(said_text), words(wanted_text))
+    correct, rule = _judge(said_text, wanted_text)
+    if rule == "missing" and similarity is not None:
+        if similarity(said_text, wanted_text) >= min_similarity:
+            correct, rule = True, "similar"
+    return Judged(correct, rule, overlap)
+
+
+def _judge(said_text: str, wanted_text: str) -> tuple[bool, str]:
+    if not words(said_text):
+        return False, "empty"
+    if exact_match(said_text, wanted_text):
+        return True, "exact"
+    wanted = _take_apart(wanted_text, is_denied_too=True)
+    declared = _declared(said_text)
+    said = _take_apart(declared, is_denied_too=wanted.denies)
+    if not said.words and not said.quantities:
+        return False, "denied" if said.denies else "undecided"
+    if not _quantities_agree(said.quantities, wanted.quantities):
+        return False, "number"
+    if any(_is_against(word, wanted.words) for word in said.words):
+        return False, "opposite"
+    if wanted.denies and not said.denies:
+        return False, "denied"
+    missing = [word for word in wanted.words if not _is_among(word, said.words)]
+    if missing and not _is_enough(missing, wanted.words):
+        return False, "denied" if said.denies and not wanted.denies else "missing"
+    if _lists_more(said, wanted) or _offers_others(declared, wanted):
+        return False, "list"
+    return True, "same" if len(said.words) <= len(wanted.words) else "within"
+
+
+def exact_match(response: str, answer: str) -> bool:
+    """Return whether the two hold the same words, articles and case aside."""
+    return _content(words(plain(response))) == _content(words(plain(answer)))
 
 
 def word_f1(said: list[str], wanted: list[str]) -> float:
-    """F1 of the two sets of words without filler words: 1 for the same set, 0 for nothing shared."""
+    """Return the F1 of the two sets of words without articles and the like: 1 for the same set."""
     said_set, wanted_set = set(_content(said)), set(_content(wanted))
     return 2 * len(said_set & wanted_set) / ((len(said_set) + len(wanted_set)) or 1)
 
 
+def _declared(text: str) -> str:
+    """Return what the response claims in the end, without sentences addressed to a judge."""
+    text = re.sub(r"(?m)^answer:", " ", text)
+    sentences = re.split(r"(?<=[.!?\n])\s+", text)
+    kept = " ".join(part for part in sentences if not re.search(ADDRESSES_JUDGE, part, re.I))
+    said = claimed(kept)
+    return after_revision(said) or said
+
+
+def _take_apart(text: str, *, is_denied_too: bool) -> _Said:
+    """Take an answer apart; what a clause denies is left out unless it is wanted too."""
+    clauses, denies = [], False
+    for clause in _SENTENCE.split(text):
+        rest = re.search(DENIES_REST, clause, re.IGNORECASE)
+        whole = re.search(DENIES_ALL, clause, re.IGNORECASE)
+        denies = denies or bool(rest or whole)
+        if is_denied_too:
+            clauses.append(re.sub(rf"{DENIES_REST}|{DENIES_ALL}", " ", clause, flags=re.I))
+        elif not whole:
+            clauses.append(clause[: rest.start()] if rest else clause)
+    quantities, left = split_quantities(spelled_out(" . ".join(clauses)))
+    members = [_deciding(member) for member in _MEMBERS.split(left)]
+    return _Said(
+        quantities=quantities,
+        words=_deciding(left),
+        members=[member for member in members if member],
+        denies=denies,
+    )
+
+
+def _deciding(text: str) -> list[str]:
+    terms = canonical(words(text))
+    return [word for word in terms if word not in FILLER and word not in GENERIC] or [
+        word for word in terms if word not in FILLER
+    ]
+
+
+def _quantities_agree(said: list[Quantity], wanted: list[Quantity]) -> bool:
+    """Whether each wanted quantity was said, and no other of its kind."""
+    return all(any(same_quantity(one, other) for one in said) for other in wanted) and all(
+        any(same_quantity(one, other) for other in wanted)
+        for one in said
+        if any(same_dimension(one, other) for other in wanted)
+    )
+
+
+def _is_among(word: str, others: list[str]) -> bool:
+    return any(same_word(word, other) for other in others)
+
+
+def _is_against(word: str, wanted: list[str]) -> bool:
+    return word not in wanted and any(exclude_each_other(word, other) for other in wanted)
+
+
+def _is_enough(missing: list[str], wanted: list[str]) -> bool:
+    return len(wanted) > MAX_SHORT and len(missing) <= (1 - MIN_SHARE) * len(wanted)
+
+
+def _lists_more(said: _Said, wanted: _Said) -> bool:
+    """Whether the response is a list of short members, one of which shares no word with the
+    reference.
+    """
+    short = [member for member in said.members if len(member) <= 3]
+    strange = [
+        member for member in short if not any(_is_among(word, wanted.words) for word in member)
+    ]
+    if len(wanted.members) > 1:
+        return bool(strange)
+    return len(short) == len(said.members) > 2 and len(strange) >= 2
+
+
+def _offers_others(declared: str, wanted: _Said) -> bool:
+    """Whether "or" joins the wanted thing to another one."""
+    for sentence in _SENTENCE.split(declared):
+        sides = [_deciding(side) for side in re.split(r"\bor\b", sentence)]
+        hits = [any(_is_among(word, wanted.words) for word in side) for side in sides if side]
+        if any(hits) and not all(hits):
+            return True
+    return False
+
+
 def _content(text: list[str]) -> list[str]:
-    return [word for word in text if word not in _FILLER] or text
-
-
-def _numbers(text: list[str]) -> set[str]:
-    return {word for word in text if word.lstrip("-")[:1].isdigit()}
+    articles = ("a", "an", "the")
+    return [word for word in text if word not in articles] or text

@@ -1,0 +1,123 @@
+"""Numbers with units in an answer, compared after conversion by pint."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from obvlib.scoring.lexicon import UNITS
+
+_MANY = (
+    (r"\bmm\s+hg\b", "mmhg"),
+    (r"\b(?:heart)?beats?\s*(?:per|/|a)\s*min(?:ute)?\b|\b/\s?min(?:ute)?\b", "bpm"),
+    (r"\b(met|lit)re(s?)\b", r"\1er\2"),
+    (r"(milli|centi|kilo|micro|nano)(met|lit)re(s?)\b", r"\1\2er\3"),
+    (r"\bpercent\b", "%"),
+)
+_ROMAN = {
+    "i": 1,
+    "ii": 2,
+    "iii": 3,
+    "iv": 4,
+    "v": 5,
+    "vi": 6,
+    "vii": 7,
+    "viii": 8,
+    "ix": 9,
+    "x": 10,
+}
+_RANKED = re.compile(
+    r"\b(type|grade|stage|class|level|nerve|segment|zone|phase|lead|factor|degree)\s+"
+    r"(viii|vii|vi|iv|ix|iii|ii|i|v|x)\b"
+)
+_SPOKEN = {
+    word: str(number)
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve".split()
+    )
+} | {"twenty": "20", "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "ninety": "90"}
+_SPOKEN_WORD = re.compile(rf"\b(?:{'|'.join(_SPOKEN)})\b(?!\s+of\b)")
+_NUMBER = re.compile(
+    r"(?<![\w.])([<>]=?)?\s?(-?\d+(?:[.,]\d+)*)(?:-(\d+(?:\.\d+)?))?(?![\w-]*\d)[\s-]?"
+    r"(%|°[cf]|[a-zμ]+(?:/[a-z]+)?)?"
+)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number as it was written (`digits` after the point), its unit ("" for none) and sign."""
+
+    value: float
+    digits: int
+    unit: str
+    sign: str = ""
+    until: float | None = None
+
+
+def spelled_out(text: str) -> str:
+    """Return lower-case text with number words, Roman ranks and long units in one form."""
+    text = re.sub(r"'s\b", "", text.casefold())
+    for pattern, written in _MANY:
+        text = re.sub(pattern, written, text)
+    text = _RANKED.sub(lambda found: f"{found[1]} {_ROMAN[found[2]]}", text)
+    return _SPOKEN_WORD.sub(lambda found: _SPOKEN[found[0]], text)
+
+
+def split_quantities(text: str) -> tuple[list[Quantity], str]:
+    """Return the quantities of a spelled-out text, and the text without them."""
+    found: list[Quantity] = []
+
+    def _take(match: re.Match[str]) -> str:
+        unit = UNITS.get(match[4] or "", "")
+        number = match[2].replace(",", "") if re.search(r",\d{3}\b", match[2]) else match[2]
+        number = number.replace(",", ".")
+        if number.count(".") > 1:
+            return match[0]
+        until = float(match[3]) if match[3] else None
+        digits = len(number.partition(".")[2])
+        found.append(Quantity(float(number), digits, unit, match[1] or "", until))
+        return " " if unit or not match[4] else f" {match[4]}"
+
+    return found, _NUMBER.sub(_take, text)
+
+
+def same_quantity(said: Quantity, wanted: Quantity) -> bool:
+    """Return whether two quantities agree in value, to the wanted digits, in unit and sign."""
+    if said.sign != wanted.sign or (said.until is None) != (wanted.until is None):
+        return False
+    if not wanted.unit or said.unit == wanted.unit:
+        factor = 1.0
+    elif not same_dimension(said, wanted):
+        return False
+    else:
+        factor = float(_registry().Quantity(1.0, said.unit).to(wanted.unit).magnitude)
+    if said.until is not None and wanted.until is not None:
+        return abs(said.until * factor - wanted.until) <= _slack(wanted) and (
+            abs(said.value * factor - wanted.value) <= _slack(wanted)
+        )
+    return abs(said.value * factor - wanted.value) <= _slack(wanted)
+
+
+def same_dimension(one: Quantity, other: Quantity) -> bool:
+    """Return whether the units can be converted into one another."""
+    if not one.unit or not other.unit:
+        return one.unit == other.unit
+    units = _registry()
+    first, second = units.Unit(one.unit), units.Unit(other.unit)
+    return bool(first.dimensionality == second.dimensionality) and (
+        (one.unit == "percent") == (other.unit == "percent")
+    )
+
+
+def _slack(wanted: Quantity) -> float:
+    """Half a unit of the last digit where decimals were written, else nothing but float error."""
+    return 0.5 * 10.0**-wanted.digits + 1e-9 if wanted.digits else 1e-6 * max(1, abs(wanted.value))
+
+
+@functools.cache
+def _registry() -> Any:
+    import pint
+
+    return pint.UnitRegistry()
