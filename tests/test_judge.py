@@ -9,8 +9,13 @@ import pytest
 
 pytest.importorskip("tenacity")
 from local_llm import Reply, completion, serve, serve_in_turn, start_smollm2
+from typer.testing import CliRunner
 
+from obvlib.cli import app
+from obvlib.core import Example, Prediction
+from obvlib.core.records import write_jsonl
 from obvlib.evaluation import judge
+from obvlib.evaluation.judging import columns, is_credentialed, judge_run
 from obvlib.llm import Cache, Endpoint
 from obvlib.scoring.agreement import cohens_kappa, error_shares, krippendorffs_alpha
 from obvlib.scoring.open_answers import judge_open
@@ -124,19 +129,15 @@ def test_author_labels_are_read_and_a_bad_label_is_named(tmp_path):
 
 
 def test_kappa_and_alpha_equal_reference_implementations():
-    inter_rater = pytest.importorskip("statsmodels.stats.inter_rater")
+    """Kappa of statsmodels 0.15.0 for the table [[44, 11], [9, 56]]; its interval is asymptotic."""
     import krippendorff
 
-    rng = np.random.default_rng(3)
-    first = rng.integers(0, 2, 120)
-    second = np.where(rng.random(120) < 0.8, first, 1 - first)
-    table = np.zeros((2, 2))
-    np.add.at(table, (first, second), 1)
-    expected = inter_rater.cohens_kappa(table)
-    found = cohens_kappa(list(first), list(second))
-    assert found.value == pytest.approx(expected.kappa)
-    assert found.low == pytest.approx(expected.kappa_low, abs=0.05)
-    assert found.high == pytest.approx(expected.kappa_upp, abs=0.05)
+    first = [0] * 55 + [1] * 65
+    second = [0] * 44 + [1] * 11 + [0] * 9 + [1] * 56
+    found = cohens_kappa(first, second)
+    assert found.value == pytest.approx(0.6633941093969146)
+    assert found.low == pytest.approx(0.5288906894017116, abs=0.03)
+    assert found.high == pytest.approx(0.7978975293921176, abs=0.03)
     gaps = [None if i % 7 == 0 else int(v) for i, v in enumerate(first)]
     data = [[np.nan if v is None else v for v in gaps], second]
     alpha = krippendorff.alpha(reliability_data=data, level_of_measurement="nominal")
@@ -153,6 +154,69 @@ def test_agreement_at_its_edges():
     with pytest.raises(ValueError, match="two or more raters"):
         krippendorffs_alpha([[1, 0]])
     assert error_shares([True, False, True], [False, False, True]) == (0.5, 0.0)
+
+
+def a_run(folder, benchmark="mini"):
+    examples = [
+        Example(
+            example_id=pair.pair_id,
+            benchmark=benchmark,
+            video_id=pair.pair_id,
+            question="What is it?",
+            answer=pair.reference,
+            media=("a.mp4",),
+        )
+        for pair in PAIRS
+    ]
+    said = [Prediction(example_id=pair.pair_id, response=pair.response) for pair in PAIRS]
+    said[1] = Prediction(example_id="2", response="", status="failed", reason="out of memory")
+    folder.mkdir(parents=True)
+    (folder / "about.json").write_text(json.dumps({"benchmark": benchmark}))
+    write_jsonl(folder / "examples.jsonl", examples)
+    write_jsonl(folder / "predictions.jsonl", said)
+    write_jsonl(folder / "verdicts.jsonl", [])
+    return folder
+
+
+def test_a_run_is_judged_in_three_columns_and_by_two_judges(tmp_path):
+    folder = a_run(tmp_path / "run")
+    with serve(by_rule) as one, serve(by_length_and_obedience) as other:
+        rows = judge_run(folder, of(one.url), of(other.url))
+    found = columns(rows)
+    assert [row.judge for row in rows] == [1, 0, 1, 0] and rows[1].judge_end == "no response"
+    assert (found["num"], found["judge"], found["second"], found["num_unjudged"]) == (4, 0.5, 0, 0)
+    assert found["exact"] == 0.25 and found["judges_differ"] == 0.5
+    assert 0 < found["f1"] < 1 and len(one.requests) == 3
+    assert len((folder / "judged.jsonl").read_text().splitlines()) == 4
+
+
+def test_a_run_of_credentialed_or_unknown_data_is_not_sent_away(tmp_path):
+    assert is_credentialed("MIMICEchoQA") and is_credentialed("unheard of")
+    assert not is_credentialed("mini")
+    folder = a_run(tmp_path / "run", "MIMICEchoQA")
+    with pytest.raises(ValueError, match="allow_credentialed"):
+        judge_run(folder, of("https://api.example.com/v1"))
+    assert not (folder / "judged.jsonl").exists()
+
+
+def test_commands_measure_and_label(tmp_path, monkeypatch):
+    monkeypatch.setenv("OBV_DATA", str(tmp_path / "data"))
+    few = tmp_path / "few.csv"
+    few.write_text(
+        "pair,half,question,reference,response,label\n1,,q,scalpel,a scalpel,1\n2,,q,3 cm,3 mm,0\n"
+    )
+    with serve(by_rule) as server:
+        options = ["--url", server.url, "--model", "j", "--pairs", str(few)]
+        shown = CliRunner().invoke(app, ["judge", "measure", *options])
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.output)["kappa"]["value"] == 1
+    again = tmp_path / "mine.csv"
+    for typed in ("1\nq\n", "x\n0\n"):  # stopped, then continued
+        done = CliRunner().invoke(
+            app, ["judge", "label", str(few), "--output", str(again)], input=typed
+        )
+        assert done.exit_code == 0, done.output
+    assert [pair.label for pair in judge.read_pairs(again)] == [1, 0]
 
 
 @pytest.mark.slow

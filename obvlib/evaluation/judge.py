@@ -41,7 +41,7 @@ class JudgeVerdict(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """One response to judge against its reference; `label` is 0 or 1, None where nobody labelled."""
+    """One response to judge against its reference; `label` is 0 or 1, None without one."""
 
     pair_id: str
     question: str
