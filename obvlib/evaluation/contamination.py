@@ -1,24 +1,25 @@
 """Whether a test's sources, clips or questions were in the rows that a model was trained on.
 
-A question that is asked about several sources ("Is there a polyp?") says nothing of any of them and
-is left out; one of at least six words that belongs to a single source is compared by its words.
+A question that is asked about many sources ("Is there a polyp?") is a template and says nothing of
+any of them; any other of at least six words is compared by its words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from obvlib.core import Clip, Example, FramePolicy
+from obvlib.inputs.vision import resize
 from obvlib.manifests import Contamination, check_contamination
 from obvlib.media import clip_frames
 from obvlib.scoring.words import words
 
 MIN_WORDS = 6
 MIN_OVERLAP = 0.9  # share of words in common, of those in either
-MAX_DISTANCE = 0.03  # share of a frame's brightness steps that differ
+MIN_CORRELATION = 0.99  # of two clips' brightness in fields and frames
 _LOOK = FramePolicy.mini()
 
 
@@ -36,30 +37,35 @@ def check_training(clips: Sequence[Clip], examples: Sequence[Example]) -> None:
 
 
 def near_questions(
-    clips: Iterable[Clip], examples: Iterable[Example]
+    clips: Sequence[Clip], examples: Sequence[Example]
 ) -> list[tuple[Example, Clip]]:
-    """Test questions of one source that a training clip asks too, with that clip."""
+    """Test questions that a training clip asks and answers almost word for word, with that clip.
+
+    A question that more than two sources are asked is a template, and left out.
+    """
+    sources: dict[frozenset[str], set[str]] = {}
     trained: dict[frozenset[str], Clip] = {}
     for clip in clips:
         for pair in clip.qa_pairs:
+            sources.setdefault(_said(pair.question), set()).add(clip.video_id)
             trained.setdefault(_said(pair.question, pair.answer_text), clip)
-    sources: dict[frozenset[str], set[str]] = {}
-    asked = [(_said(e.question, e.answer_text), e) for e in examples]
-    for said, example in asked:
-        sources.setdefault(said, set()).add(example.video_id)
+    for example in examples:
+        sources.setdefault(_said(example.question), set()).add(example.video_id)
     index: dict[str, list[frozenset[str]]] = {}
     for said in trained:
         for word in said:
             index.setdefault(word, []).append(said)
     found = []
-    for said, example in asked:
-        if len(said) >= MIN_WORDS and len(sources[said]) == 1:
-            rarest = sorted(said, key=lambda word: len(index.get(word, ())))
-            # at most a tenth of the words may be missing, so one of the first few is shared
-            near = {t for word in rarest[: 1 + len(said) // 9] for t in index.get(word, ())}
-            match = next((t for t in near if len(said & t) >= MIN_OVERLAP * len(said | t)), None)
-            if match is not None:
-                found.append((example, trained[match]))
+    for example in examples:
+        said = _said(example.question, example.answer_text)
+        if len(said) < MIN_WORDS or len(sources[_said(example.question)]) > 2:
+            continue
+        rarest = sorted(said, key=lambda word: len(index.get(word, ())))
+        # at most a tenth of the words may be missing, so one of the first few is shared
+        near = {t for word in rarest[: 1 + len(said) // 9] for t in index.get(word, ())}
+        match = next((t for t in near if len(said & t) >= MIN_OVERLAP * len(said | t)), None)
+        if match is not None:
+            found.append((example, trained[match]))
     return found
 
 
@@ -69,26 +75,25 @@ def near_clips(
     """Pairs (training, test) of clip files that look almost the same, frame by frame, whatever
     their size and compression.
     """
-    looks: Mapping[Path, np.ndarray] = {path: look_of(path, policy) for path in training}
+    looks = {path: look_of(path, policy) for path in training}
     return [
         (known, path)
         for path in tested
         for look in [look_of(path, policy)]
         for known, other in looks.items()
-        if look.shape == other.shape and np.mean(look != other) <= MAX_DISTANCE
+        if look.shape == other.shape and float(look @ other) >= MIN_CORRELATION
     ]
 
 
 def look_of(path: Path, policy: FramePolicy = _LOOK) -> np.ndarray:
-    """Whether brightness rises from each of 16 x 17 fields to the next, frame by frame: (T, 16, 16)
-    of bool.
+    """A clip's brightness in 16 x 16 fields of each frame, as a vector of mean 0 and length 1; the
+    product of two is their correlation.
     """
-    from obvlib.inputs.vision import resize
-
     frames, _ = clip_frames(path, policy)
-    small = resize(frames, 16, 17).astype(np.float32).mean(axis=-1)  # (T, 16, 17)
-    return small[:, :, 1:] > small[:, :, :-1]
+    small = resize(frames, 16, 16).astype(np.float64).mean(axis=-1).reshape(-1)
+    small -= small.mean()
+    return small / (np.linalg.norm(small) or 1.0)
 
 
-def _said(question: str, answer: str) -> frozenset[str]:
-    return frozenset(words(f"{question} {answer}"))
+def _said(*texts: str) -> frozenset[str]:
+    return frozenset(words(" ".join(texts)))

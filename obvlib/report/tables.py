@@ -200,8 +200,8 @@ def to_latex(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> str
 
 
 def _latex(text: str) -> str:
-    text = text.replace("\\", r"\textbackslash{}")
-    return "".join("\\" + c if c in "&%$#_{}" and "textbackslash" not in text else c for c in text)
+    escaped = {c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}"}
+    return "".join(escaped.get(c, c) for c in text)
 
 
 class Table:
