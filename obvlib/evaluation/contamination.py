@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from obvlib.core import Clip, Example, FramePolicy
+from obvlib.core import Clip, Example, FramePolicy, QAPair
 from obvlib.inputs.vision import resize
 from obvlib.manifests import Contamination, check_contamination
 from obvlib.media import clip_frames
@@ -20,6 +20,7 @@ from obvlib.scoring.words import words
 MIN_WORDS = 6
 MIN_OVERLAP = 0.9  # share of words in common, of those in either
 MIN_CORRELATION = 0.99  # of two clips' brightness in fields and frames
+KINDS = ("", "open", "closed", "yes_no")  # families that say how, not what
 _LOOK = FramePolicy.mini()
 
 
@@ -41,16 +42,17 @@ def near_questions(
 ) -> list[tuple[Example, Clip]]:
     """Test questions that a training clip asks and answers almost word for word, with that clip.
 
-    A question that more than two sources are asked is a template, and left out.
+    What more than two sources are asked (a family of questions, or the same words) is a template,
+    and left out.
     """
-    sources: dict[frozenset[str], set[str]] = {}
+    sources: dict[frozenset[str] | str, set[str]] = {}
     trained: dict[frozenset[str], Clip] = {}
     for clip in clips:
         for pair in clip.qa_pairs:
-            sources.setdefault(_said(pair.question), set()).add(clip.video_id)
+            sources.setdefault(_topic(pair), set()).add(clip.video_id)
             trained.setdefault(_said(pair.question, pair.answer_text), clip)
     for example in examples:
-        sources.setdefault(_said(example.question), set()).add(example.video_id)
+        sources.setdefault(_topic(example), set()).add(example.video_id)
     index: dict[str, list[frozenset[str]]] = {}
     for said in trained:
         for word in said:
@@ -58,7 +60,7 @@ def near_questions(
     found = []
     for example in examples:
         said = _said(example.question, example.answer_text)
-        if len(said) < MIN_WORDS or len(sources[_said(example.question)]) > 2:
+        if len(said) < MIN_WORDS or len(sources[_topic(example)]) > 2:
             continue
         rarest = sorted(said, key=lambda word: len(index.get(word, ())))
         # at most a tenth of the words may be missing, so one of the first few is shared
@@ -93,6 +95,11 @@ def look_of(path: Path, policy: FramePolicy = _LOOK) -> np.ndarray:
     small = resize(frames, 16, 16).astype(np.float64).mean(axis=-1).reshape(-1)
     small -= small.mean()
     return small / (np.linalg.norm(small) or 1.0)
+
+
+def _topic(asked: QAPair | Example) -> frozenset[str] | str:
+    """What is asked: the family, where it names more than the kind of answer, else the words."""
+    return asked.family if asked.family not in KINDS else _said(asked.question)
 
 
 def _said(*texts: str) -> frozenset[str]:
