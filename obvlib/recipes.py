@@ -1,5 +1,5 @@
-"""What each profile trains and tests on, and its fine-tuning as one call: the few lines that differ
-between mini, gpu and full.
+"""What each profile trains and tests on, and its fine-tuning as one call. The choices themselves
+stand in `obvlib/training/configs`, one YAML file a profile.
 
 A tiny model that starts from nothing needs more clips than two dozen videos hold. So under `mini`
 the lecture segments of the training split are joined by clips that the same generator draws in
@@ -8,44 +8,39 @@ memory, from random streams that no held-out clip shares.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-import shutil
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from obvlib import inputs, media, mini, models
-from obvlib.core import (
-    Clip,
-    Example,
-    FramePolicy,
-    Provenance,
-    data_root,
-    frame_policy,
-    manifests_dir,
-    profile,
-)
+from obvlib import inputs, media, mini
+from obvlib.core import Clip, Example, FramePolicy, data_root, frame_policy, manifests_dir, profile
 from obvlib.core.files import write_text
 from obvlib.core.jsonl import write_rows
 from obvlib.core.provenance import hash_code, hash_files
 from obvlib.core.records import to_json
+from obvlib.engine import Drop
 from obvlib.evaluation import EvalConfig
-from obvlib.manifests import check_contamination, check_file_names, media_dir
-from obvlib.models import load_weights
-from obvlib.training import TrainConfig, TrainResult, dataset, run, samples, train
+from obvlib.manifests import check_contamination, check_file_names, load_card, media_dir
+from obvlib.models import ModelShape
+from obvlib.training import TrainConfig, TrainResult, Watchers, dataset, planner, run, runs, samples
+from obvlib.training.config_files import read_config
+from obvlib.training.runs import Run
 
 if TYPE_CHECKING:
     from obvlib.models import Bundle
 
+CURRENT = "current.txt"  # in a recipe's first folder: the run that was asked for last
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One profile's choices. Names are those of cards in data_manifests; `limit` keeps a subset of
-    the training clips (None: all).
+    """One configuration's choices. Names are those of cards in data_manifests; `limit` keeps a
+    subset of the training clips (None: all).
     """
 
     profile: str
@@ -55,6 +50,8 @@ class Recipe:
     policy: FramePolicy
     evaluation: EvalConfig
     limit: int | None = None
+    clips: str = ""  # directory or URL of the cut clips; empty: where `obv slice` puts them
+    training: dict[str, Any] = field(default_factory=dict)  # settings of TrainConfig
 
     @property
     def videos_dir(self) -> Path:
@@ -68,47 +65,72 @@ class Recipe:
         )
 
     @property
-    def clips_dir(self) -> Path:
-        """Where the dataset's clips are cut to."""
-        return media_dir(self.dataset)
+    def clips_dir(self) -> Path | str:
+        """Where the dataset's clips are: a directory, or a URL such as s3://bucket/clips."""
+        if "://" in self.clips:
+            return self.clips
+        return Path(self.clips) if self.clips else media_dir(self.dataset)
 
     @property
     def run_dir(self) -> Path:
-        """Where the fine-tuned model, its predictions and its provenance are kept."""
+        """The folder of this recipe's first run; others lie beside it (`obvlib.training.runs`)."""
         return data_root() / "runs" / self.profile
 
+    @property
+    def current_run(self) -> Path:
+        """The folder of the run that was asked for last."""
+        pointer = self.run_dir / CURRENT
+        name = pointer.read_text().strip() if pointer.is_file() else self.run_dir.name
+        return self.run_dir.with_name(name)
+
     def train_config(self, seed: int = 0) -> TrainConfig:
-        if self.model == "tiny":
-            return TrainConfig.mini(self.run_dir, seed=seed)
-        return TrainConfig(output_dir=self.run_dir, seed=seed, liger=True)
+        """Return the training settings, with a seed."""
+        settings = {"output_dir": self.run_dir, "seed": seed, **self.training}
+        return TrainConfig(**settings)
 
 
-def recipe(name: str = "") -> Recipe:
-    """The recipe of a profile, by default of `OBV_PROFILE`."""
-    mini_policy, paper_policy = FramePolicy.mini(), FramePolicy()
-    paper = {
-        "dataset": "OpenBiomedVid",
-        "benchmarks": ("SurgeryVideoQA", "MIMICEchoQA"),
-        "policy": paper_policy,
-        "evaluation": EvalConfig(policy=paper_policy),
+def _names(kind: type, *but: str) -> list[str]:
+    return [f.name for f in dataclasses.fields(kind) if f.name not in but]
+
+
+def settings() -> dict[str, list[str]]:
+    """Return the settings that a configuration file may hold: at its top, and in each section."""
+    return {
+        "": [*_names(Recipe, "profile", "policy"), "frames"],
+        "frames": _names(FramePolicy),
+        "evaluation": _names(EvalConfig, "policy"),
+        "training": _names(TrainConfig),
     }
-    known = {
-        "mini": Recipe(
-            profile="mini",
-            model="tiny",
-            dataset="mini",
-            benchmarks=("mini", "real_small"),
-            policy=mini_policy,
-            evaluation=EvalConfig(policy=mini_policy, max_new_tokens=16, batch_size=64),
-        ),
-        "gpu": Recipe(profile="gpu", model="qwen2-vl-2b-instruct", limit=500, **paper),
-        "full": Recipe(profile="full", model="qwen2-vl-7b-instruct", **paper),
-    }
-    return known[name or profile()]
+
+
+def recipe(name: str = "", changes: Sequence[str] = ()) -> Recipe:
+    """Return the recipe of a profile (by default of `OBV_PROFILE`) or of a YAML file, with
+    `changes` such as "learning_rate=2e-5".
+
+    ValueError names what is wrong in it.
+    """
+    name = name or profile()
+    config = read_config(name, changes, settings())
+    for needed in ("model", "dataset", "benchmarks"):
+        if not config.get(needed):
+            raise ValueError(f"config {name} names no {needed}: add it, as in mini.yaml")
+    policy = FramePolicy(**config.pop("frames", None) or {})
+    evaluation = EvalConfig(policy=policy, **config.pop("evaluation", None) or {})
+    training = config.pop("training", None) or {}
+    made = Recipe(
+        profile=Path(name).stem,
+        policy=policy,
+        evaluation=evaluation,
+        training=training,
+        benchmarks=tuple(config.pop("benchmarks")),
+        **config,
+    )
+    made.train_config()  # checks every setting now
+    return made
 
 
 def load_model(chosen: Recipe, *, seed: int = 0) -> Bundle:
-    """The profile's model before fine-tuning: tiny from `seed` on the CPU, else from the hub in
+    """Load the recipe's model before fine-tuning: tiny from `seed` on the CPU, else from the hub in
     bf16 on the GPU.
 
     HubUnavailable where its files are neither cached nor within reach; RuntimeError where there is
@@ -138,19 +160,48 @@ def finetune(
     tested: Sequence[Example] = (),
     seed: int = 0,
     on_log: Callable[[int, float], None] | None = None,
+    watchers: Watchers | None = None,
 ) -> TrainResult:
     """Train `bundle.model` in place on the cut `clips`, or take the weights of a run that did
-    exactly this already.
+    exactly this already; `result.folder` is the run's.
 
-    "Exactly this" is a hash over clips, settings and obvlib's code, kept in `run_dir/run.json` with
-    the provenance; the training questions are written beside it, for the majority answer that
-    scores are held against. Contamination (a ValueError) if a source video of `tested` is among
-    `clips`.
+    "Exactly this" is a key over clips, settings and the code that matters. What the run's folder
+    holds is written in `obvlib.training.runs`; the training questions are beside it
+    (training.jsonl), for the majority answer that scores are held against. Contamination (a
+    ValueError) if a source video of `tested` is among `clips`.
     """
     check_contamination(clips, tested)
-    check_file_names(clips)
+    watchers = watchers or Watchers(on_log=on_log)
     config = chosen.train_config(seed)
-    cut = [clip for clip in clips if (chosen.clips_dir / clip.file_name).is_file()]
+    cut = cut_clips(chosen, clips)
+    opened = open_run(chosen, bundle, clips, seed=seed)
+    with run.held(opened, watchers):
+        if done := run.finished(opened, bundle):
+            return done
+        here = dataclasses.replace(config, output_dir=opened.folder)
+        data = samples.training_samples(
+            chosen.model, bundle, cut, chosen.clips_dir, chosen.policy, here, seed
+        )
+        asked = [to_json(pair) for pair in data.qa_pairs()]
+        write_rows(opened.folder / "training.jsonl", asked)
+        learned = run.TrainingData(
+            load=data.load,
+            lengths=data.lengths(),
+            costs=data.costs(),
+            policy=chosen.policy,
+            facts=_facts(chosen, data, len(clips) - len(cut)),
+        )
+        return run.train_in(opened, config, bundle, learned, watchers)
+
+
+def cut_clips(chosen: Recipe, clips: Sequence[Clip]) -> list[Clip]:
+    """Return the clips whose files are there, with a warning that counts the others; ValueError
+    where none is.
+    """
+    check_file_names(clips)
+    if "://" in chosen.clips:
+        return list(clips)
+    cut = [clip for clip in clips if (Path(chosen.clips_dir) / clip.file_name).is_file()]
     if not cut:
         raise ValueError(
             f"none of the {len(clips)} clips is in {chosen.clips_dir}: download the source videos,"
@@ -160,60 +211,96 @@ def finetune(
         warnings.warn(
             f"{len(clips) - len(cut)} of {len(clips)} clips are not in {chosen.clips_dir}: training"
             f" on the other {len(cut)}",
-            stacklevel=2,
+            stacklevel=3,
         )
-    key = _key(chosen, config, cut)
-    if done := _finished(chosen.run_dir, key):
-        load_weights(bundle.model, chosen.run_dir / "model")
-        return done
-    data = samples.training_samples(
-        chosen.model, bundle, cut, chosen.clips_dir, chosen.policy, config, seed
+    return cut
+
+
+def open_run(chosen: Recipe, bundle: Bundle, clips: Sequence[Clip], *, seed: int = 0) -> Run:
+    """Return the run that `finetune` with these arguments trains or has trained, and make it the
+    recipe's current one.
+    """
+    from obvlib.training import ranks
+
+    config = chosen.train_config(seed)
+    asked = None
+    if ranks.is_first():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # `finetune` says what is missing
+            cut = cut_clips(chosen, clips)
+        asked = run.asked_of(config, bundle, _data_hash(chosen, cut))
+        asked["code"] += hash_code(frame_policy, inputs, media, mini, dataset, samples)
+    opened = run.open_run(config, asked)
+    if ranks.is_first():
+        write_text(str(config.output_dir / CURRENT), opened.folder.name + "\n")
+    return opened
+
+
+def planned_costs(
+    chosen: Recipe, clips: Sequence[Clip], seed: int
+) -> tuple[list[planner.Sample], TrainConfig, ModelShape]:
+    """Return what a plan needs: the samples' costs, the settings, the model's sizes. No weight of a
+    large model is loaded; its tokenizer and configuration are.
+    """
+    config, cut = chosen.train_config(seed), cut_clips(chosen, clips)
+    parts = dataset.parts_of(chosen.model)
+    shape = ModelShape.from_config(chosen.model, parts.config)
+    if chosen.model == "tiny":
+        bundle = load_model(chosen, seed=seed)
+        data = samples.training_samples(
+            "tiny", bundle, cut, chosen.clips_dir, chosen.policy, config, seed
+        )
+        return [planner.Sample(num_tokens=n) for n in data.lengths()], config, shape
+    stage = dataset.BuildStage(
+        clips_dir=str(chosen.clips_dir),
+        policy=chosen.policy,
+        model=chosen.model,
+        max_tokens=config.capacity_tokens,
+        seed=seed,
     )
-    result = train(config, bundle, data.load, data.lengths(), on_log=on_log)
-    write_rows(chosen.run_dir / "training.jsonl", [to_json(pair) for pair in data.qa_pairs()])
-    _note(chosen.run_dir, key, seed)
-    return result
+    rows = [made for clip in cut if not isinstance(made := stage(clip), Drop)]
+    sizes = (parts.spec.patch_size, parts.spec.temporal_patch_size)
+    return planner.samples_of([dataclasses.asdict(row) for row in rows], *sizes), config, shape
 
 
-def _key(chosen: Recipe, config: TrainConfig, cut: Sequence[Clip]) -> str:
-    from obvlib.training import optimizers
+def ready_model(chosen: Recipe, named: str = "") -> str:
+    """Return the directory or name of the model to evaluate: `named`, else that of the current run.
 
-    settings = {
+    ValueError, with the remedy, where it belongs to a run that is not finished or is damaged.
+    """
+    folder = Path(named).parent if named else chosen.current_run
+    if not named and not folder.is_dir():
+        raise ValueError(
+            f"no fine-tuned model in {folder}: run `obv train` first, or name one with --model"
+        )
+    if not named or (folder / runs.CLAIM).is_file():
+        runs.check_ready(folder)
+    return named or str(folder / runs.MODEL)
+
+
+def _data_hash(chosen: Recipe, cut: Sequence[Clip]) -> str:
+    """Return a digest of all that samples are made from: clips, rows and how they are asked."""
+    digest = hashlib.sha256()
+    parts = {
         "model": chosen.model,
         "policy": chosen.policy.to_dict(),
-        "train": config.to_dict() | {"output_dir": ""},
         "asked": [[*parts, share] for parts, share in samples.ASKED.items()],
         "generated": [samples.NUM_GENERATED, samples.NUM_VIEWS],
+        "rows": [to_json(clip) for clip in cut],
     }
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    # not the plots
-    code = hash_code(frame_policy, inputs, media, mini, models, dataset, optimizers, run, samples)
-    digest.update(code.encode())
-    digest.update(hash_files(chosen.clips_dir / clip.file_name for clip in cut).encode())
-    digest.update(json.dumps([to_json(clip) for clip in cut]).encode())
+    digest.update(json.dumps(parts, sort_keys=True).encode())
+    if "://" not in chosen.clips:
+        digest.update(hash_files(Path(chosen.clips_dir) / c.file_name for c in cut).encode())
     return digest.hexdigest()[:16]
 
 
-def _finished(run_dir: Path, key: str) -> TrainResult | None:
-    """The result of a run with this key that ended, else None. What a run with another key left
-    gives way.
-    """
-    note, claim = run_dir / "run.json", run_dir / "started.txt"
-    with suppress(OSError, ValueError, KeyError, TypeError):  # not finished, or torn by a kill
-        if json.loads(note.read_text())["key"] == key and (run_dir / "model").is_dir():
-            return TrainResult.from_json(run_dir / "train.json")
-    if not claim.is_file() or claim.read_text() != key:
-        for made in ("checkpoints", "model", "after"):
-            shutil.rmtree(run_dir / made, ignore_errors=True)
-        note.unlink(missing_ok=True)
-        run_dir.mkdir(parents=True, exist_ok=True)
-        claim.write_text(key)
-    return None
-
-
-def _note(run_dir: Path, key: str, seed: int) -> None:
-    run: dict[str, Any] = {
-        "key": key,
-        "provenance": Provenance.collect(seed=seed, data_hash=key).to_dict(),
-    }
-    write_text(run_dir / "run.json", json.dumps(run, indent=1) + "\n")
+def _facts(chosen: Recipe, data: samples.Samples, num_missing: int) -> dict[str, Any]:
+    """Return what the run's note and its model card say of the data."""
+    facts = data.facts()
+    if num_missing:
+        missing = ["missing", "the clip's file is not there", num_missing]
+        facts["left_out"] = [missing, *facts.get("left_out", [])]
+    if chosen.model != "tiny":
+        facts["license"] = load_card(chosen.model).license.lower()
+    facts["dataset"] = chosen.dataset
+    return facts

@@ -12,7 +12,8 @@ import torch
 
 from obvlib.models.bundle import tiny_bundle
 from obvlib.training.masters import MasterAdamW, join, split
-from obvlib.training.optimizers import MuonAdamW
+from obvlib.training.optimizers import MuonAdamW, make
+from obvlib.training.config import TrainConfig
 
 
 def gradients(model, seed):
@@ -166,3 +167,18 @@ def test_a_model_with_nothing_for_muon_or_nothing_at_all():
         MuonAdamW(table, lr=1e-3)
     with pytest.raises(ValueError, match="no weight of the model is trained"):
         MasterAdamW(table.parameters(), lr=1e-3)
+
+
+def test_nothing_but_embeddings_and_nothing_at_all(tmp_path):
+    model = tiny_bundle().model
+    model.requires_grad_(False)
+    config = TrainConfig.mini(tmp_path)
+    for attempt in (lambda: MuonAdamW(model, lr=1e-3), lambda: make(model, config)):
+        with pytest.raises(ValueError, match="no weight of the model is trained"):
+            attempt()
+    embeddings = model.get_input_embeddings().weight.requires_grad_(True)
+    before = embeddings.detach().clone()
+    embeddings.grad = torch.ones_like(embeddings)
+    optimizer = make(model, config)
+    optimizer.step()
+    assert len(optimizer.parts) == 1 and not torch.equal(before, embeddings)

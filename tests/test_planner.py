@@ -14,6 +14,7 @@ from obvlib.training.planner import (
     Settings,
     Work,
     calibrate,
+    disk_gb,
     peak_gb,
     plan,
     row_work,
@@ -130,7 +131,7 @@ def measured():
         )
     for step in json.loads(RESULTS.read_text())["steps"]:
         if "step_s" in step:
-            settings = Settings(num_gpus=1, shards_optimizer=False, fused_loss="liger" in step["stack"],
+            settings = Settings(num_gpus=1, shards_optimizer=False, weights="bf16", fused_loss="liger" in step["stack"],
                                 compiled="compiled" in step["stack"], trains_vision="frozen" not in step["stack"])  # fmt: skip
             samples = [
                 Sample(num_tokens=(frames // 2) * (h // 28) * (w // 28) + (2 if frames else 0) + text,
@@ -172,3 +173,25 @@ def test_a_step_left_out_of_the_fit_is_still_foreseen():
     for name, work, seconds in runs:
         fitted = calibrate([(w, s) for other, w, s in runs if other != name], gpu)
         assert step_seconds(work, gpu, fitted) == pytest.approx(seconds, rel=0.15), name
+
+
+def test_what_a_trained_weight_costs():
+    model, row = MODELS["qwen2-vl-2b"], [Sample(num_tokens=100)]
+    need = {
+        weights: peak_gb(row, model, Settings(num_gpus=1, shards_optimizer=False, weights=weights))
+        for weights in ("fp32", "masters", "bf16")
+    }
+    count = model.num_parameters / 1e9
+    assert need["fp32"] == pytest.approx(16 * count, rel=0.01)
+    assert need["masters"] == pytest.approx(14 * count, rel=0.01)
+    assert need["bf16"] == pytest.approx(8 * count, rel=0.01)
+    with pytest.raises(ValueError, match="weights is 'fp8': use one of fp32, masters, bf16"):
+        Settings(weights="fp8")
+
+
+def test_disk_holds_checkpoints_and_the_model():
+    model = MODELS["qwen2-vl-2b"]
+    whole = disk_gb(model, ONE_GPU, num_checkpoints=3)
+    assert whole == pytest.approx((3 * 12 + 2) * model.num_parameters / 1e9)
+    adapters = disk_gb(model, Settings(lora_rank=16), num_checkpoints=3)
+    assert adapters == pytest.approx(2 * model.num_parameters / 1e9, rel=0.2)

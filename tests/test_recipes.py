@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from obvlib import mini, recipes, slicing
+from obvlib.core import FramePolicy
 from obvlib.core.records import QAPair, read_jsonl
 from obvlib.manifests.benchmarks import clip_examples
 from obvlib.manifests.hub import HubUnavailable
 from obvlib.manifests.rows import load_rows
 from obvlib.manifests.splits import Contamination
-from obvlib.training import samples
+from obvlib.training import TrainConfig, runs, samples
 
 
 @pytest.fixture
@@ -20,7 +21,9 @@ def chosen(monkeypatch, tmp_path):
     monkeypatch.setenv("OBV_DATA", str(tmp_path))
     monkeypatch.delenv("OBV_PROFILE", raising=False)
     monkeypatch.setattr(samples, "NUM_GENERATED", 4)
-    return recipes.recipe()
+    monkeypatch.setattr(samples, "NUM_VIEWS", 2)
+    changes = ["optimizer=adamw", "capacity_tokens=700", "tracker=none"]
+    return recipes.recipe("mini", changes)
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def clips(chosen):
     return few
 
 
-def test_a_run_is_kept_reused_and_replaced_when_its_data_change(chosen, clips):
+def test_a_run_is_kept_and_reused_and_other_data_go_beside_it(chosen, clips):
     bundle = recipes.load_model(chosen)
     result = recipes.finetune(chosen, bundle, clips)
     again = recipes.load_model(chosen)
@@ -48,13 +51,17 @@ def test_a_run_is_kept_reused_and_replaced_when_its_data_change(chosen, clips):
         pair.family for pair in read_jsonl(chosen.run_dir / "training.jsonl", QAPair)
     }.isdisjoint({"heart_rate"})
     (chosen.run_dir / "run.json").write_text('{"key": "a')  # torn by a kill: not finished
-    torn = recipes.finetune(chosen, again, clips)
+    torn = recipes.finetune(chosen, recipes.load_model(chosen), clips)
     assert (
         torn.num_steps == result.num_steps
         and json.loads((chosen.run_dir / "run.json").read_text())["key"] == run["key"]
     )
-    recipes.finetune(chosen, again, clips[:1])
-    assert json.loads((chosen.run_dir / "run.json").read_text())["key"] != run["key"]
+    assert chosen.current_run == chosen.run_dir
+    other = recipes.finetune(chosen, recipes.load_model(chosen), clips[:1])
+    beside = json.loads((other.folder / "run.json").read_text())
+    assert other.folder != chosen.run_dir and beside["key"] != run["key"]
+    assert chosen.current_run == other.folder and not runs.damage(chosen.run_dir)
+    assert beside["data"]["counts"]["clips"] == 5 and beside["data"]["left_out"] == []
 
 
 def test_a_tested_source_is_refused(chosen, clips):
@@ -127,3 +134,41 @@ def test_a_clip_without_the_drawn_question_is_asked_what_it_has():
     only = replace(clip, qa_pairs=tuple(pair for pair in clip.qa_pairs if pair.family == "region"))
     views = samples.Views([only], recipes.load_model(recipes.recipe("mini")), num_views=8)
     assert all(len(views.turns(index)) == 2 for index in range(8))
+
+
+def test_the_profiles_files_hold_what_the_code_holds():
+    assert recipes.recipe("mini").policy == FramePolicy.mini()
+    assert recipes.recipe("mini").train_config(3) == TrainConfig.mini(
+        recipes.recipe("mini").run_dir, seed=3
+    )
+    for name in ("gpu", "full"):
+        chosen = recipes.recipe(name)
+        assert chosen.policy == FramePolicy()
+        paper = TrainConfig(output_dir=chosen.run_dir, liger=True)
+        assert chosen.train_config() == paper
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ("learning_rat=1", "no setting 'learning_rat': did you mean learning_rate"),
+        ("frames.fsp=1", "frames has no setting 'fsp': did you mean fps"),
+        ("learning_rate", "write name=value"),
+        ("bf16=maybe", "bf16 is 'maybe'; it must be true or false"),
+        ("rows_per_step=2.5", "rows_per_step is 2.5; it must be a whole number"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_remedy(change, said):
+    with pytest.raises(ValueError, match=said):
+        recipes.recipe("mini", [change])
+
+
+def test_a_configuration_from_a_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("model: tiny\ndataset: mini\nbenchmarks: [mini]\ntraning: {}\n")
+    with pytest.raises(ValueError, match="no setting 'traning': did you mean training"):
+        recipes.recipe(str(path))
+    path.write_text("model: tiny\ndataset: mini\nbenchmarks: [mini]\n")
+    chosen = recipes.recipe(str(path), ["learning_rate=2e-5", "frames.fps=2"])
+    assert chosen.train_config().learning_rate == 2e-5 and chosen.policy.fps == 2
+    assert chosen.run_dir.name == "mine"

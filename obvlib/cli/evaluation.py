@@ -59,7 +59,8 @@ def evaluate(
     recipe = recipes.recipe()
     name = benchmark or recipe.benchmarks[0]
     chosen = control_names(controls)
-    out = Path(output_dir or recipe.run_dir / "evaluate" / name.lower())
+    home = recipe.run_dir if model else recipe.current_run
+    out = Path(output_dir or home / "evaluate" / name.lower())
     try:
         examples = load_examples(name, rows=rows or None, media=media or None, limit=limit or None)
         bundle = _load(model, recipe)
@@ -163,18 +164,13 @@ def _load(model: str, recipe: Any) -> Any:
     """The model to ask, on this process's GPU where there is one. An unfinished run has none."""
     import torch
 
-    from obvlib import models
+    from obvlib import models, recipes
 
-    run_dir = recipe.run_dir
-    if not model and not ((run_dir / "model").is_dir() and (run_dir / "run.json").is_file()):
-        fail(
-            f"no finished fine-tuned model in {run_dir}: run `obv train` first, or name one with"
-            " --model"
-        )
+    named = recipes.ready_model(recipe, model)
     device = "cpu"
     if torch.cuda.is_available():
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-    return models.load(model or str(run_dir / "model"), device=device)
+    return models.load(named, device=device)
 
 
 def _say_states(run: Any) -> None:

@@ -87,25 +87,32 @@ def build(
 
 
 @app.command()
-def train(seed: Seed = 0) -> None:
-    """Fine-tune the profile's model on the clips that `obv slice` has cut, or resume a run."""
-    from obvlib import recipes
-    from obvlib.manifests import load_examples, load_rows
+def train(
+    config: Annotated[
+        str, typer.Argument(help="mini, gpu, full, or a YAML file; default: the profile's.")
+    ] = "",
+    changes: Annotated[
+        list[str] | None, typer.Argument(help="Settings to change, such as learning_rate=2e-5.")
+    ] = None,
+    seed: Seed = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print tokens, rows, steps, memory, time, disk.")
+    ] = False,
+    gpu: Annotated[
+        str, typer.Option(help="The GPU that --dry-run plans for; default: this machine's.")
+    ] = "",
+    show: Annotated[
+        bool, typer.Option("--show", help="Only print the configuration, to start a file from.")
+    ] = False,
+) -> None:
+    """Fine-tune a model on the clips that `obv slice` has cut. A stopped run resumes from its last
+    checkpoint; another configuration gets a folder of its own.
+    """
+    from obvlib.cli import train_run
 
-    recipe = recipes.recipe()
+    if "=" in config:
+        config, changes = "", [config, *(changes or [])]
     try:
-        clips, _ = load_rows(recipe.dataset)
-        training = [clip for clip in clips if clip.split != "test"][: recipe.limit]
-        tested = [example for name in recipe.benchmarks for example in load_examples(name)]
-        bundle = recipes.load_model(recipe, seed=seed)
-        result = recipes.finetune(
-            recipe,
-            bundle,
-            training,
-            tested=tested,
-            seed=seed,
-            on_log=lambda step, loss: print(f"step {step}: loss {loss:.4f}"),
-        )
-    except RuntimeError as error:  # no GPU, or several without accelerate
+        train_run.run(config, changes or [], seed=seed, dry_run=dry_run, gpu=gpu, show=show)
+    except (RuntimeError, MemoryError) as error:  # no GPU, too little memory, a loss of NaN
         fail(error)
-    print(f"{result.num_steps} steps in {result.seconds:.0f} s: {recipe.run_dir / 'model'}")

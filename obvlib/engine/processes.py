@@ -149,7 +149,7 @@ def _give_up(worker: _Worker, queue: deque, problem: str) -> Iterator[Outcome]:
 
 def _work(pipe: Any, packed: bytes, parent: int) -> None:
     """A worker's life: take items, report each, until the pipe closes or the parent is gone."""
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    watch_parent(parent)
     stage = pickle.loads(packed)
     try:
         pipe.send("ready")
@@ -165,7 +165,15 @@ def _work(pipe: Any, packed: bytes, parent: int) -> None:
         os._exit(0)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
+    """End this process as soon as its parent is gone, however that ended."""
     while os.getppid() == parent:
         time.sleep(POLL_S)
     os._exit(1)
+
+
+def watch_parent(parent: int) -> None:
+    """Start to watch the parent in a thread: the initializer of a pool whose workers must not
+    outlive it.
+    """
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()

@@ -6,6 +6,7 @@ never share one, and clip 7 is the same clip whether ten or a thousand are asked
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from obvlib.core import Example, QAPair
+from obvlib.engine.processes import watch_parent
 from obvlib.mini.questions import EF_CLASSES, caption, questions
 from obvlib.mini.render import Scene, Truth, draw_scene, render
 
@@ -127,7 +129,9 @@ def generated_clips(
     jobs = [
         (split, seed * 1_000 + start // 250, min(250, num - start)) for start in range(0, num, 250)
     ]
-    with ProcessPoolExecutor(num_workers) as pool:
+    with ProcessPoolExecutor(
+        num_workers, initializer=watch_parent, initargs=(os.getpid(),)
+    ) as pool:
         return [clip for clips in pool.map(_draw, jobs) for clip in clips]
 
 

@@ -1,5 +1,5 @@
 """Models by name: the tiny Qwen2-VL of the mini profile, Qwen2-VL from the hub at a pinned
-revision, or a checkpoint of our own.
+revision, or a model that was fine-tuned here.
 
 All three are `transformers`' own `Qwen2VLForConditionalGeneration`: the mini profile differs in
 size and vocabulary, not in code.
@@ -7,11 +7,15 @@ size and vocabulary, not in code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from obvlib.core import FramePolicy
 
 if TYPE_CHECKING:
     import torch
@@ -44,12 +48,31 @@ class Bundle:
     def num_parameters(self) -> int:
         return self.model.num_parameters()
 
-    def save(self, directory: Path) -> Path:
-        """Write weights and tokenizer so that `load(str(directory))` gives the same model back."""
+    def weights_digest(self) -> str:
+        """Return a short digest of the weights: names, shapes and up to 64 values of each."""
+        digest = hashlib.sha256()
+        for name, weight in self.model.named_parameters():
+            flat = weight.detach().flatten()
+            some = flat[:: max(1, len(flat) // 64)][:64].float().cpu().numpy()
+            digest.update(f"{name} {tuple(weight.shape)}".encode() + some.tobytes())
+        return digest.hexdigest()[:16]
+
+    def save(self, directory: Path, policy: FramePolicy | None = None) -> Path:
+        """Write weights, tokenizer and the family's processor, so that `load(str(directory))` and
+        plain transformers give the same model back.
+
+        `policy` is the frame policy that the model was trained with; the processor gets its limits.
+        """
         with no_progress_bars():
             self.model.save_pretrained(directory)
-            self.tokenizer.save_pretrained(directory)
+        self.save_processor(directory, policy)
         return directory
+
+    def save_processor(self, directory: Path, policy: FramePolicy | None = None) -> None:
+        """Write what stands beside the weights: tokenizer, chat template, processor settings."""
+        from obvlib.models.processor import family_processor
+
+        family_processor(self.model.config, self.tokenizer, policy).save_pretrained(directory)
 
 
 @contextmanager
@@ -69,12 +92,80 @@ def no_progress_bars() -> Iterator[None]:
 def load_weights(model: PreTrainedModel, directory: Path) -> None:
     """Take the weights saved in `directory` for a model of this shape, under whichever names they
     were saved; every one must be there.
+
+    Raises ValueError for weights of another architecture and for files that are cut short.
     """
+    check_files(directory, ("config.json",))
+    check_same_shape(model.config, directory)
     with no_progress_bars():
         saved = type(model).from_pretrained(
             directory, dtype=model.dtype, config=model.config, attn_implementation="sdpa"
         )
     model.load_state_dict(saved.state_dict())
+
+
+# What decides the shapes of a model's weights, in its text and its vision part.
+SHAPES = (
+    "model_type hidden_size intermediate_size num_hidden_layers num_attention_heads"
+    " num_key_value_heads vocab_size depth embed_dim num_heads patch_size"
+).split()
+
+
+def check_same_shape(config: Any, directory: Path) -> None:
+    """Raise ValueError where the model saved in `directory` is not one of the shape of `config`."""
+    from transformers import AutoConfig
+
+    saved = AutoConfig.from_pretrained(directory)
+    pairs = (
+        ("", config, saved),
+        ("text ", config.get_text_config(), saved.get_text_config()),
+        ("vision ", config.vision_config, getattr(saved, "vision_config", None)),
+    )
+    for part, here, there in pairs:
+        for name in SHAPES:
+            ours, theirs = getattr(here, name, None), getattr(there, name, None)
+            if ours != theirs:
+                raise ValueError(
+                    f"{directory} holds another architecture: its {part}{name} is {theirs}, this"
+                    f" model's is {ours}; name a checkpoint of this model, or load that model"
+                )
+
+
+def check_files(directory: Path, needed: Sequence[str]) -> None:
+    """Raise ValueError where a saved model lacks a file or one of its weight files is cut short."""
+    directory = Path(directory)
+    for name in needed:
+        if not (directory / name).is_file():
+            raise ValueError(
+                f"{directory} is not a whole model: {name} is missing; save or download it again"
+            )
+    index = directory / "model.safetensors.index.json"
+    listed = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
+    shards = {path.name for path in directory.glob("*.safetensors")} | listed
+    if not shards and not list(directory.glob("*.bin")):
+        raise ValueError(f"{directory} is not a whole model: it holds no weights; save it again")
+    for name in sorted(shards):
+        if problem := _problem_of_weights(directory / name):
+            raise ValueError(
+                f"{directory} is not a whole model: {name} {problem}; save or download it again"
+            )
+
+
+def _problem_of_weights(path: Path) -> str:
+    """Compare a safetensors file's length with what its header says; empty where they agree."""
+    if not path.is_file():
+        return "is missing"
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = file.read(length) if 0 < length < 1 << 30 else b""
+    try:
+        entries = json.loads(header)
+        ends = [e["data_offsets"][1] for n, e in entries.items() if n != "__metadata__"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "has no readable header"
+    expected = 8 + length + max(ends, default=0)
+    size = path.stat().st_size
+    return "" if size == expected else f"has {size} bytes, its header says {expected}"
 
 
 def load(
@@ -173,6 +264,7 @@ def _from_directory(
 ) -> Bundle:
     from transformers import AutoModelForImageTextToText, AutoTokenizer
 
+    check_files(Path(directory), ("config.json", "tokenizer.json", "tokenizer_config.json"))
     model = AutoModelForImageTextToText.from_pretrained(
         directory, dtype=dtype, attn_implementation=attention
     )

@@ -5,13 +5,17 @@ weights and the run's losses; and the plan of what a run will cost.
 """
 
 from obvlib.training import planner, samples
+from obvlib.training.config import TrainConfig
 from obvlib.training.dataset import BuildStage, build, load_sample, training_set
-from obvlib.training.run import TrainConfig, TrainResult, plan_rows, train
+from obvlib.training.rows import plan_rows
+from obvlib.training.run import TrainingData, TrainResult, Watchers, train
 
 __all__ = [
     "BuildStage",
     "TrainConfig",
     "TrainResult",
+    "TrainingData",
+    "Watchers",
     "build",
     "load_sample",
     "plan_rows",

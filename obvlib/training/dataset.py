@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from obvlib import inputs, media
 from obvlib.core import Clip, FramePolicy, frame_policy
@@ -116,7 +116,7 @@ class BuildStage(Stage):
     def __call__(self, clip: Clip) -> TrainingRow | Drop:
         if not clip.caption.strip() and not clip.qa_pairs:
             return Drop("neither a caption nor questions: nothing to learn from it")
-        path = Path(self.clips_dir) / clip.file_name
+        path = local_clip(self.clips_dir, clip.file_name)
         times_s, height, width, info = clip_layout(path, self.policy)
         tokenizer, spec = tokenizer_and_spec(self.model)
         turns = clip_turns(
@@ -246,15 +246,24 @@ def clip_layout(path: Path, policy: FramePolicy) -> tuple[Any, int, int, Any]:
     return times_s, *policy.fit_size(info.height, info.width, len(times_s)), info
 
 
+class ModelParts(NamedTuple):
+    """A model without its weights."""
+
+    tokenizer: Any
+    spec: VisionSpec
+    config: Any
+
+
 @functools.cache
-def tokenizer_and_spec(model: str) -> tuple[Any, VisionSpec]:
-    """The tokenizer and patch sizes of a model by name ("tiny", a checkpoint directory, or a card's
-    hub model), without its weights.
+def parts_of(model: str) -> ModelParts:
+    """Return tokenizer, patch sizes and configuration of a model by name ("tiny", a checkpoint
+    directory, or a card's hub model).
     """
     if model == "tiny":
         from obvlib.models import tiny_config, tiny_tokenizer
 
-        return tiny_tokenizer(), VisionSpec.from_config(tiny_config(tiny_tokenizer()))
+        config = tiny_config(tiny_tokenizer())
+        return ModelParts(tiny_tokenizer(), VisionSpec.from_config(config), config)
     from transformers import AutoConfig, AutoTokenizer
 
     from obvlib.manifests import fetch
@@ -263,9 +272,14 @@ def tokenizer_and_spec(model: str) -> tuple[Any, VisionSpec]:
     if not directory.is_dir():
         card = load_card(model)
         directory = fetch(card.hub_id, revision=card.revision, patterns=["*.json", "*.txt"])
-    return AutoTokenizer.from_pretrained(directory), VisionSpec.from_config(
-        AutoConfig.from_pretrained(directory)
-    )
+    config = AutoConfig.from_pretrained(directory)
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    return ModelParts(tokenizer, VisionSpec.from_config(config), config)
+
+
+def tokenizer_and_spec(model: str) -> tuple[Any, VisionSpec]:
+    """Return the tokenizer and patch sizes of a model by name; see `parts_of`."""
+    return parts_of(model)[:2]
 
 
 def tokenizer_digest(tokenizer: Any) -> str:

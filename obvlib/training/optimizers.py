@@ -1,13 +1,14 @@
 """Muon for the hidden matrices of a small model that starts from nothing; book/negative_results.md
 says what came before it.
 
-A pretrained model is fine-tuned with AdamW, as in the paper; Trainer makes that one. Muon is
-torch's own; it takes matrices only, so embeddings, norms and biases stay with AdamW, and Trainer
+A pretrained model is fine-tuned with AdamW, as in the paper, on fp32 masters of its bf16 weights
+(`obvlib.training.masters`). Muon is torch's own; it takes matrices only, so embeddings, norms and biases stay with AdamW, and Trainer
 wants to see a single optimiser.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -67,3 +68,28 @@ class MuonAdamW(torch.optim.Optimizer):
         for part, saved in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(saved)
         self._share_groups()
+
+
+def make(model: torch.nn.Module, config: Any) -> torch.optim.Optimizer | None:
+    """Return the optimizer that a configuration names; None leaves it to Trainer.
+
+    AdamW keeps fp32 masters of bf16 weights. Where FSDP or DeepSpeed shards the weights Trainer's
+    own is used, on fp32 weights. Raises ValueError where no weight is to be trained.
+    """
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    if not trained:
+        raise ValueError(NOTHING_TRAINED)
+    options = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    if config.optimizer == "muon":
+        return MuonAdamW(model, **options)
+    if weights_are_sharded() or all(weight.dtype == torch.float32 for weight in trained):
+        return None
+    from obvlib.training.masters import MasterAdamW
+
+    return MasterAdamW(trained, **options)
+
+
+def weights_are_sharded() -> bool:
+    """Whether `accelerate launch` was told to shard weights."""
+    names = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
+    return any(os.environ.get(name, "false").lower() in ("true", "1") for name in names)

@@ -33,6 +33,15 @@ class Sample:
         return sum(t * h * w for t, h, w in self.grids)
 
 
+# Bytes of a weight that is trained: (weight, optimizer state, gradient).
+WEIGHTS = {
+    "fp32": (4, 8, 4),  # fp32 weights under autocast, AdamW
+    "masters": (2, 10, 2),  # bf16 weights, residual and moments that make fp32 masters
+    "bf16": (2, 4, 2),  # bf16 throughout: small steps vanish
+}
+FROZEN_BYTES = 2
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How it is trained; the defaults are those of the paper, where it names them."""
@@ -45,11 +54,16 @@ class Settings:
     compiled: bool = False
     trains_vision: bool = True
     epochs: int = 1
+    weights: str = "fp32"  # see WEIGHTS
+    lora_rank: int = 0  # 0: every weight is trained; else adapters in the text layers
+    checkpointing: bool = True  # blocks are computed again in the backward pass
 
     def __post_init__(self) -> None:
         for name in ("row_tokens", "num_gpus", "epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if self.weights not in WEIGHTS:
+            raise ValueError(f"weights is {self.weights!r}: use one of {', '.join(WEIGHTS)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,17 +116,20 @@ def row_work(samples: Sequence[Sample], model: ModelShape, settings: Settings) -
         * model.vision_width
         * model.vision_depth
     )
-    passes = (
-        4 if settings.trains_vision else 3
-    )  # frozen, its weights have no gradients, but checkpointing still asks for its inputs'
+    # frozen, its weights have no gradients, but checkpointing still asks for its inputs'
+    passes = 4 if settings.trains_vision else 3
     useful_passes = 3 if settings.trains_vision else 1
+    # with adapters the text weights pass gradients on and get none
+    trained_text = 0 if settings.lora_rank else 1
     widths = (
         tokens * model.num_layers * model.hidden + patches * model.vision_depth * model.vision_width
     )
     return Work(
-        products=4 * text + 3 * head + passes * vision,
+        products=(3 + trained_text) * text + (2 + trained_text) * head + passes * vision,
         attention=4 * (text_attention + vision_attention),
-        useful=3 * (text + head + text_attention) + useful_passes * (vision + vision_attention),
+        useful=(2 + trained_text) * (text + head)
+        + 3 * text_attention
+        + useful_passes * (vision + vision_attention),
         traffic_bytes=4 * 2 * widths,
         optimizer_bytes=20
         # read weight, gradient, two moments; write back three, clear one
@@ -122,7 +139,10 @@ def row_work(samples: Sequence[Sample], model: ModelShape, settings: Settings) -
 
 
 def trained_parameters(model: ModelShape, settings: Settings) -> int:
-    """Parameters that the optimizer changes."""
+    """Return the number of parameters that the optimizer changes."""
+    if rank := settings.lora_rank:
+        attention = 2 * 2 * model.hidden + 2 * (model.hidden + model.kv_width)
+        return model.num_layers * rank * (attention + 3 * (model.hidden + model.intermediate))
     frozen = 0 if settings.trains_vision else model.vision_weights + model.merger_weights
     return model.num_parameters - frozen
 
@@ -140,30 +160,50 @@ def step_seconds(work: Work, gpu: Gpu, efficiency: Efficiency) -> float:
 
 # Bytes per element at the widest moment inside a block, fitted to the same runs.
 TEXT_BLOCK_BYTES, VISION_BLOCK_BYTES, LOGIT_BYTES = 10.0, 15.0, 12.9
+# What a block keeps without checkpointing, over what it keeps with it: an estimate from the
+# widths of Qwen2-VL's blocks, not fitted to a run.
+BLOCK_RATIO = 20.0
 
 
 def peak_gb(samples: Sequence[Sample], model: ModelShape, settings: Settings) -> float:
-    """Largest memory of a step in 10^9 bytes, bf16 weights, gradients and AdamW moments: the worst
-    of four moments of the step.
+    """Return the largest memory of a step in 10^9 bytes: the largest of four candidate peaks
+    within the step.
     """
     shares = settings.num_gpus if settings.shards_optimizer else 1
     tokens, patches = sum(s.num_tokens for s in samples), sum(s.num_patches for s in samples)
     trained = trained_parameters(model, settings)
-    held = 2 * model.num_parameters + 4 * trained / shares + 2 * 1176 * patches
-    text_saved = 2 * tokens * model.hidden * model.num_layers
+    weight_bytes, state_bytes, gradient_bytes = WEIGHTS[settings.weights]
+    frozen = model.num_parameters - (0 if settings.lora_rank else trained)
+    held = FROZEN_BYTES * frozen + weight_bytes * trained + state_bytes * trained / shares
+    held += 2 * 1176 * patches
+    depth = 1.0 if settings.checkpointing else BLOCK_RATIO
+    text_saved = depth * 2 * tokens * model.hidden * model.num_layers
     # frozen or not: see row_work
-    vision_saved = 2 * patches * model.vision_width * model.vision_depth
-    text_gradients = 2 * (model.text_weights + model.head_weights) / shares
+    vision_saved = depth * 2 * patches * model.vision_width * model.vision_depth
+    text_weights = 0 if settings.lora_rank else model.text_weights + model.head_weights
+    text_gradients = gradient_bytes * text_weights / shares
+    head_gradient = 0 if settings.lora_rank else gradient_bytes * model.head_weights
     in_text_block = TEXT_BLOCK_BYTES * tokens * model.intermediate
     in_vision_block = VISION_BLOCK_BYTES * patches * model.vision_mlp if patches else 0
     logits = 0 if settings.fused_loss else LOGIT_BYTES * tokens * model.vocabulary
     moments = (
         held + vision_saved + text_saved + logits,
-        held + vision_saved + text_saved + 2 * model.head_weights + in_text_block,
+        held + vision_saved + text_saved + head_gradient + in_text_block,
         held + vision_saved + in_vision_block + (text_gradients if patches else 0),
-        held + 2 * trained / shares,
+        held + gradient_bytes * trained / shares,
     )
     return max(moments) / 1e9
+
+
+def disk_gb(model: ModelShape, settings: Settings, num_checkpoints: int) -> float:
+    """Return what a run writes in 10^9 bytes: checkpoints (weights and optimizer state; with
+    adapters theirs alone) and the finished model in bf16.
+    """
+    weight_bytes, state_bytes, _ = WEIGHTS[settings.weights]
+    trained = trained_parameters(model, settings)
+    frozen = 0 if settings.lora_rank else model.num_parameters - trained
+    one = FROZEN_BYTES * frozen + (weight_bytes + state_bytes) * trained
+    return (num_checkpoints * one + 2 * model.num_parameters) / 1e9
 
 
 @dataclass(frozen=True, kw_only=True)

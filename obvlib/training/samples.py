@@ -8,21 +8,25 @@ set that `obvlib.training.dataset` wrote.
 
 from __future__ import annotations
 
+import json
 import random
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from obvlib.core import Clip, FramePolicy, QAPair
 from obvlib.inputs import Video, encode, num_tokens, question_turns
 from obvlib.media import clip_frames
 from obvlib.mini import SeenClip, generated_clips
+from obvlib.training import ranks
+from obvlib.training.planner import Sample, samples_of
 
 if TYPE_CHECKING:
     from obvlib.inputs import ModelInput, Turn
     from obvlib.models import Bundle
-    from obvlib.training.run import TrainConfig
+    from obvlib.training.config import TrainConfig
 
 # Clips drawn in memory; with fewer the smallest findings are learned by heart instead of by sight.
 NUM_GENERATED = 3_000
@@ -46,20 +50,24 @@ NOT_A_CLASS = ("modality", "region", "finding")
 
 
 class Samples(Protocol):
-    """What `train` needs to know of its data."""
+    """What a run needs to know of its data."""
 
     def load(self, index: int) -> ModelInput: ...
 
     def lengths(self) -> list[int]: ...
 
+    def costs(self) -> list[Sample]: ...
+
     def qa_pairs(self) -> Iterator[QAPair]: ...
+
+    def facts(self) -> dict[str, Any]: ...
 
 
 def training_samples(
     model: str,
     bundle: Bundle,
     clips: Sequence[Clip],
-    clips_dir: Path,
+    clips_dir: Path | str,
     policy: FramePolicy,
     config: TrainConfig,
     seed: int,
@@ -69,7 +77,7 @@ def training_samples(
     """
     if model == "tiny":
         seen = [
-            *segment_clips(clips, clips_dir, policy),
+            *segment_clips(clips, Path(clips_dir), policy),
             *generated_clips(NUM_GENERATED, seed=seed),
         ]
         return Views(seen, bundle, seed=seed)
@@ -113,11 +121,22 @@ class Views:
         )
 
     def lengths(self) -> list[int]:
-        """Tokens of every sample, counted without touching pixels."""
+        """Return the tokens of every sample, counted without touching pixels."""
         return [
             num_tokens(self.turns(i), self.tokenizer, self.spec)
             for i in range(len(self.clips) * self.num_views)
         ]
+
+    def costs(self) -> list[Sample]:
+        """Return nothing: a CPU's peak is not known, so neither is a share of it."""
+        return []
+
+    def facts(self) -> dict[str, Any]:
+        """Return the counts that the run's note and card repeat."""
+        return {
+            "counts": {"clips": len(self.clips), "samples": len(self.clips) * self.num_views},
+            "left_out": [],
+        }
 
     def qa_pairs(self) -> Iterator[QAPair]:
         return (
@@ -129,14 +148,16 @@ class Views:
 
 
 class Built:
-    """The samples of a training set on disk, built where it is not yet (see `obvlib.training.dataset`)."""
+    """The samples of a training set on disk, built where it is not yet (see
+    `obvlib.training.dataset`).
+    """
 
     def __init__(
         self,
         model: str,
         bundle: Bundle,
         clips: Sequence[Clip],
-        clips_dir: Path,
+        clips_dir: Path | str,
         policy: FramePolicy,
         config: TrainConfig,
     ):
@@ -156,17 +177,35 @@ class Built:
             max_tokens=config.capacity_tokens,
             seed=config.seed,
         )
-        benchmarks, unchecked = tested_on(VIDEO_BENCHMARKS)
-        build(
-            clips,
-            out_dir,
-            stage,
-            benchmarks=benchmarks,
-            unchecked=unchecked,
-            num_workers=max(1, config.num_workers),
-        )
+        if ranks.is_first():
+            benchmarks, unchecked = tested_on(VIDEO_BENCHMARKS)
+            build(
+                clips,
+                out_dir,
+                stage,
+                benchmarks=benchmarks,
+                unchecked=unchecked,
+                num_workers=config.num_workers or 0,
+            )
+        ranks.barrier()
         self.rows, self.clips, self.clips_dir = training_set(out_dir), clips, clips_dir
+        self.card = json.loads((out_dir / "card.json").read_text())
         self.tokenizer, self.spec = bundle.tokenizer, bundle.spec
+        if ranks.is_first() and (said := self.said()):
+            warnings.warn(said, stacklevel=1)
+
+    def said(self) -> str:
+        """Return what a user must know: clips that could not be used, with reasons, and benchmarks
+        that could not be checked; empty where there is nothing.
+        """
+        left_out, unchecked = self.card["left_out"], self.card["benchmarks_not_checked"]
+        parts = [f"{count} {status}: {reason}" for status, reason, count in left_out]
+        lost = sum(count for _, _, count in left_out)
+        told = f"{lost} of {len(self.clips)} clips could not be used ({'; '.join(parts)})"
+        names = [
+            f"{name} was not checked for shared videos: {why}" for name, why in unchecked.items()
+        ]
+        return "; ".join([*([told] if lost else []), *names])
 
     def load(self, index: int) -> ModelInput:
         from obvlib.training.dataset import load_sample
@@ -175,6 +214,15 @@ class Built:
 
     def lengths(self) -> list[int]:
         return list(self.rows["num_tokens"])
+
+    def costs(self) -> list[Sample]:
+        """Return tokens and patch grid of every sample."""
+        return samples_of(self.rows, self.spec.patch_size, self.spec.temporal_patch_size)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the set's own card says."""
+        names = ("counts", "left_out", "benchmarks_checked", "benchmarks_not_checked", "sha256")
+        return {name: self.card[name] for name in names}
 
     def qa_pairs(self) -> Iterator[QAPair]:
         return (pair for clip in self.clips for pair in clip.qa_pairs)

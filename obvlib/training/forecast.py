@@ -1,0 +1,188 @@
+"""The plan of a run that is about to start: how fast it should be, what it needs of memory and
+disk, and what to lower when memory runs out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from obvlib.models import Gpu, ModelShape
+from obvlib.training import planner, progress, ranks
+from obvlib.training.checkpoints import MAX_KEPT
+from obvlib.training.config import TrainConfig
+from obvlib.training.progress import Speed
+from obvlib.training.rows import plan_rows
+
+if TYPE_CHECKING:
+    from obvlib.models import Bundle
+    from obvlib.training.run import TrainingData
+    from obvlib.training.runs import Run
+
+
+def shape_of(bundle: Bundle) -> ModelShape:
+    """Return the sizes of a loaded model."""
+    return ModelShape.from_config(bundle.name, bundle.model.config)
+
+
+def settings_of(config: TrainConfig, num_gpus: int = 0) -> planner.Settings:
+    """Return the planner's settings for a training configuration."""
+    with_masters = config.optimizer == "adamw" and config.bf16 and not config.lora_rank
+    return planner.Settings(
+        weights="masters" if with_masters else "fp32",
+        row_tokens=config.capacity_tokens,
+        num_gpus=num_gpus or ranks.world_size(),
+        shards_optimizer=False,
+        fused_loss=config.liger,
+        trains_vision=config.trains_vision and not config.lora_rank,
+        lora_rank=config.lora_rank,
+        epochs=config.num_epochs,
+        checkpointing=config.gradient_checkpointing,
+    )
+
+
+def present_gpu() -> Gpu | None:
+    """Return the GPU of this process where its peak is known."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    return progress.gpu_by_device_name(torch.cuda.get_device_name())
+
+
+def num_steps(num_rows: int, config: TrainConfig) -> int:
+    """Return the optimizer steps that all processes take together for so many rows."""
+    per_process = -(-num_rows // ranks.world_size())
+    return max(1, -(-per_process // config.rows_per_step))
+
+
+def speed(
+    config: TrainConfig, bundle: Bundle, data: TrainingData, planned: list[list[int]]
+) -> Speed:
+    """Return the speedometer of a run."""
+    flops: list[float] = []
+    if data.costs:
+        shape, settings = shape_of(bundle), settings_of(config)
+        flops = [
+            planner.row_work([data.costs[i] for i in row], shape, settings).useful
+            for row in planned
+        ]
+    return Speed(
+        tokens=[sum(data.lengths[i] for i in row) for row in planned],
+        rows_per_step=config.rows_per_step * ranks.world_size(),
+        samples_per_row=sum(map(len, planned)) / max(1, len(planned)),
+        flops=flops,
+        gpu=present_gpu(),
+        num_devices=ranks.world_size(),
+        num_steps=num_steps(len(planned), config),
+    )
+
+
+def check_disk(run: Run, bundle: Bundle, config: TrainConfig) -> None:
+    """Raise OSError before the first step where the disk cannot hold one checkpoint and the
+    finished model.
+    """
+    one = planner.disk_gb(shape_of(bundle), settings_of(config), num_checkpoints=1)
+    free = shutil.disk_usage(run.folder).free / 1e9
+    if free < one:
+        whole = planner.disk_gb(shape_of(bundle), settings_of(config), MAX_KEPT + 1)
+        raise OSError(
+            f"{run.folder} has {free:.1f} GB free, the run needs {one:.1f} GB for a checkpoint and"
+            f" its model and {whole:.1f} GB with all that it keeps: make room, or name another"
+            " output_dir"
+        )
+
+
+def memory_advice(
+    error: BaseException,
+    config: TrainConfig,
+    bundle: Bundle,
+    data: TrainingData,
+    planned: list[list[int]],
+) -> str:
+    """Return what to lower after an out-of-memory error, with the memory that each choice is
+    computed to need; empty for any other error.
+    """
+    import torch
+
+    if not isinstance(error, torch.OutOfMemoryError):
+        return ""
+    costs = data.costs or [planner.Sample(num_tokens=n) for n in data.lengths]
+    heaviest = max(planned, key=lambda row: sum(costs[i].num_patches for i in row))
+    samples = [costs[i] for i in heaviest]
+    return advice(samples, config, shape_of(bundle))
+
+
+def advice(samples: list[planner.Sample], config: TrainConfig, shape: ModelShape) -> str:
+    """Return the sentence about memory: what the heaviest row needs, and what less would need."""
+    now = planner.peak_gb(samples, shape, settings_of(config))
+    half = samples[: max(1, len(samples) // 2)]
+    choices: dict[str, tuple[list[planner.Sample], dict[str, Any]]] = {}
+    if not config.gradient_checkpointing:
+        choices["gradient_checkpointing=true"] = (samples, {"gradient_checkpointing": True})
+    if not config.liger:
+        choices["liger=true"] = (samples, {"liger": True})
+    if len(samples) > 1:
+        tokens = -(-sum(s.num_tokens for s in half) // 256) * 256
+        choices[f"capacity_tokens={tokens}"] = (half, {})
+    if config.trains_vision and not config.lora_rank:
+        choices["trains_vision=false"] = (samples, {"trains_vision": False})
+    if not config.lora_rank:
+        choices["lora_rank=16"] = (samples, {"lora_rank": 16})
+    told = []
+    for name, (row, change) in choices.items():
+        lower = settings_of(dataclasses.replace(config, **change))
+        told.append(f"{name}: {planner.peak_gb(row, shape, lower):.0f} GB")
+    return (
+        f"out of GPU memory: the heaviest row ({sum(s.num_tokens for s in samples)} tokens,"
+        f" {sum(s.num_patches for s in samples)} patches) is computed to need {now:.0f} GB; "
+        + ("lower it with one of " + ", ".join(told) if told else "use a GPU with more memory")
+    )
+
+
+def plan_lines(
+    costs: list[planner.Sample], config: TrainConfig, shape: ModelShape, *, gpu: str = ""
+) -> list[tuple[str, str]]:
+    """Return the plan of a run as (name, value): tokens, rows, steps, memory, time, disk.
+
+    `gpu` names a card of `obvlib.models.GPUS`; empty stands for the present one, and where there is
+    none, memory and time of a GPU are left out.
+    """
+    from obvlib.models import GPUS
+
+    planned = plan_rows([s.num_tokens for s in costs], config)
+    tokens = sum(s.num_tokens for s in costs) * config.num_epochs
+    fill = tokens / (len(planned) * config.capacity_tokens)
+    settings = settings_of(config)
+    lines = [
+        ("samples", f"{len(costs):,}, {config.num_epochs} times"),
+        ("tokens", f"{tokens:,}"),
+        ("rows", f"{len(planned):,} of {config.capacity_tokens:,} tokens, {fill:.0%} full"),
+        ("steps", f"{num_steps(len(planned), config):,}"),
+        ("disk", f"{planner.disk_gb(shape, settings, MAX_KEPT + 1):.2f} GB"),
+    ]
+    if gpu and gpu not in GPUS:
+        raise ValueError(f"gpu {gpu!r} is not known: use one of {', '.join(GPUS)}")
+    card = GPUS[gpu] if gpu else present_gpu()
+    if card is None:
+        return [*lines, ("memory and time", "no GPU here; plan for one with --gpu H100")]
+    heaviest = max(planner.peak_gb([costs[i] for i in row], shape, settings) for row in planned)
+    seconds = (
+        sum(
+            planner.step_seconds(
+                planner.row_work([costs[i] for i in row], shape, settings),
+                card,
+                planner.EFFICIENCY[False],
+            )
+            for row in planned
+        )
+        / ranks.world_size()
+    )
+    fits = "" if heaviest <= 0.9 * card.memory_gb else ": does not fit; "
+    told = fits and advice([costs[i] for i in planned[0]], config, shape)
+    return [
+        *lines,
+        ("memory", f"{heaviest:.0f} of {card.memory_gb:.0f} GB on one {card.name}{fits}{told}"),
+        ("time", f"{progress.duration(seconds)}, reading clips not counted"),
+    ]

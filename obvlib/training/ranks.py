@@ -1,0 +1,50 @@
+"""The processes of one run: who is first, and how the others hear what it found.
+
+One process needs none of this, and then nothing is initialised.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+def world_size() -> int:
+    """Return the number of processes that the launcher started for this run."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def is_first() -> bool:
+    """Whether this process speaks and writes for all."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def from_first(value: Any) -> Any:
+    """Return the first process's `value` in every process."""
+    if world_size() == 1:
+        return value
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    PartialState()
+    (shared,) = broadcast_object_list([value])
+    return shared
+
+
+def barrier() -> None:
+    """Wait until every process is here."""
+    if world_size() > 1:
+        from accelerate import PartialState
+
+        PartialState().wait_for_everyone()
+
+
+def all_of(value: Any) -> list[Any]:
+    """Return the `value` of every process, in every process."""
+    if world_size() == 1:
+        return [value]
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
+
+    PartialState()
+    return gather_object([value])
