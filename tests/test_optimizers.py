@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from obvlib.models.bundle import tiny_bundle
+from obvlib.training.config import TrainConfig
 from obvlib.training.masters import MasterAdamW, join, split
 from obvlib.training.optimizers import MuonAdamW, make
-from obvlib.training.config import TrainConfig
 
 
 def gradients(model, seed):
