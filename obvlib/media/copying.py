@@ -81,6 +81,8 @@ def plan(source: Source, start_s: float, end_s: float, mode: str) -> Plan:
     made.lead_in_s = max(0.0, float((made.opening - made.first) * video.time_base))
     if mode == "smart" and made.opening != made.first:
         _plan_head(made, source, packets)
+    if source.container.format.name == "mpegts":  # whose packets are lost without a trace
+        made.probe_times = made.times
     made.decode_times, made.delay = _decode_times([p.pts for p in packets], made)
     return made
 
@@ -167,15 +169,13 @@ def write(source: Source, out: Any, audio: Any, made: Plan) -> None:
 def _copied(source: Source, made: Plan) -> Iterator[Any]:
     started, length = False, clip_clock(source.video.time_base, Fraction(0), TIME_BASE)
     context = source.video.codec_context
-    known: set[bytes] = set()
+    extradata, known = context.extradata or b"", set[bytes]()
     for packet in packets_from(source, made.first):
         started = started or packet.pts == made.first
         if not started or (made.head and packet.pts < made.first):
             # before the joint, or leading it on screen and referring to what is not copied
             continue
-        if context.name in nal.CODECS and not nal.is_whole(
-            context.name, context.extradata or b"", bytes(packet), known
-        ):
+        if context.name in nal.CODECS and not nal.is_whole(context.name, extradata, packet, known):
             raise OddVideo(f"{source.name}: packets are damaged, or the size of frames changes")
         shown_at, is_last = packet.pts, packet.pts == made.last
         packet.dts = made.decode_times[shown_at]
