@@ -1,9 +1,8 @@
 """Train the frame head, measure it on looks left out, and write it: `python fit.py FOLDER`.
 
 FOLDER holds what draw.py wrote. For every group the head is trained without it and scored on videos
-of it. How window scores become a probability is itself fitted on looks left out: each frame's
-window scores come from a head that has not seen its look, so the probability is calibrated for
-looks that are new.
+of it. How six numbers of the window scores become a probability is fitted on the other groups, each
+scored by a head that had not seen it, so that the probability is calibrated for looks that are new.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,20 +29,30 @@ NUM_REELS = 3
 def load(folder: Path) -> dict[str, np.ndarray]:
     """Return the drawn training frames of all seeds."""
     parts = [np.load(path) for path in sorted(folder.glob("train*.npz"))]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0].files}
+    data = {name: np.concatenate([part[name] for part in parts]) for name in parts[0].files}
+    return data | {"medical": data["shares"][:, 0] >= MEDICAL_SHARE}
 
 
-def fit(data: dict[str, np.ndarray], rows: np.ndarray, groups: list[int]) -> FrameHead:
-    """Return a head fitted on `rows`, its probabilities on the `groups` left out in turn."""
-    logits, truth = [], []
-    for group in groups:
-        held = data["left_out"][:, group - 1]
-        windows = fit_windows(data["features"], data["shares"], rows & ~held)
-        chosen = np.flatnonzero(rows & held)
-        logits.append(pooled(windows.window_logits(data["features"][chosen])))
-        truth.append(data["shares"][chosen, 0] >= MEDICAL_SHARE)
-    windows = fit_windows(data["features"], data["shares"], rows)
-    return fit_pool(windows, np.concatenate(logits), np.concatenate(truth))
+class LeftOut(NamedTuple):
+    """A head that has not seen a group, and what it says of the group's frames."""
+
+    windows: FrameHead
+    numbers: np.ndarray  # (N, 6), as `pooled` gives them
+    truth: np.ndarray  # (N,) bool
+
+
+def leave_out(data: dict[str, np.ndarray], group: int) -> LeftOut:
+    """Fit on frames in which nothing of `group` shows, and score those in which something does."""
+    held = data["left_out"][:, group - 1]
+    windows = fit_windows(data["features"], data["shares"], ~held)
+    numbers = pooled(windows.window_logits(data["features"][held]))
+    return LeftOut(windows, numbers, data["medical"][held])
+
+
+def pooled_head(windows: FrameHead, parts: list[LeftOut]) -> FrameHead:
+    """Return the head with its probability fitted on frames whose group was left out."""
+    numbers = np.concatenate([part.numbers for part in parts])
+    return fit_pool(windows, numbers, np.concatenate([part.truth for part in parts]))
 
 
 def measure(head: FrameHead, group: int, folder: Path) -> dict[str, float]:
@@ -63,14 +73,15 @@ def measure(head: FrameHead, group: int, folder: Path) -> dict[str, float]:
 def main(folder: Path) -> None:
     """Fit, measure and write."""
     data = load(folder)
-    every = np.ones(len(data["looks"]), bool)
+    parts = {group: leave_out(data, group) for group in GROUPS}
     left_out = {}
-    for group in GROUPS:
-        others = [other for other in GROUPS if other != group]
-        head = fit(data, every & ~data["left_out"][:, group - 1], others)
+    for group, part in parts.items():
+        others = [parts[other] for other in GROUPS if other != group]
+        head = pooled_head(part.windows, others)
         left_out[GROUP_NAMES[group]] = measure(head, group, folder)
         print(GROUP_NAMES[group], left_out[GROUP_NAMES[group]], flush=True)
-    head = fit(data, every, list(GROUPS))
+    windows = fit_windows(data["features"], data["shares"], np.ones(len(data["looks"]), bool))
+    head = pooled_head(windows, list(parts.values()))
     head.save(shipped_head())
     seen = {GROUP_NAMES[group]: measure(head, group, folder) for group in GROUPS}
     mean = {

@@ -16,7 +16,7 @@ _INSIDE, _OUTSIDE = (
     0.05,
 )  # share of a window that is medical; what lies between teaches nothing
 _WINDOW_WEIGHTS = np.array([3.0, *[1.0] * 9, *[0.5] * (NUM_WINDOWS - 10)])
-_STEPS, _BATCH, _RATE, _DECAY = 400, 2048, 3e-3, 0.3
+_STEPS, _BATCH, _RATE, _DECAY = 300, 1024, 3e-3, 0.3
 
 
 def fit_windows(
