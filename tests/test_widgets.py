@@ -17,7 +17,7 @@ import pytest
 from video_samples import encode, numbers
 
 from obvlib import mini
-from obvlib.core import Clip, Example, FramePolicy, Prediction, QAPair, RecordError
+from obvlib.core import Clip, Example, FramePolicy, Prediction, QAPair, RecordError, Verdict
 from obvlib.core.labels import LabelFile
 from obvlib.core.records import to_json, write_jsonl
 from obvlib.engine import Ledger
@@ -109,7 +109,7 @@ def test_the_strip_is_what_the_model_received_pixel_for_pixel(sliced):
     policy = FramePolicy.mini()
     pictures = read_pictures(Place(path=sliced), policy)
     frames, times_s = clip_frames(sliced, policy)
-    shown = np.stack([np.asarray(PIL.Image.open(io.BytesIO(b))) for b in pictures.strip()])
+    shown = np.stack([np.asarray(PIL.Image.open(io.BytesIO(b))) for b in pictures.strip])
     assert pictures.is_exact
     np.testing.assert_array_equal(shown, frames)
     np.testing.assert_array_equal(pictures.times_s, times_s)
@@ -137,7 +137,7 @@ def test_a_variable_rate_gives_each_frame_its_own_time(tmp_path):
 def test_a_stretch_of_a_source_shows_the_frames_of_its_slice():
     row = mini.rows()[0]
     source = mini.videos_dir() / f"{row.video_id}.mp4"
-    place = Place(path=source, start_s=row.start_s, end_s=row.end_s, is_slice=False)
+    place = Place(path=source, start_s=row.start_s, end_s=row.end_s)
     pictures = read_pictures(place, FramePolicy.mini())
     frames, pts_s = frames_at(source, row.start_s + pictures.times_s, *pictures.frames.shape[1:3])
     np.testing.assert_array_equal(pictures.frames, frames)
@@ -185,6 +185,21 @@ def test_two_runs_are_judged_and_compared(tmp_path, data):
     first, second = detail["questions"][0]["answers"]
     assert (first["rule"], first["choice"]) == ("choice:letter", "A")
     assert second["extras"] == {"judged": {"example_id": "e0", "reason": "says two", "score": 0}}
+
+
+def test_controls_and_a_judge_s_verdicts_are_shown_with_the_answer(tmp_path, data):
+    run = tmp_path / "run"
+    write_jsonl(run / "examples.jsonl", [example(0)])
+    write_run(run, {"e0": "B"})
+    write_run(run / "controls/blank", {"e0": "A"})
+    judged = {"correct": True, "choice": "B", "rule": "judge:m"}
+    kept = Verdict(example_id="e0", benchmark="toy", video_id="v", family="", **judged)
+    write_jsonl(run / "verdicts.jsonl", [kept])
+    widget = inspect(run, timelines={})
+    assert widget.table()["runs"] == [{"name": "run", "column": ["right"]}]
+    (answer,) = widget.on_show({"id": "e0"})[0]["detail"]["questions"][0]["answers"]
+    assert answer["rule"] == "judge:m"
+    assert [(c["run"], c["outcome"]) for c in answer["controls"]] == [("blank", "right")]
 
 
 def test_a_prediction_without_its_question_and_a_torn_line_do_not_stop_the_rest(tmp_path):
@@ -429,6 +444,39 @@ def test_the_modules_logic_holds():
     tests = sorted(str(path) for path in (ROOT / "tests/javascript").glob("*.test.mjs"))
     done = subprocess.run([node, "--test", *tests], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_segments_in_javascript_are_those_of_the_contract(tmp_path):
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed: segments were not compared")
+    rng = np.random.default_rng(0)
+    cases = []
+    for _ in range(200):
+        scores = rng.choice([0.0, 0.3, 0.64, 0.65, 1.0], rng.integers(0, 40)).tolist()
+        options = {"threshold": 0.64, "maxGap": int(rng.integers(0, 6)), "step": 0.5}
+        cases.append([scores, options | {"minLength": float(rng.choice([0, 0.5, 2]))}])
+    module = (ROOT / "obvlib/widgets/static/logic.mjs").as_uri()
+    code = f"""import {{ readFileSync }} from "node:fs"; import {{ findSegments }} from "{module}";
+    const cases = JSON.parse(readFileSync(0));
+    console.log(JSON.stringify(cases.map(([scores, options]) => findSegments(scores, options))));"""
+    command = [node, "--input-type=module", "-e", code]
+    done = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for (scores, options), found in zip(cases, json.loads(done.stdout), strict=True):
+        assert [tuple(segment) for segment in found] == segments_by_contract(scores, **options)
+
+
+def segments_by_contract(scores, threshold, maxGap, minLength, step):
+    """Frame by frame: open at a positive frame, close once more than the gap are not positive."""
+    found, first, last = [], None, None
+    for i, score in enumerate([*scores, *[-1.0] * (maxGap + 1)]):
+        if score >= threshold:
+            first, last = (i if first is None else first), i
+        elif first is not None and i - last > maxGap:
+            found.append((first * step, last * step))
+            first = None
+    return [(start, end) for start, end in found if end - start >= minLength]
 
 
 def test_joined_modules_name_nothing_twice_and_import_nothing():

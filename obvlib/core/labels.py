@@ -12,7 +12,6 @@ nothing, and since every rater has a file, nobody overwrites anybody:
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import uuid
@@ -24,7 +23,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from obvlib.core.jsonl import RecordError, parse
-from obvlib.core.records import check_id, from_json
+from obvlib.core.record_rows import digest, from_json
+from obvlib.core.records import check_id
 from obvlib.core.settings import data_root
 
 
@@ -63,11 +63,10 @@ def label_files(root: str | os.PathLike | None = None) -> dict[str, Path]:
 
 
 def hash_item(item: Any) -> str:
-    """A short hash of what is labelled (any JSON value): a label whose item has changed since can
-    be told from one that still applies.
+    """A short hash of what is labelled (a record or JSON value): a label whose item has changed
+    since can be told from one that still applies.
     """
-    text = json.dumps(item, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest(item)
 
 
 def read_labels(path: str | os.PathLike) -> LabelsRead:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -41,7 +42,7 @@ def from_json(cls: type, row: Any, where: str = "row") -> Any:
         raise RecordError(
             f"{where}: expected a JSON object for {cls.__name__}, got {type(row).__name__}"
         )
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}
     if unknown := sorted(set(row) - set(fields)):
         raise RecordError(
@@ -64,6 +65,12 @@ def from_json(cls: type, row: Any, where: str = "row") -> Any:
         )
     except RecordError as error:
         raise error if str(error).startswith(where) else RecordError(f"{where}: {error}") from None
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Return a record type's field types; working them out takes longer than reading a row."""
+    return typing.get_type_hints(cls)
 
 
 def digest(record: Any) -> str:

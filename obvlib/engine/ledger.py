@@ -178,6 +178,12 @@ class Ledger:
         query = f"SELECT * FROM items WHERE {' AND '.join(clauses)} ORDER BY item_id, stage, params"
         return [_parsed(row) for row in self._fetch(query, values)]
 
+    def history(self, item_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows of these items at every stage and setting, oldest first."""
+        marks = ",".join("?" * len(item_ids))
+        query = f"SELECT * FROM items WHERE item_id IN ({marks}) ORDER BY recorded_at"
+        return [_parsed(row) for row in self._fetch(query, list(item_ids))]
+
     def report(self, stage: str | None = None) -> list[dict[str, Any]]:
         """How many items ended how, and why: rows of stage, params, status, reason and count, most
         frequent first.

@@ -123,6 +123,8 @@ def _answer(run: Run, example_id: str) -> dict[str, Any] | None:
         answer |= to_json(prediction) | {"response": prediction.response}
     if verdict is not None:
         answer |= {"rule": verdict.rule, "choice": verdict.choice}
+    controls = [_answer(control, example_id) for control in run.controls]
+    answer["controls"] = [control for control in controls if control]
     return answer | {"extras": run.extras.get(example_id, {})}
 
 
@@ -158,12 +160,11 @@ def lineage(ledger: Path | None, names: Sequence[str], notices: list[str]) -> li
         return []
     try:
         with Ledger(ledger) as book:
-            rows = [row for row in book.rows() if row["item_id"] in set(names)]
+            rows = book.history(names)
             settings = {row["params"]: book.settings(row["params"]) for row in rows}
     except ValueError as error:
         notices.append(str(error))
         return []
-    rows.sort(key=lambda row: row["recorded_at"])
     return [
         row
         | {

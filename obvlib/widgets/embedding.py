@@ -12,23 +12,24 @@ from obvlib.widgets.pictures import Pictures, data_url
 if TYPE_CHECKING:
     from obvlib.widgets.inspector import ClipInspector
 
-VIDEO_SHARE = 0.5  # of the budget; frames and texts come first
+VIDEO_SHARE = 0.5  # of the budget, for the files of the first samples
 
 
 def embed(widget: ClipInspector, budget_bytes: int) -> dict[str, Any]:
     """The table, texts and details of as many samples as fit, from the first on (the one that the
-    widget starts with ahead of all), and the videos of those whose file is small enough.
+    widget starts with ahead of all), and the slices of the first of them.
     """
     samples = widget.shelf.samples
     order = sorted(range(len(samples)), key=lambda i: samples.ids[i] != widget.start)
     kept: dict[int, dict[str, Any]] = {}
-    spent = 0
+    spent, left_for_videos = 0, round(budget_bytes * VIDEO_SHARE)
     for index in order:
-        sample = _one(widget, index, round(budget_bytes * VIDEO_SHARE / min(len(order), 12)))
+        sample = _one(widget, index, left_for_videos)
         size = len(json.dumps(sample))
         if spent + size > budget_bytes:
             break
         kept[index], spent = sample, spent + size
+        left_for_videos -= len(sample["pictures"].get("video", ""))
     shown = sorted(kept)
     table = widget.table()
     return {
@@ -59,7 +60,7 @@ def _one(widget: ClipInspector, index: int, max_video_bytes: int) -> dict[str, A
         sample["pictures"] = {"problem": str(error)}
     else:
         facts = picture_facts(pictures, widget.shelf.policy)
-        images = [data_url(image) for image in pictures.strip()]
+        images = [data_url(image) for image in pictures.strip]
         video = _video(pictures, max_video_bytes)
         sample["pictures"] = facts | {"images": images, "video": video}
         if not video and not pictures.place.is_image:
@@ -76,6 +77,6 @@ def _video(pictures: Pictures, max_bytes: int) -> str:
     source.
     """
     place = pictures.place
-    if place.is_image or not place.is_slice or place.path.stat().st_size > max_bytes:
+    if place.is_image or not place.is_slice or place.path.stat().st_size * 4 / 3 > max_bytes:
         return ""
     return data_url(place.path.read_bytes(), "video/mp4")

@@ -80,7 +80,7 @@ class ClipInspector(LabelWidget):
         return {"time": time_s}, [image]
 
     def on_label(self, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        """Write a label; one that was clicked before the sample's detail arrived has no hash yet."""
+        """Write a label; one clicked before the sample's detail had arrived has no hash yet."""
         label = content["label"]
         if not label["item_hash"] and label["item_id"] in self._index:
             detail, _ = details.describe(self.shelf, self._index[label["item_id"]])
@@ -169,7 +169,9 @@ class ClipInspector(LabelWidget):
         detail, place = details.describe(self.shelf, self._index[item_id])
         if place is None:
             raise MediaError(detail["notices"][-1])
-        return read_pictures(place, self.shelf.policy)
+        pictures = read_pictures(place, self.shelf.policy)
+        _ = pictures.strip  # encoded ahead too
+        return pictures
 
     def _send_pictures(self, number: str, done: Future) -> None:
         if done.cancelled():
@@ -179,7 +181,7 @@ class ClipInspector(LabelWidget):
             return
         pictures = done.result()
         facts = picture_facts(pictures, self.shelf.policy) | {"video": self._url(pictures.place)}
-        self.reply(number, {"pictures": facts}, pictures.strip())
+        self.reply(number, {"pictures": facts}, pictures.strip)
 
     def _url(self, place: Place) -> str:
         if place.is_image:

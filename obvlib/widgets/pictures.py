@@ -23,15 +23,19 @@ ON_SCREEN_S = 1e-3  # a frame is on screen at a time that rounding put just befo
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a sample's pictures are: a file, and from when to when of it (`end_s` None: to its
-    end). `is_slice` is False for a stretch of a source video whose slice is not there.
+    """Where a sample's pictures are: a slice, or a stretch of a source video from `start_s` to
+    `end_s` where the slice is not there.
     """
 
     path: Path
     start_s: float = 0.0
     end_s: float | None = None
-    is_slice: bool = True
     is_image: bool = False
+
+    @property
+    def is_slice(self) -> bool:
+        """Is the whole file the sample?"""
+        return self.start_s == 0 and self.end_s is None
 
 
 def find_place(record: Clip | Example, clips_dir: Path | None, videos_dir: Path | None) -> Place:
@@ -49,7 +53,7 @@ def find_place(record: Clip | Example, clips_dir: Path | None, videos_dir: Path 
         return Place(path=clips_dir / record.file_name)
     source = videos_dir / f"{record.video_id}.mp4" if videos_dir is not None else None
     if source is not None and source.is_file():
-        return Place(path=source, start_s=record.start_s, end_s=record.end_s, is_slice=False)
+        return Place(path=source, start_s=record.start_s, end_s=record.end_s)
     places = " or ".join(str(place) for place in (clips_dir, videos_dir) if place is not None)
     raise MediaError(
         f"neither {record.file_name} nor {record.video_id}.mp4 is in {places or 'any folder'}:"
@@ -75,6 +79,7 @@ class Pictures:
         """Is the strip itself lossless, or made of small previews?"""
         return self.frames[..., 0].size <= EXACT_PIXELS
 
+    @cached_property
     def strip(self) -> list[bytes]:
         """One PNG (or, for large frames, a JPEG preview) a frame."""
         return [to_png(f) if self.is_exact else _preview(f) for f in self.frames]

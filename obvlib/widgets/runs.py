@@ -1,5 +1,5 @@
-"""What a run answered, read from its folder: predictions, how each was judged, and whatever else
-was recorded about the same examples (controls, a judge's reasons).
+"""What a run answered, read from its folder: predictions, how each was judged, its controls, and
+whatever else was recorded about the same examples (a judge's reasons).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from obvlib.core.jsonl import read_rows
 from obvlib.core.records import from_json
 
 PREDICTIONS = "predictions.jsonl"
-NOT_EXTRAS = {"examples.jsonl", "training.jsonl", "train.jsonl", PREDICTIONS}
+CONTROLS = "controls"  # the folder of a run's controls, each with predictions of its own
+NOT_EXTRAS = ("examples.", "training.", "predictions.", "verdicts.")
 MAX_DEPTH = 3  # folders below the one that was named
 
 
@@ -32,6 +33,7 @@ class Run:
     predictions: dict[str, Prediction] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     extras: dict[str, dict[str, Any]] = field(default_factory=dict)
+    controls: list[Run] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def outcome(self, example_id: str) -> str:
@@ -39,11 +41,16 @@ class Run:
         verdict = self.verdicts.get(example_id)
         if verdict is None:
             return "answered" if example_id in self.predictions else ""
-        if verdict.rule.startswith("failed:"):
+        if verdict.rule.startswith("failed:") or self.is_missing(example_id):
             return "failed"
         if verdict.choice is None:
             return "unread"
         return "right" if verdict.correct else "wrong"
+
+    def is_missing(self, example_id: str) -> bool:
+        """Whether nothing was answered: the question failed, or its medium is not there."""
+        prediction = self.predictions.get(example_id)
+        return prediction is not None and prediction.status != "ok"
 
 
 def find_runs(path: str | os.PathLike) -> list[Run]:
@@ -55,7 +62,8 @@ def find_runs(path: str | os.PathLike) -> list[Run]:
     if (folder / PREDICTIONS).is_file():
         return [_read(folder, folder.name)]
     patterns = ("/".join(["*"] * depth) + f"/{PREDICTIONS}" for depth in range(1, MAX_DEPTH + 1))
-    found = {file.parent for pattern in patterns for file in folder.glob(pattern)}
+    files = (file for pattern in patterns for file in folder.glob(pattern))
+    found = {file.parent for file in files if CONTROLS not in file.relative_to(folder).parts}
     if not found:
         raise ValueError(f"{folder} holds no {PREDICTIONS}: evaluate first, or name a run's folder")
     names = {place: place.relative_to(folder).as_posix() for place in found}
@@ -65,31 +73,47 @@ def find_runs(path: str | os.PathLike) -> list[Run]:
 
 
 def judge(runs: Sequence[Run], examples: Sequence[Example]) -> None:
-    """Judge every answer by `obvlib.scoring`; an answer without its question stays unjudged."""
+    """Judge every answer by `obvlib.scoring`; a judge's verdict that the run keeps is left as it
+    is, and an answer without its question stays unjudged.
+    """
     for run in runs:
         for example in examples:
             prediction = run.predictions.get(example.example_id)
-            if prediction is not None:
-                run.verdicts[example.example_id] = scoring.verdict(example, prediction)
+            kept = run.verdicts.get(example.example_id)
+            if prediction is None or (kept is not None and kept.rule.startswith("judge")):
+                continue
+            run.verdicts[example.example_id] = scoring.verdict(example, prediction)
+        judge(run.controls, examples)
 
 
 def _read(folder: Path, name: str) -> Run:
     run = Run(name=name, folder=folder)
-    for row, where in _rows(folder / PREDICTIONS, run.problems):
-        try:
-            prediction = from_json(Prediction, row, where)
-        except RecordError as error:
-            run.problems.append(str(error))
-            continue
-        run.predictions[prediction.example_id] = prediction
+    predictions = _records(folder / PREDICTIONS, Prediction, run.problems)
+    run.predictions = {prediction.example_id: prediction for prediction in predictions}
+    if (folder / "verdicts.jsonl").is_file():
+        verdicts = _records(folder / "verdicts.jsonl", Verdict, run.problems)
+        run.verdicts = {verdict.example_id: verdict for verdict in verdicts}
     extras: dict[str, dict[str, Any]] = defaultdict(dict)
     for file in sorted(folder.glob("*.jsonl")):
-        if file.name not in NOT_EXTRAS:
+        if not file.name.startswith(NOT_EXTRAS):
             for row, _ in _rows(file, run.problems):
                 if isinstance(row, dict) and isinstance(row.get("example_id"), str):
                     extras[row["example_id"]][file.stem] = row
     run.extras = dict(extras)
+    controls = sorted(folder.glob(f"{CONTROLS}/*/{PREDICTIONS}"))
+    run.controls = [_read(file.parent, file.parent.name) for file in controls]
     return run
+
+
+def _records(path: Path, cls: type, problems: list[str]) -> list[Any]:
+    """The records of a file; a line that is none becomes a problem."""
+    found = []
+    for row, where in _rows(path, problems):
+        try:
+            found.append(from_json(cls, row, where))
+        except RecordError as error:
+            problems.append(str(error))
+    return found
 
 
 def _rows(path: Path, problems: list[str]) -> list[tuple[Any, str]]:

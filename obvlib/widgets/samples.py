@@ -17,7 +17,8 @@ from typing import Any
 
 from obvlib.core import Clip, Example, RecordError, manifests_dir
 from obvlib.core.jsonl import parse
-from obvlib.manifests import NAMES, card_names, clip_from_row, load_card, load_examples, load_rows
+from obvlib.manifests import NAMES, Card, card_names, clip_from_row, load_card, load_examples
+from obvlib.manifests.rows import hub_rows
 
 # Columns of few different values travel as values and codes, the others as they are.
 CODED = ("source", "split", "modality", "region", "family", "length", "outcome", "reason")
@@ -36,7 +37,7 @@ LENGTHS = (
 @dataclass
 class Samples:
     """A table of samples: `columns` hold one value a sample, `texts` what a search looks through,
-    `places` where each record is: a record itself, or the bytes of its line.
+    `places` where each record is: a record or row itself, or the bytes of its line.
     """
 
     name: str
@@ -59,6 +60,8 @@ class Samples:
         place = self.places[index]
         if isinstance(place, (Clip, Example)):
             return place
+        if isinstance(place, dict):
+            return clip_from_row(place, f"{self.name}, row {index + 1}", dataset=self.name)
         start, size = place
         with open(self.path, "rb") as lines:  # type: ignore[arg-type]
             lines.seek(start)
@@ -137,8 +140,15 @@ def _from_name(name: str) -> Samples:
             samples = _from_file(manifests_dir() / card.name / "rows.jsonl")
             samples.name = card.name
             return samples
-        return samples_of(load_rows(name)[0], name)
+        return _from_hub(card)
     return samples_of(load_examples(name), name)
+
+
+def _from_hub(card: Card) -> Samples:
+    samples = Samples(name=card.name)
+    for number, (_, row) in enumerate(hub_rows(card), start=1):
+        samples.add(row, *_glance(row, number))
+    return samples
 
 
 def _from_folder(folder: Path) -> Samples:
@@ -167,16 +177,22 @@ def _from_file(path: Path) -> Samples:
     with open(path, "rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                text, values = _glance(line, number)
-                samples.add((start, len(line)), text, values)
+                samples.add((start, len(line)), *_glance_at_line(line, number))
             start += len(line)
     return samples
 
 
-def _glance(line: bytes, number: int) -> tuple[str, dict[str, Any]]:
-    """What a row says at a glance; a row that cannot be used says so as its outcome."""
+def _glance_at_line(line: bytes, number: int) -> tuple[str, dict[str, Any]]:
     try:
         row = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
+    except (ValueError, RecursionError):
+        row = None
+    return _glance(row, number)
+
+
+def _glance(row: Any, number: int) -> tuple[str, dict[str, Any]]:
+    """What a row says at a glance; a row that cannot be used says so as its outcome."""
+    try:
         times = row["timestamp"] if "timestamp" in row else (row["start_s"], row["end_s"])
         start_ms, end_ms = (round(float(time) * 1000) for time in times)
         pairs = row.get("qa_pairs") or []

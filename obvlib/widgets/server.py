@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
 CHUNK_BYTES = 1 << 18
@@ -120,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Cross-Origin-Resource-Policy", "cross-origin")
         self.end_headers()
 
-    def _send_body(self, file, first: int, after: int) -> None:
+    def _send_body(self, file: BinaryIO, first: int, after: int) -> None:
         file.seek(first)
         while first < after and (piece := file.read(min(CHUNK_BYTES, after - first))):
             self.wfile.write(piece)

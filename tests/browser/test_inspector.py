@@ -289,7 +289,9 @@ def test_hostile_text_is_shown_as_text(notebook_page, shots):
     page.wait_for_function(
         "text => document.querySelector('.obv-inspector').textContent.includes(text)", arg=HOSTILE
     )
-    assert "download the source video" in inspector(page).locator(".obv-notices").inner_text()
+    page.wait_for_function(
+        "document.querySelector('.obv-screen').textContent.includes('download the source video')"
+    )
     assert page.evaluate("window.hacked") is None
     inspector(page).screenshot(path=shots / "lab_hostile.png")
     inspector(page).locator(".obv-search").fill("")

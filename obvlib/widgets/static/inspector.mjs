@@ -173,6 +173,7 @@ class Inspector {
   _showPictures(id, pictures) {
     if (this.id !== id) return;
     if (pictures.problem) {
+      this._notice(this.detail.notices.filter((text) => text !== pictures.problem));
       this.stage.clear(pictures.problem);
       return;
     }
@@ -279,7 +280,7 @@ class Inspector {
     const raters = this.labels.raters();
     const own = this.labels.held[this.id];
     const here = Object.entries(raters).filter(([name]) => name === this.labels.rater || own);
-    const values = here.map(([name, items]) => [h("dt", {}, name), h("dd", {}, Object.entries(items[this.id] ?? {}).map(([field, value]) => h("span.obv-tag", {}, `${field}: ${typeof value === "string" ? value : JSON.stringify(value)}`)))]);
+    const values = here.flatMap(([name, items]) => [h("dt", {}, name), h("dd", {}, Object.entries(items[this.id] ?? {}).map(([field, value]) => h("span.obv-tag", {}, `${field}: ${typeof value === "string" ? value : JSON.stringify(value)}`)))]);
     const rows = ["verdict", "flag"].flatMap((field) => agreement(raters, field).map((pair) => ({ ...pair, field })));
     const table = h("table.obv-table", {}, h("caption", {}, "Agreement between raters"), h("thead", {}, h("tr", {}, ["raters", "field", "items", "kappa", "they differ on"].map((x) => h("th", { scope: "col" }, x)))), h("tbody", {}, rows.map((row) => h("tr", {}, h("td", {}, row.raters.join(" and ")), h("td", {}, row.field), h("td", {}, String(row.num)), h("td", {}, row.kappa === null ? "–" : row.kappa.toFixed(2)), h("td", {}, row.differing.slice(0, 20).map((id) => h("button.obv-link", { type: "button", onclick: () => this.browser.find(id) }, id)))))));
     fill(this.panels.Raters, h("dl.obv-facts", {}, values), own ? null : h("p.obv-empty", {}, "What others said of this sample shows once you have labelled it."), rows.length ? table : h("p.obv-empty", {}, "There is one rater so far: a second file beside it shows their agreement here."));

@@ -55,8 +55,10 @@ export function filterSamples(columns, query, { texts = null, outcomes = [], fla
 export function sortSamples(columns, indices, name, descending) {
   if (name && columns[name]) {
     const column = columns[name];
-    const compare = (a, b) => (column[a] < column[b] ? -1 : column[a] > column[b] ? 1 : 0);
-    indices.sort((a, b) => compare(a, b) * (descending ? -1 : 1) || a - b);
+    const sign = descending ? -1 : 1;
+    const isNumeric = typeof column[indices[0]] === "number";
+    const compare = (a, b) => (column[a] < column[b] ? -sign : column[a] > column[b] ? sign : 0);
+    indices.sort(isNumeric ? (a, b) => sign * (column[a] - column[b]) : compare);
   } else if (descending) indices.reverse();
   return indices;
 }

@@ -82,9 +82,10 @@ function answerCard(answer) {
     const shown = Object.entries(row).filter(([key]) => !["example_id", "example_hash"].includes(key));
     return h("details", {}, h("summary", {}, name), h("dl", {}, shown.flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, plain(value))])));
   });
+  const controls = (answer.controls ?? []).map((control) => h("li", {}, h("b", {}, control.run), badge(control.outcome), h("span.obv-rule", {}, control.status === "ok" || !control.status ? control.response : control.reason)));
   const rule = answer.rule ? h("span.obv-rule", {}, `read by ${answer.rule}${answer.choice ? ` as ${answer.choice}` : ""}`) : null;
-  const said = answer.status === "failed" ? answer.reason : answer.response || "(empty answer)";
-  return h("div.obv-answer", {}, h("div", {}, h("b", {}, answer.run), badge(answer.outcome), rule), h("blockquote", {}, said ?? ""), extras);
+  const said = answer.status && answer.status !== "ok" ? answer.reason : answer.response || "(empty answer)";
+  return h("div.obv-answer", {}, h("div", {}, h("b", {}, answer.run), badge(answer.outcome), rule), h("blockquote", {}, said ?? ""), controls.length ? h("ul.obv-controls", { "aria-label": "Controls" }, controls) : null, extras);
 }
 
 function plain(value) {

@@ -351,6 +351,7 @@ export class Stage {
     const isPlaying = Boolean(this.cycle) || (this.mode === "video" && !this.video.paused);
     this.playButton.textContent = isPlaying ? "❚❚" : "▶";
     this.overlay.style.display = this.grid && this.mode === "model" && this.pictures ? "" : "none";
+    this.screen.dataset.empty = String(!this.pictures);
     this.screen.dataset.small = String(Boolean(this.pictures && this.mode === "model" && this.pictures.height < 200));
   }
 
