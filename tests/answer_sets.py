@@ -1,22 +1,12 @@
-"""The labelled responses under tests/golden and how a reader of answers does on them."""
+"""The labelled responses of data_manifests/judging and how a reader of answers does on them."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
-GOLDEN = Path(__file__).parent / "golden"
-OPTIONS = {
-    "ANAT": ("Left ventricle", "Right ventricle", "Left atrium", "Right atrium"),
-    "VALV": ("Aortic stenosis", "Aortic regurgitation", "Mitral stenosis", "Mitral regurgitation"),
-    "EF": ("Less than 30%", "30% to 40%", "41% to 54%", "55% or more"),
-    "SEV": ("Normal", "Mild", "Moderate", "Severe"),
-    "TUM": ("Tumor", "Edema", "Hemorrhage", "Ischemia"),
-    "MOD": ("CT", "MRI", "Ultrasound", "X-ray"),
-    "PUB": ("Yes", "No", "Maybe"),
-    "NUM": ("2", "3", "4", "5"),
-}
+from obvlib.core import manifests_dir
 
 
 class Case(NamedTuple):
@@ -27,17 +17,18 @@ class Case(NamedTuple):
     response: str
 
 
-def read_cases(name: str) -> list[Case]:
-    """Return the cases of `responses_<name>.tsv`."""
-    text = (GOLDEN / f"responses_{name}.tsv").read_text(encoding="utf-8")
-    rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
+def read_cases(half: str) -> list[Case]:
+    """Return the cases of one half, "tuning" or "held_back"."""
+    path = manifests_dir() / "judging" / "responses.csv"
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["half"] == half]
     return [
         Case(
-            None if options == "YN" else dict(zip("ABCD", OPTIONS[options], strict=False)),
-            None if want == "-" else want,
-            response.replace("\\n", "\n").replace("\\\\", "\\"),
+            dict(zip("ABCD", row["options"].split("|"), strict=False)) if row["options"] else None,
+            row["want"] or None,
+            row["response"],
         )
-        for options, want, response in rows
+        for row in rows
     ]
 
 

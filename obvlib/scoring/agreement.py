@@ -46,8 +46,8 @@ def krippendorffs_alpha(raters: Sequence[Ratings], *, seed: int = 0) -> Agreemen
     """Return Krippendorff's alpha (nominal) of any number of raters; None marks a gap."""
     if len(raters) < 2 or len({len(ratings) for ratings in raters}) != 1:
         raise ValueError(
-            f"{len(raters)} raters with {[len(r) for r in raters]} ratings: give two or more raters,"
-            " each with one rating (or None) for every item"
+            f"{len(raters)} raters with {[len(r) for r in raters]} ratings: give two or more"
+            " raters, each with one rating (or None) for every item"
         )
     flat = [value for ratings in raters for value in ratings]
     codes = np.array(_codes(flat), dtype=float).reshape(len(raters), -1)  # (raters, items)

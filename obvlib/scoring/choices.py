@@ -8,17 +8,21 @@ each rule is narrow and named, stronger rules come first, and whatever is left s
 counts as wrong. Thoughts, questions, conditions and what is taken back are set aside first
 (`claims`). `tests/test_answers.py` holds the rules as a table of examples.
 
-| rule | what it takes | example |
-|---|---|---|
-| letter | nothing but one option's letter | `(B)`, `b.`, `**B**`, `Option B` |
-| text | nothing but one option's text | `Aortic stenosis.` |
-| stated | the last declaration "the answer is …", "I choose …", `\\boxed{…}`, a JSON answer | `It is not A. The answer is B.` |
-| judged | the only option of which it is said that it is correct, or that it remains | `A is wrong. B is correct.` |
-| last line | a last line that is a letter or an option, or a last sentence of one word that is | `The jet is fast … ⏎ B` |
-| leading letter | a letter with a delimiter, or with its own text, at the start | `B) Aortic stenosis`, `B, because …` |
-| mentioned letter | the only option named by a marked letter and not denied | `I think it is (B)`, `not A but C` |
-| mentioned text | the only option whose text occurs and is not denied | `This shows aortic stenosis` |
-| yes_no:… | for options Yes and No: the rule of `parse_yes_no` | `There is no polyp` |
+- letter: nothing but one option's letter; `(B)`, `b.`, `**B**`, `Option B`
+- text: nothing but one option's text; `Aortic stenosis.`
+- stated: the last declaration "the answer is …", "I choose …", `\\boxed{…}`, a JSON answer; `It
+  is not A. The answer is B.`
+- judged: the only option of which it is said that it is correct, or that it remains; `A is wrong.
+  B is correct.`
+- last line: a last line that is a letter or an option, or a last sentence of one word that is;
+  `The jet is fast … ⏎ B`
+- leading letter: a letter with a delimiter, or with its own text, at the start; `B) Aortic
+  stenosis`, `B, because …`
+- mentioned letter: the only option named by a marked letter and not denied; `I think it is (B)`,
+  `not A but C`
+- mentioned text: the only option whose text occurs and is not denied; `This shows aortic
+  stenosis`
+- yes_no:…: for options Yes and No: the rule of `parse_yes_no`; `There is no polyp`
 
 None: `empty`, `ambiguous` (several options chosen), `conflict` (a letter followed by another
 option's text), `revised` (taken back, and nothing clear after that), `no option`. Of options that

@@ -4,14 +4,12 @@
 the last "wait", "actually" or "I meant". Both keep positions, or the end of the text, so that the
 rules that read a choice need not know of them.
 
-| kind | example of a segment that is blanked |
-|---|---|
-| question | `Is the answer B?` |
-| condition | `D is correct only when the apex is thin`, `had it been anterior, …` |
-| concession | `although the left atrium is visible, …`, `while B is tempting, …` |
-| earlier belief | `at first I thought A`, `my first guess was D` |
-| others' belief | `many would say the answer is A` |
-| possibility | `it might be C`, `B is also possible` |
+- question: `Is the answer B?`
+- condition: `D is correct only when the apex is thin`, `had it been anterior, …`
+- concession: `although the left atrium is visible, …`, `while B is tempting, …`
+- earlier belief: `at first I thought A`, `my first guess was D`
+- others' belief: `many would say the answer is A`
+- possibility: `it might be C`, `B is also possible`
 """
 
 from __future__ import annotations
@@ -25,8 +23,8 @@ _SEGMENT = re.compile(
     re.IGNORECASE,
 )
 _CONDITION = re.compile(
-    r"\b(?:if|unless|assuming|suppos\w+|provided (?:that|the)|only (?:in|for|when)|when(?:ever)?|in case"
-    r"|depend(?:s|ing) on|had the|had it|had this|were (?:the|it|this)|whether)\b",
+    r"\b(?:if|unless|assuming|suppos\w+|provided (?:that|the)|only (?:in|for|when)|when(?:ever)?"
+    r"|in case|depend(?:s|ing) on|had the|had it|had this|were (?:the|it|this)|whether)\b",
     re.IGNORECASE,
 )
 _CONCESSION = re.compile(r"\W*(?:although|though|even though|while|whereas)\b", re.IGNORECASE)
@@ -50,7 +48,8 @@ _POSSIBLE = re.compile(
     r"|\beither\b[^.;\n]*\bor\b"
     r"|\b(?:can(?:not|'t)|could not|not) (?:be )?(?:entirely |fully |completely )?"
     r"(?:ruled?|exclud\w+|eliminat\w+)\b"
-    r"|(?<!\bi )(?<!answer )(?<!\bit )(?<!that )(?<!diagnosis )(?<!choice )\bwould\b(?! say| choose)",
+    r"|(?<!\bi )(?<!answer )(?<!\bit )(?<!that )(?<!diagnosis )(?<!choice )"
+    r"\bwould\b(?! say| choose)",
     re.IGNORECASE,
 )
 _REVISION = re.compile(

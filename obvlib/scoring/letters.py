@@ -72,6 +72,8 @@ def letter_groups(text: str, options: Mapping[str, str], matches: list[Match]) -
 
 def _group(text: str, options: Mapping[str, str], found: re.Match) -> Group | None:
     letter = letter_of(found["letter"], options)
+    if letter is None:
+        return None
     closes_earlier = (
         found["close"] == ")"
         and not found["open"]

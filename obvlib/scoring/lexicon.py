@@ -86,6 +86,32 @@ aorta|aortic
 atrium|atrial
 ventricle|ventricular
 apex|apical
+pancreas|pancreatic
+spleen|splenic
+esophagus|esophageal
+colon|colonic
+duodenum|duodenal
+jejunum|jejunal
+ileum|ileal
+rectum|rectal
+uterus|uterine
+ovary|ovarian
+prostate|prostatic
+trachea|tracheal
+bronchus|bronchial
+pleura|pleural
+pericardium|pericardial
+peritoneum|peritoneal
+bile|biliary
+artery|arterial
+vein|venous
+skin|cutaneous
+retina|retinal
+cornea|corneal
+larynx|laryngeal
+spine|spinal
+neutrophil|polymorphonuclear leukocyte|pmn
+hematoxylin and eosin|h e
 tumor|neoplasm
 hemostasis|bleeding control
 2|both
@@ -132,6 +158,7 @@ GENERIC = frozenset(
     "scan scanning imaging image view plane section modality technique procedure surgery operation"
     " disease condition disorder device instrument tool type side weighted area region".split()
 )
+BESIDE = r"\b(?:next to|adjacent to|near|beside|close to)\b"
 DENIES_REST = r"\b(?:no|without|rather than|instead of|neither|lack\w*|free of|unlike)\b"
 DENIES_ALL = (
     r"\b(?:not|never|cannot|absent|exclud\w+|ruled out|negative for|unlikely|incorrect)\b|n't\b"
@@ -146,10 +173,12 @@ UNITS = {
     for line in """
     mm millimeter|cm centimeter|m meter|km kilometer|um micrometer|μm micrometer|nm nanometer
     inch inch|inches inch|mg milligram|g gram|kg kilogram|ug microgram|μg microgram|mcg microgram
-    ml milliliter|cc milliliter|dl deciliter|cl centiliter|l liter|s second|sec second|ms millisecond
-    secs second|min minute|mins minute|h hour|hr hour|hrs hour|mmhg mmHg|kpa kilopascal|hz hertz
-    khz kilohertz|mhz megahertz|bpm 1/minute|% percent|kv kilovolt|mv millivolt|gy gray|msv millisievert
-    m/s meter/second|cm/s centimeter/second|ml/min milliliter/minute|mg/dl milligram/deciliter
+    ml milliliter|cc milliliter|dl deciliter|cl centiliter|l liter|s second|sec second
+    ms millisecond|secs second|min minute|mins minute|h hour|hr hour|hrs hour|mmhg mmHg
+    kpa kilopascal|hz hertz
+    khz kilohertz|mhz megahertz|bpm 1/minute|% percent|kv kilovolt|mv millivolt|gy gray
+    msv millisievert|m/s meter/second|cm/s centimeter/second|ml/min milliliter/minute
+    mg/dl milligram/deciliter
     mmol/l millimole/liter|l/min liter/minute|°c degC|°f degF
     """.split("\n")
     for name, unit in (pair.split(" ") for pair in line.strip().split("|") if pair)

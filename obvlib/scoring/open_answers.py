@@ -4,19 +4,17 @@ Strict first, generous where it is safe. All deciding words of the reference mus
 order, in American or British spelling, singular or plural, abbreviated or misspelled a little;
 one word that turns an answer around makes it wrong.
 
-| rule | verdict | example (reference → response) |
-|---|---|---|
-| exact | right: the same words | `the left ventricle` → `Left ventricle.` |
-| same | right: all deciding words, nothing against | `CT scan` → `computed tomography` |
-| within | right: the reference whole within more words | `scalpel` → `The surgeon uses a scalpel` |
-| similar | right: `similarity` of the texts reaches the threshold, nothing against | |
-| number | wrong: a quantity is missing, or another one is given | `3 cm` → `3 mm` |
-| opposite | wrong: a word that excludes one of the reference | `left lung` → `right lung` |
-| denied | wrong: only one of the two denies | `a polyp` → `no polyp` |
-| list | wrong: members that the reference lacks | `liver` → `liver, spleen, kidney` |
-| missing | wrong: a deciding word is not there | `subdural hemorrhage` → `hemorrhage` |
-| undecided | wrong: only asks, supposes or offers alternatives | `It may be a polyp` |
-| empty | wrong: no words | |
+- exact: right: the same words; `the left ventricle` → `Left ventricle.`
+- same: right: all deciding words, nothing against; `CT scan` → `computed tomography`
+- within: right: the reference whole within more words; `scalpel` → `The surgeon uses a scalpel`
+- similar: right: `similarity` of the texts reaches the threshold, nothing against |
+- number: wrong: a quantity is missing, or another one is given; `3 cm` → `3 mm`
+- opposite: wrong: a word that excludes one of the reference; `left lung` → `right lung`
+- denied: wrong: only one of the two denies; `a polyp` → `no polyp`
+- list: wrong: members that the reference lacks; `liver` → `liver, spleen, kidney`
+- missing: wrong: a deciding word is not there; `subdural hemorrhage` → `hemorrhage`
+- undecided: wrong: only asks, supposes or offers alternatives; `It may be a polyp`
+- empty: wrong: no words |
 
 `overlap` is the F1 of the two sets of words, a column of its own in reports.
 """
@@ -28,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from obvlib.scoring.claims import after_revision, claimed
-from obvlib.scoring.lexicon import ADDRESSES_JUDGE, DENIES_ALL, DENIES_REST, FILLER, GENERIC
+from obvlib.scoring.lexicon import ADDRESSES_JUDGE, BESIDE, DENIES_ALL, DENIES_REST, FILLER, GENERIC
 from obvlib.scoring.quantities import (
     Quantity,
     same_dimension,
@@ -94,6 +92,8 @@ def _judge(said_text: str, wanted_text: str) -> tuple[bool, str]:
         return False, "empty"
     if exact_match(said_text, wanted_text):
         return True, "exact"
+    if _is_acronym(said_text, wanted_text) or _is_acronym(wanted_text, said_text):
+        return True, "same"
     wanted = _take_apart(wanted_text, is_denied_too=True)
     declared = _declared(said_text)
     said = _take_apart(declared, is_denied_too=wanted.denies)
@@ -124,6 +124,13 @@ def word_f1(said: list[str], wanted: list[str]) -> float:
     return 2 * len(said_set & wanted_set) / ((len(said_set) + len(wanted_set)) or 1)
 
 
+def _is_acronym(short: str, long: str) -> bool:
+    """Whether one is the initials of the other, of at least three words."""
+    letters = re.sub(r"[.\s]", "", short)
+    initials = "".join(word[0] for word in words(long) if word not in FILLER)
+    return len(initials) > 2 and letters.isupper() and letters.casefold() == initials
+
+
 def _declared(text: str) -> str:
     """Return what the response claims in the end, without sentences addressed to a judge."""
     text = re.sub(r"(?m)^answer:", " ", text)
@@ -137,6 +144,8 @@ def _take_apart(text: str, *, is_denied_too: bool) -> _Said:
     """Take an answer apart; what a clause denies is left out unless it is wanted too."""
     clauses, denies = [], False
     for clause in _SENTENCE.split(text):
+        if not is_denied_too:
+            clause = re.split(BESIDE, clause, maxsplit=1, flags=re.IGNORECASE)[0]
         rest = re.search(DENIES_REST, clause, re.IGNORECASE)
         whole = re.search(DENIES_ALL, clause, re.IGNORECASE)
         denies = denies or bool(rest or whole)

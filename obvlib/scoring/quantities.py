@@ -62,6 +62,7 @@ def spelled_out(text: str) -> str:
     for pattern, written in _MANY:
         text = re.sub(pattern, written, text)
     text = _RANKED.sub(lambda found: f"{found[1]} {_ROMAN[found[2]]}", text)
+    text = re.sub(r"(?<=\d)\s*\+\s*(?=\d)", "plus", text)  # 3+4 is not 4+3
     return _SPOKEN_WORD.sub(lambda found: _SPOKEN[found[0]], text)
 
 

@@ -205,10 +205,9 @@ def _majority(family: str, examples: list[Example], training: list[Example | QAP
     seen = Counter(_text(example) for example in training) or texts
     text = max(seen, key=lambda answer: (seen[answer], texts[answer], answer))
     best = [(texts[text] / num, "text", text)]
-    if all(example.options for example in examples):
-        best.append(
-            (sum(1 / len(example.options) for example in examples) / num, "chance", "any option")
-        )
+    num_options = [len(example.options or {}) for example in examples]
+    if all(num_options):
+        best.append((sum(1 / shown for shown in num_options) / num, "chance", "any option"))
     elif set(texts) <= {"yes", "no"}:
         best.append((0.5, "chance", "yes or no"))
     share, kind, answer = max(best, key=lambda row: row[0])  # the first of equals: text

@@ -9,7 +9,9 @@ from obvlib.scoring.lexicon import APART, SAME
 from obvlib.scoring.words import spelling_key
 
 MIN_LETTERS = 7  # of words in which a misspelled letter is forgiven
-_ENDINGS = re.compile(r"(?:ations?|ating|ated|ates?|ions?|ing|ed|ically|ical|ally|ial|al|ic|e|s)$")
+_ENDINGS = re.compile(
+    r"(?:ations?|ating|ated|ates?|ions?|ing|ed|ages?|ures?|ically|ical|ally|ial|al|ic|e|s)$"
+)
 # Word pairs that differ by one or two letters and by all their meaning.
 _MEANING = re.compile(
     r"^(?:hyper|hypo|macro|micro|inter|intra|ab|ad|ante|anti|endo|epi|ecto|exo|pre|post|per|peri|para"
@@ -24,7 +26,7 @@ _SUFFIX = re.compile(
 @functools.cache
 def _same() -> dict[tuple[str, ...], tuple[str, ...]]:
     """Phrases, as keys, and the phrase that each is turned into."""
-    table = {}
+    table: dict[tuple[str, ...], tuple[str, ...]] = {}
     for line in SAME.strip().split("\n"):
         first, *others = [tuple(map(spelling_key, form.split())) for form in line.split("|")]
         table |= {other: first for other in others}
@@ -47,7 +49,8 @@ def canonical(words: list[str]) -> list[str]:
 
 
 def _replaced(keys: list[str]) -> list[str]:
-    table, found, i = _same(), [], 0
+    table, i = _same(), 0
+    found: list[str] = []
     while i < len(keys):
         for length in (4, 3, 2, 1):
             phrase = tuple(keys[i : i + length])

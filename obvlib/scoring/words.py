@@ -29,7 +29,8 @@ _QUANTITIES = tuple(
         ),
         (r"(\d)\s+(?:%|per ?cent\b)|(\d) ?per ?cent\b", r"\1\2%"),
         (
-            r"(?<![<>=])(?<![<>=] )\b(\d[\d.,]*%?)\s+(?:or|and) (?:more|higher|greater|above|over)\b",
+            r"(?<![<>=])(?<![<>=] )\b(\d[\d.,]*%?)\s+(?:or|and)"
+            r" (?:more|higher|greater|above|over)\b",
             r">= \1",
         ),
         (
@@ -70,7 +71,10 @@ _DENIED_BEFORE = re.compile(
     r"|whether|if|unlike|unlikely|lack\w*|doubt\w*)|n't)\b(?:\W+\w+){0,4}\W*$",
     re.IGNORECASE,
 )
-_VERB = r"(?:is|are|was|were|seems?|appears?|looks?|(?:would|can|could|must|should|will)(?:\s+be)?|does|do|did|has|have|had)"
+_VERB = (
+    r"(?:is|are|was|were|seems?|appears?|looks?"
+    r"|(?:would|can|could|must|should|will)(?:\s+be)?|does|do|did|has|have|had)"
+)
 _DENIED_AFTER = re.compile(
     rf"[)\]\"']*\s*(?:{_VERB}\s+(?:(?:both|also|clearly|definitely|probably|likely|therefore|thus|been|be)\s+)*not\b"
     r"|(?:is|are|was|were|does|do|did|has|have|ca|could|would|should|wo)n't\b|cannot\b"

@@ -1,13 +1,16 @@
 """Whether a response says yes or no, or neither, and by which named rule.
 
-| rule | what it takes | example |
-|---|---|---|
-| stated | the last "the answer is yes", "Answer: no", `\\boxed{yes}` | `Two clips were seen. Answer: no` |
-| leading | the response begins with yes or no | `Yes, there is no effusion` → yes; `No polyp is seen` → no |
-| last line | a last line or sentence that is yes or no | `The lumen is smooth. No.` |
-| synonym | nothing but true, false, present, absent, seen, not seen, correct, unlikely … | `Not seen` → no |
-| mentioned | the only one of the words yes and no that stands in it, "no" only without a noun | `I would say yes` |
-| asserted | finding words all of one kind: "there is a …", "is present" (yes); "there is no …", "not seen", "unlikely" (no) | `There is no polyp` → no |
+- stated: the last "the answer is yes", "Answer: no", `\\boxed{yes}`; `Two clips were seen.
+  Answer: no`
+- leading: the response begins with yes or no; `Yes, there is no effusion` → yes; `No polyp is
+  seen` → no
+- last line: a last line or sentence that is yes or no; `The lumen is smooth. No.`
+- synonym: nothing but true, false, present, absent, seen, not seen, correct, unlikely …; `Not
+  seen` → no
+- mentioned: the only one of the words yes and no that stands in it, "no" only without a noun; `I
+  would say yes`
+- asserted: finding words all of one kind: "there is a …", "is present" (yes); "there is no …",
+  "not seen", "unlikely" (no); `There is no polyp` → no
 
 None: `empty`; `undecided` ("I cannot say", "cannot be ruled out", "no image was given");
 `ambiguous` (both words, or findings of both kinds); `no answer` (anything else). "Normal" does not
@@ -28,8 +31,9 @@ _UNDECIDED = re.compile(
     r" to|data|context|answer)"
     r"|\b(?:can(?:not|'t)|could(?: not|n't)|unable to|(?:im|not )possible to|hard to|difficult"
     r" to)\s+(?:be\s+)?(?:\w+ly\s+)?"
-    r"(?:rule out|exclude|ruled out|excluded|say|tell|determine\w*|answer\w*|know|judge|assess|decide|conclude|(?:see|view)"
-    r" (?:the|any|this) (?:image|video|picture|frame|clip))"
+    r"(?:rule out|exclude|ruled out|excluded|say|tell|determine\w*|answer\w*|know"
+    r"|judge|assess|decide|conclude|(?:see|view) (?:the|any|this)"
+    r" (?:image|video|picture|frame|clip))"
     r"|\b(?:do not|don't) know\b|\bnot"
     r" (?:sure|certain|clear|applicable|necessarily)\b|\bunsure\b|\bunclear\b|\buncertain\b",
     re.IGNORECASE,
@@ -62,9 +66,10 @@ _PRESENT = re.compile(
 )
 _SYNONYMS = {
     "yes": (
-        "true|present|seen|visible|it is|it does|there is|yeah|yep|it is present|is present|positive"
-        "|correct|that is correct|this is correct|absolutely|definitely|certainly|likely|most likely"
-        "|probably|the statement is true|the statement is correct|affirmative|of course|indeed"
+        "true|present|seen|visible|it is|it does|there is|yeah|yep|it is present|is present"
+        "|positive|correct|that is correct|this is correct|absolutely|definitely|certainly"
+        "|likely|most likely|probably|the statement is true|the statement is correct"
+        "|affirmative|of course|indeed"
     ),
     "no": (
         "false|absent|not seen|not visible|not present|it is not|it does not|there is not|nope|none"
@@ -80,8 +85,8 @@ _CHINESE = re.compile(
 
 
 def parse_yes_no(response: str) -> Parsed:
-    """Return whether the response says "yes" or "no" (`choice`), by the rules of the module's table, in
-    its order; None where it says neither.
+    """Return whether the response says "yes" or "no" (`choice`), by the module's
+    rules, in their order; None where it says neither.
     """
     return Parsed(*read_yes_no(plain(response)))
 
