@@ -38,7 +38,7 @@ from obvlib.scoring.terms import canonical, exclude_each_other, same_word
 from obvlib.scoring.words import plain, words
 
 Similarity = Callable[[str, str], float]
-# Set on the tuning half of data_manifests/judging/pairs.csv for MiniLM sentence embeddings.
+# Not measured: no embedding was run on the labelled pairs, so it is strict, and unused by default.
 MIN_SIMILARITY = 0.9
 MAX_SHORT = 6  # deciding words; of a longer reference this share must be there
 MIN_SHARE = 0.75
