@@ -143,17 +143,17 @@ def _blank(example: Example, visual: Visual) -> Visual:
     return Image(np.zeros_like(visual.pixels))
 
 
-def _shuffled(example: Example, visual: Visual) -> Visual:
+def _shuffled(example: Example, visual: Video) -> Video:
     seed = int(_draw(example.example_id)[:8], 16)
     order = np.random.default_rng(seed).permutation(len(visual.frames))
     return Video(visual.frames[order], visual.times_s)
 
 
-def _reversed(example: Example, visual: Visual) -> Visual:
+def _reversed(example: Example, visual: Video) -> Video:
     return Video(visual.frames[::-1], visual.times_s)
 
 
-def _middle_frame(example: Example, visual: Visual) -> Visual:
+def _middle_frame(example: Example, visual: Video) -> Video:
     middle = visual.frames[(len(visual.frames) - 1) // 2]
     return Video(np.broadcast_to(middle, visual.frames.shape), visual.times_s)
 

@@ -67,7 +67,8 @@ class MemoryReader:
 
     def identity(self, example: Example) -> str:
         """The hash of frames and times, in their order."""
-        return combined(hash_arrays(v.frames, v.times_s) for v in self(example))
+        videos = [self._videos[name] for name in example.media]
+        return combined(hash_arrays(video.frames, video.times_s) for video in videos)
 
 
 class NamedReader:
