@@ -110,7 +110,8 @@ def encode(
             frame.pts, frame.time_base = round((time_s + start_s) * 90_000), Fraction(1, 90_000)
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-        wave = np.repeat(beeps(times_s[-1] + 1 / fps), 48_000 // SAMPLE_RATE)
+        length_s = times_s[-1] + 1 / fps if sounds else 0.0
+        wave = np.repeat(beeps(length_s), 48_000 // SAMPLE_RATE)
         for track in sounds:
             _encode_sound(out, track, wave if track is sounds[-1] else wave * 0, start_s)
     return times_s

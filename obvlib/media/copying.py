@@ -81,6 +81,8 @@ def plan(source: Source, start_s: float, end_s: float, mode: str) -> Plan:
     made.lead_in_s = max(0.0, float((made.opening - made.first) * video.time_base))
     if mode == "smart" and made.opening != made.first:
         _plan_head(made, source, packets)
+    if source.container.format.name == "mpegts":  # whose packets are lost without a trace
+        made.probe_times = made.times
     made.decode_times, made.delay = _decode_times([p.pts for p in packets], made)
     return made
 

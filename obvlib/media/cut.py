@@ -4,7 +4,7 @@ asks for.
 In every mode the clip shows, at each time t, what the source shows at start + t: the frame on
 screen at the cut is presented from 0 on, and what must be carried along before or after (`copy`,
 `smart`) is hidden by the file's edit list, which every reader honours. Sound is copied where MP4
-can hold it. Every clip is checked before it gets its name.
+can hold it as it is. Every clip is checked before it gets its name.
 """
 
 from __future__ import annotations
@@ -30,10 +30,16 @@ from obvlib.media.verify import verify_clip
 from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, copy_look, video_stream
 
 MODES = ("exact", "smart", "copy")
+# as fast as plain ultrafast and a third of its size: B-frames, arithmetic coding and a short
+# lookahead save more than they cost (measured: tests/benchmarks/slicing.py)
 ENCODING = {
     "preset": "ultrafast",
     "crf": "23",
-}  # fast to write and to decode again; files are larger than a slower preset makes them
+    "bf": "3",
+    "b_strategy": "0",
+    "coder": "1",
+    "x264-params": "mbtree=1:rc-lookahead=8",
+}
 FRAME_RATE_MAX = 240
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from obvlib.core.files import replacing
 from obvlib.media.clean import as_source, check_range, duration_s, make_clean, open_source
 from obvlib.media.decode import frames_on_screen, to_rgb
+from obvlib.media.mp4 import set_track_ends
 from obvlib.media.opening import DISK_ERRNOS, MediaError
 from obvlib.media.source import OddVideo, Source, opened_raw
 from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, copy_look, video_stream
@@ -108,13 +109,16 @@ def _one_pass(
         wanted = list(
             heapq.merge(*([(t, index) for t in job.source_times_s] for index, job in jobs.items()))
         )
+        previous, scaled = None, {}
         for at, frame in frames_on_screen(video, [t for t, _ in wanted]):
             index = wanted[at][1]
+            if frame is not previous:  # overlapping clips share the work of scaling
+                previous, scaled = frame, {}
             if index not in jobs:
                 continue  # could not be written
             result: Prepared | MediaError | None
             try:
-                result = jobs[index].add(frame, open_files)
+                result = jobs[index].add(frame, scaled, open_files)
             except OSError as error:
                 if error.errno in DISK_ERRNOS:
                     raise
@@ -142,17 +146,21 @@ class _Job:
         self.num_added = 0
         self.container: Any = None
 
-    def add(self, frame: Any, open_files: ExitStack) -> Prepared | None:
-        """Encode the next frame; the finished clip after the last."""
+    def add(
+        self, frame: Any, scaled: dict[tuple[int, int], Any], open_files: ExitStack
+    ) -> Prepared | None:
+        """Encode the next frame, which may be `scaled` already; the finished clip after the last."""
         if self.container is None:
             self._open(open_files)
-        small = frame.reformat(
-            width=self.width,
-            height=self.height,
-            format=self.stream.pix_fmt,
-            interpolation="BICUBIC",
-        )
-        self.track.add(small, round(self.distinct_s[self.num_added] / TIME_BASE))
+        size = (self.height, self.width)
+        if size not in scaled:
+            scaled[size] = frame.reformat(
+                width=self.width,
+                height=self.height,
+                format=self.stream.pix_fmt,
+                interpolation="BICUBIC",
+            )
+        self.track.add(scaled[size], round(self.distinct_s[self.num_added] / TIME_BASE))
         self.num_added += 1
         return self._finish() if self.num_added == len(self.distinct_s) else None
 
@@ -179,10 +187,10 @@ class _Job:
         copy_look(self.stream.codec_context, self.video.video.codec_context)
 
     def _finish(self) -> Prepared:
-        self.track.finish(
-            round(max(self.end_s - self.start_s, self.distinct_s[-1] + 0.001) / TIME_BASE)
-        )
+        end = round(max(self.end_s - self.start_s, self.distinct_s[-1] + 0.001) / TIME_BASE)
+        self.track.finish(end)
         self.container.close()
+        set_track_ends(self.partial, {0: end})
         _verify(self.partial, len(self.distinct_s))
         self.files.close()
         return Prepared(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,7 @@ def probe(path: str | os.PathLike) -> VideoInfo:
             duration_s=duration_s(source),
             height=source.size[0],
             width=source.size[1],
-            fps=float(video.average_rate or video.guessed_rate or 0),
+            fps=_frame_rate(video),
             codec=video.codec_context.name,
             pixel_format=video.codec_context.pix_fmt or "",
             container=raw.container.format.name,
@@ -65,6 +66,12 @@ def probe(path: str | os.PathLike) -> VideoInfo:
             metadata=dict(raw.container.metadata),
             note=source.note,
         )
+
+
+def _frame_rate(video: Any) -> float:
+    """Frames per second: the nominal rate, unless it is far from the average one."""
+    average, nominal = float(video.average_rate or 0), float(video.guessed_rate or 0)
+    return nominal if not average or abs(nominal - average) < 0.05 * average else average
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,7 @@ def frames_at(
                 return _frames_and_times(source, times, height, width)
             except OddVideo as odd:
                 make_clean(source, odd)
+                warnings.warn(f"{source.name} was {source.note}", stacklevel=2)
 
 
 def _frames_and_times(
@@ -152,6 +160,12 @@ def _check_times(source: Source, times: np.ndarray) -> None:
             "past_end",
         )
     for begin_s, stop_s, is_missing in source.damage:
+        if ((times >= begin_s) & (times < stop_s)).any():
+            warnings.warn(
+                f"{source.name} is damaged from {begin_s:.3f} to {stop_s:.3f} s: frames asked for"
+                " there may not be the right ones",
+                stacklevel=3,
+            )
         stale = times[(times > begin_s + PAST_END_S) & (times < stop_s - PAST_END_S)]
         if is_missing and len(stale):
             raise MediaError(

@@ -15,6 +15,7 @@ import av
 import numpy as np
 
 from obvlib.core.files import replacing
+from obvlib.media.mp4 import set_track_ends
 from obvlib.media.opening import MediaError
 
 # of every track written: divides common frame rates and milliseconds
@@ -55,23 +56,22 @@ def write_video(
         )
     height, width = _check_frame(first, np.shape(first)[:2]).shape[:2]
     settings = {"crf": str(crf), "preset": preset} if codec.startswith("libx26") else {}
-    with (
-        replacing(path) as partial,
-        av.open(str(partial), "w", format="mp4", options=MUX_OPTIONS) as out,
-    ):
-        rate = Fraction(fps).limit_denominator(1001)
-        stream = video_stream(out, codec, height, width, rate, settings | (options or {}))
-        sound = _audio_stream(out, audio, sample_rate, audio_bit_rate)
-        track, step, num_frames = VideoTrack(out, stream), 1 / (rate * TIME_BASE), 0
-        for row in itertools.chain([first], rows):
-            frame = av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(_check_frame(row, (height, width))), format="rgb24"
-            )
-            track.add(frame, round(num_frames * step))
-            num_frames += 1
-        track.finish(round(num_frames * step))
-        if audio is not None:
-            _encode_audio(out, sound, audio, sample_rate)
+    rate = Fraction(fps).limit_denominator(1001)
+    with replacing(path) as partial:
+        with av.open(str(partial), "w", format="mp4", options=MUX_OPTIONS) as out:
+            stream = video_stream(out, codec, height, width, rate, settings | (options or {}))
+            sound = _audio_stream(out, audio, sample_rate, audio_bit_rate)
+            track, step, num_frames = VideoTrack(out, stream), 1 / (rate * TIME_BASE), 0
+            for row in itertools.chain([first], rows):
+                frame = av.VideoFrame.from_ndarray(
+                    np.ascontiguousarray(_check_frame(row, (height, width))), format="rgb24"
+                )
+                track.add(frame, round(num_frames * step))
+                num_frames += 1
+            track.finish(round(num_frames * step))
+            if audio is not None:
+                _encode_audio(out, sound, audio, sample_rate)
+        set_track_ends(partial, {0: round(num_frames * step)})
     return Path(path)
 
 
@@ -95,7 +95,7 @@ class VideoTrack:
     """
 
     def __init__(self, out: Any, stream: Any) -> None:
-        self.out, self.stream, self.last_pts = out, stream, 0
+        self.out, self.stream = out, stream
         self.held: Any = None
 
     def add(self, frame: Any, pts: int) -> None:
@@ -121,18 +121,16 @@ class VideoTrack:
     def finish(self, end: int) -> None:
         """Write what is left; the last frame stays on screen until `end` ticks."""
         self._mux(self.stream.encode(None))
-        # not where the last stored is a B-frame shown before others
-        if self.held.pts == self.last_pts:
-            self.held.duration = max(
-                1, round(end * TIME_BASE / self.held.time_base) - self.held.pts
-            )
+        # reaches the end in decoding time; `set_track_ends` says what is shown
+        held = self.held
+        held.duration = max(1, round(end * TIME_BASE / held.time_base) - held.dts)
         self.out.mux(self.held)
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
             if self.held is not None:
                 self.out.mux(self.held)
-            self.held, self.last_pts = packet, max(self.last_pts, packet.pts)
+            self.held = packet
 
 
 def _check_frame(frame: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

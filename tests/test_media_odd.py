@@ -1,0 +1,200 @@
+"""Video that is not well behaved: each kind, generated small, shows the right frames in every way of
+reading, or says what is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import video_samples as samples
+
+from obvlib import media
+from obvlib.core import FramePolicy
+
+AT_S = np.arange(1.02, 2.0, 0.04)  # in the middle of frames 25 to 49
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("OBV_DATA", str(tmp_path / "data"))
+
+
+def set_matrix(path: Path, a: int, b: int, c: int, d: int) -> None:
+    data, units = bytearray(path.read_bytes()), [1 << 16, 1 << 16, 1 << 30]
+    at = data.find(b"tkhd") + 44
+    data[at : at + 36] = b"".join(
+        (value * units[i % 3]).to_bytes(4, "big", signed=True)
+        for i, value in enumerate([a, b, 0, c, d, 0, 0, 0, 1])
+    )
+    path.write_bytes(data)
+
+
+def blank(path: Path, start_s: float, end_s: float) -> None:
+    """Write zeros over the packets of a stretch."""
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as file:
+        for packet in file.demux(video=0):
+            if packet.size and start_s <= packet.pts * packet.time_base < end_s:
+                data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    path.write_bytes(data)
+
+
+def repeat_a_time(path: Path) -> None:
+    """Give frame 60 the time of frame 59."""
+    whole = path.with_name("whole.mkv")
+    path.rename(whole)
+    with av.open(str(whole)) as file, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(file.streams.video[0])
+        for packet in file.demux(video=0):
+            if packet.dts is not None:
+                shift = 40 if round(packet.pts * packet.time_base * 25) == 60 else 0
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                packet.stream = stream
+                out.mux(packet)
+
+
+KINDS = {
+    "b-frames in avi": ("a.avi", {"g": "25", "bf": "3", "x264-params": "b-adapt=0"}, None, "index"),
+    "b-frames in flv": ("a.flv", {"g": "25", "bf": "2"}, None, "index"),
+    "intra refresh": (
+        "a.mp4",
+        {"g": "30", "x264-params": "intra-refresh=1:bframes=0"},
+        None,
+        "whole pictures",
+    ),
+    "mirrored": ("a.mp4", {"g": "25"}, lambda p: set_matrix(p, -1, 0, 0, 1), "mirrored"),
+    "two frames at one time": ("a.mkv", {"g": "25", "bf": "0"}, repeat_a_time, "one time"),
+    "cut short": (
+        "a.mkv",
+        {"g": "25"},
+        lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size * 4 // 5]),
+        "cut short",
+    ),
+    "fragmented": ("f.mp4", {"g": "25"}, None, "fragments"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_way_of_reading_shows_the_right_frames_and_says_why(tmp_path, kind):
+    name, options, change, reason = KINDS[kind]
+    path = tmp_path / name
+    mux = {"movflags": "frag_keyframe+empty_moov"} if kind == "fragmented" else {}
+    samples.encode(path, "libx264", options=options, mux=mux)
+    if change:
+        change(path)
+
+    def seen(frames):
+        return samples.numbers(frames[:, :, ::-1] if kind == "mirrored" else frames)
+
+    numbers = list(range(25, 50))
+    assert seen(media.frames_at(path, AT_S)[0]) == numbers
+    for mode in media.MODES:
+        made = media.slice_clip(path, tmp_path / "clip.mp4", 1.0, 2.5, mode=mode)
+        assert seen(media.frames_at(made.path, AT_S - 1.0)[0]) == numbers, mode
+        # what only a stretch shows is noted by whoever reads that stretch
+        assert reason in made.note or kind in ("two frames at one time", "intra refresh")
+    media.prepare_clip(path, tmp_path / "prepared.mp4", 1.0, 2.0, FramePolicy())
+    frames, times_s = media.clip_frames(tmp_path / "prepared.mp4", FramePolicy())
+    assert seen(frames) == [25 + int(t * 25 + 0.03) for t in times_s]
+
+
+def test_two_frames_at_one_time_are_said_where_they_are(tmp_path):
+    samples.encode(tmp_path / "a.mkv", "libx264", options={"g": "25", "bf": "0"})
+    repeat_a_time(tmp_path / "a.mkv")
+    for mode in media.MODES:
+        made = media.slice_clip(tmp_path / "a.mkv", tmp_path / "c.mp4", 2.0, 3.0, mode=mode)
+        assert "two frames have one time" in made.note
+        assert samples.numbers(media.frames_at(made.path, [0.38])[0]) == [60]
+
+
+def test_damage_is_refused_or_noted_alike(tmp_path):
+    samples.encode(tmp_path / "a.mp4", "libx264", num_frames=250, options={"g": "25", "bf": "2"})
+    blank(tmp_path / "a.mp4", 4.0, 6.5)
+    for start_s, end_s, is_made in [(1.0, 3.0, True), (3.5, 7.0, False), (6.2, 9.0, True)]:
+        for mode in (*media.MODES, "prepare"):
+            out = tmp_path / "clip.mp4"
+            try:
+                if mode == "prepare":
+                    made = media.prepare_clip(
+                        tmp_path / "a.mp4", out, start_s, end_s, FramePolicy()
+                    )
+                else:
+                    made = media.slice_clip(tmp_path / "a.mp4", out, start_s, end_s, mode=mode)
+            except media.MediaError as error:
+                assert not is_made and "damaged there" in str(error), mode
+            else:
+                assert is_made, mode
+                assert start_s < 3 or "damaged in the source" in made.note, mode
+
+
+def test_a_picture_may_stand_still(tmp_path):
+    times_s = [i * 0.2 for i in range(11)] + [20 + i * 0.2 for i in range(11)]
+    for name in ("a.mp4", "a.mkv", "a.ts"):
+        samples.encode(tmp_path / name, "libx264", times_s=times_s, fps=5, sound="aac")
+        for mode in media.MODES:
+            made = media.slice_clip(tmp_path / name, tmp_path / "c.mp4", 6.0, 15.0, mode=mode)
+            assert samples.numbers(media.frames_at(made.path, [0.1, 8.9])[0]) == [10, 10]
+        media.prepare_clip(tmp_path / name, tmp_path / "p.mp4", 6.0, 15.0, FramePolicy())
+
+
+def test_a_clock_that_starts_again_goes_on(tmp_path):
+    samples.encode(tmp_path / "a.ts", "libx264", options={"g": "25"}, sound="aac")
+    part = (tmp_path / "a.ts").read_bytes()
+    (tmp_path / "twice.ts").write_bytes(part + part)
+    info = media.probe(tmp_path / "twice.ts")
+    assert info.duration_s == pytest.approx(8.0, abs=0.1) and "clock" in info.note
+    assert samples.numbers(media.frames_at(tmp_path / "twice.ts", [3.5, 6.5])[0])[0] == 87
+
+
+@pytest.mark.parametrize(
+    "text", ["ffconcat version 1.0\nfile a.mp4\n", "#EXTM3U\n#EXTINF:4.0,\na.mp4\n#EXT-X-ENDLIST\n"]
+)
+def test_scripts_and_playlists_do_not_open(tmp_path, text):
+    samples.make(tmp_path / "a.mp4", num_frames=10)
+    for name in ("b.mp4", "b.m3u8", "b.ffconcat"):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(media.MediaError, match="does not open as a video"):
+            media.probe(tmp_path / name)
+
+
+def test_only_regular_files_open(tmp_path):
+    with pytest.raises(media.MediaError, match="not a regular file"):
+        media.probe(tmp_path)
+    with pytest.raises(media.MediaError, match="not a regular file"):
+        media.probe("/dev/zero")
+
+
+def test_names_with_a_colon_open(tmp_path, monkeypatch):
+    samples.make(tmp_path / "Lecture: heart.mp4", num_frames=25)
+    monkeypatch.chdir(tmp_path)
+    assert media.probe("Lecture: heart.mp4").duration_s == 1.0
+
+
+def test_times_a_hundred_hours_apart_are_refused(tmp_path):
+    samples.encode(tmp_path / "a.mkv", "libx264", times_s=[0.0, 360_000.0], fps=5)
+    with pytest.raises(media.MediaError, match="hours"):
+        media.slice_clip(tmp_path / "a.mkv", tmp_path / "c.mp4", 0.0, 360_000.0)
+
+
+def test_the_clean_copy_is_made_once(tmp_path):
+    samples.encode(tmp_path / "a.avi", "libx264", options={"g": "25", "bf": "2"})
+    for _ in range(2):
+        media.frames_at(tmp_path / "a.avi", [1.0])
+    (kept,) = (tmp_path / "data/cache/clean").glob("*.mp4")
+    assert json.loads(kept.with_suffix(".json").read_text())["damage"] == []
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
+def test_a_sample_of_the_campaign_has_no_silent_difference(tmp_path):
+    """The rest runs with `make campaign`."""
+    script = Path(__file__).parent / "faults" / "campaign_media.py"
+    command = [sys.executable, str(script), "--count", "12", "--log", str(tmp_path / "log.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
