@@ -339,7 +339,7 @@ def test_killed_at_any_moment_and_started_again(videos, tmp_path, num_workers):
 def test_a_full_disk_stops_cleanly(videos, tmp_path):
     """A limit on file size stands in for the disk: writing past it fails in the same way."""
     rows_path, out = many_rows(tmp_path, 10, length_s=9), tmp_path / "out"
-    limit = 90_000  # room for the ledger's first pages, not for a clip
+    limit = 60_000  # room for the ledger's first pages, not for a clip
     process = start(
         tmp_path, rows_path, videos, out, 1, stderr=subprocess.PIPE,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),

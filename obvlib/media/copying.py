@@ -169,15 +169,13 @@ def write(source: Source, out: Any, audio: Any, made: Plan) -> None:
 def _copied(source: Source, made: Plan) -> Iterator[Any]:
     started, length = False, clip_clock(source.video.time_base, Fraction(0), TIME_BASE)
     context = source.video.codec_context
-    known: set[bytes] = set()
+    extradata, known = context.extradata or b"", set[bytes]()
     for packet in packets_from(source, made.first):
         started = started or packet.pts == made.first
         if not started or (made.head and packet.pts < made.first):
             # before the joint, or leading it on screen and referring to what is not copied
             continue
-        if context.name in nal.CODECS and not nal.is_whole(
-            context.name, context.extradata or b"", bytes(packet), known
-        ):
+        if context.name in nal.CODECS and not nal.is_whole(context.name, extradata, packet, known):
             raise OddVideo(f"{source.name}: packets are damaged, or the size of frames changes")
         shown_at, is_last = packet.pts, packet.pts == made.last
         packet.dts = made.decode_times[shown_at]

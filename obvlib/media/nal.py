@@ -5,6 +5,7 @@ which pictures stand alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 CODECS = ("h264", "hevc")
 SLICE, SLICE_IDR, SPS, PPS = 1, 5, 7, 8
@@ -80,21 +81,22 @@ def is_true_key(codec: str, extradata: bytes, packet: bytes) -> bool:
     return False
 
 
-def is_whole(codec: str, extradata: bytes, packet: bytes, known: set[bytes]) -> bool:
+def is_whole(codec: str, extradata: bytes, packet: Any, known: set[bytes]) -> bool:
     """Does a packet to copy look like one: NAL units that fill it, a picture among them, and no
     sequence parameters but those that are `known`? The first ones seen are added.
     """
     size = length_size(codec, extradata)
-    found = list(units(packet, size))
-    if not all(unit and unit[0] < 128 for unit in found):
+    data = memoryview(packet)  # without a copy of the pictures
+    found = list(units(data if size else bytes(data), size))
+    if not all(len(unit) and unit[0] < 128 for unit in found):
         return False
     kinds = [_kind(codec, unit) for unit in found]
     is_sps, pictures = (HEVC_SPS, range(32)) if codec == "hevc" else (SPS, range(1, 6))
-    parameters = {unit for unit, kind in zip(found, kinds, strict=True) if kind == is_sps}
+    parameters = {bytes(unit) for unit, kind in zip(found, kinds, strict=True) if kind == is_sps}
     if parameters and known and parameters != known:
         return False
     known |= parameters
-    is_filled = not size or sum(size + len(unit) for unit in found) == len(packet)
+    is_filled = not size or sum(size + len(unit) for unit in found) == len(data)
     return is_filled and any(kind in pictures for kind in kinds)
 
 

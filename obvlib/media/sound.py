@@ -23,6 +23,7 @@ AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 # decoders need a little of what came before to start cleanly; the edit list hides it
 PREROLL_S = 0.1
 READ_BACK_S = 0.2
+TICK_S = float(TIME_BASE)
 GAP_S = 0.05  # between what is heard and its time: more than rounding
 
 
@@ -154,6 +155,7 @@ class Sound:
     position: int = 0
     stream: Any = None
     last_s: float = 0.0  # end of the last packet
+    tick_s: float = 0.0  # of the packets
 
     def add_to(self, out: Any) -> None:
         """Read the sound and add its stream, after the video's and before anything is muxed."""
@@ -169,6 +171,7 @@ class Sound:
             self._encode_to(out)
         if self.packets:
             last = self.packets[-1]
+            self.tick_s = float(last.time_base)
             self.last_s = float((last.pts + last.duration) * last.time_base)
 
     def _encode_to(self, out: Any) -> None:
@@ -182,9 +185,10 @@ class Sound:
 
     def mux_until(self, out: Any, time: float) -> None:
         """Mux the packets up to a time in ticks of the video."""
+        limit_s = time * TICK_S
         while self.position < len(self.packets):
             packet = self.packets[self.position]
-            if packet.pts * packet.time_base > time * TIME_BASE:
+            if packet.pts * self.tick_s > limit_s:
                 return
             packet.stream = self.stream
             out.mux(packet)

@@ -209,7 +209,8 @@ def against_original(python: str, source: Path, out: Path, rounds: int) -> list[
             found.append((ours(mode, source, out), prepared if mode == "prepare" else sliced))
             sizes[mode] = round(out.stat().st_size / original_bytes, 3)
     return [
-        compared(mode, "original", found) | {"size_ratio": sizes[mode]}
+        compared(mode, "original", found)
+        | ({"size_ratio": sizes[mode]} if mode in media.MODES else {})
         for mode, found in pairs.items()
     ]
 
