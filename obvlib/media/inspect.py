@@ -16,7 +16,7 @@ from typing import Any
 import av
 
 from obvlib.media import mp4, nal
-from obvlib.media.opening import MediaError
+from obvlib.media.opening import MediaError, pixel_shape
 from obvlib.media.source import PAST_END_S, Source
 
 # containers that can be sought in and store presentation times; all others are decoded once
@@ -98,7 +98,7 @@ def _first_packets(source: Source) -> str:
         return "it begins in the middle of a group of pictures"
     if getattr(context, "field_order", 0) not in (0, 1):
         return "it is interlaced"
-    if source.video.sample_aspect_ratio not in (None, 0, 1):
+    if pixel_shape(source.video) != 1:
         return "its pixels are not square"
     return ""
 

@@ -17,7 +17,7 @@ import av
 import numpy as np
 
 from obvlib.media.inspect import INDEXED, MAX_LENGTH_S, jump_limit_s
-from obvlib.media.opening import MediaError
+from obvlib.media.opening import MediaError, pixel_shape
 from obvlib.media.picture import as_seen, viewer_size
 from obvlib.media.sound import Timeline, aac_stream, cut_to, decoded, encode_sound, frame_time_s
 from obvlib.media.source import PAST_END_S, Source, opened_raw
@@ -37,7 +37,7 @@ def write_clean(name: str, path: Path, num_threads: int) -> list[Damage]:
         picture = next(_frames(source), None)
         if picture is None:
             raise MediaError(f"{name}: not one frame can be decoded; download it again")
-        shape = source.video.sample_aspect_ratio or Fraction(1)
+        shape = pixel_shape(source.video)
         size = viewer_size(picture[1], shape)
     with (
         opened_raw(name, num_threads) as source,

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -86,7 +87,9 @@ def open_container(name: str, file: Any) -> Iterator[Any]:
     target = file if remote else os.path.abspath(name)
     limit_s = REMOTE_TIMEOUT_S if remote else TIMEOUT_S
     try:
-        container = av.open(target, options=options, timeout=(limit_s, limit_s), **_METADATA)
+        container = av.open(
+            target, container_options=options, timeout=(limit_s, limit_s), **_METADATA
+        )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
             f"{name} does not open as a video{_why(error)}: truncated or not a video; download it"
@@ -134,6 +137,14 @@ def pick_streams(container: Any, name: str, num_threads: int) -> tuple[Any, Any]
     sounds = [best] if best is not None else list(container.streams.audio)
     sounds = [s for s in sounds if s.codec_context is not None and s.codec_context.sample_rate]
     return video, sounds[0] if sounds else None
+
+
+def pixel_shape(stream: Any) -> Fraction:
+    """How many times as wide as high the pixels of a video stream are; 1 where nothing says so."""
+    shape = stream.sample_aspect_ratio
+    if shape is None or not shape.numerator or not shape.denominator:
+        return Fraction(1)
+    return Fraction(shape.numerator, shape.denominator)
 
 
 def _rank(stream: Any) -> tuple[bool, bool, int]:

@@ -68,7 +68,8 @@ class Source:
 
     def ticks(self, time_s: float, stream: Any = None) -> int:
         """The timestamp of `stream` at or just below a time from the first presented frame."""
-        return int((Fraction(time_s) + self.origin_s) // (stream or self.video).time_base)
+        base = Fraction((stream or self.video).time_base)  # PyAV 19 has a type of its own
+        return int((Fraction(time_s) + self.origin_s) // base)
 
     def seek(self, time_s: float, stream: Any = None) -> None:
         """Go to the last key frame at or before `time_s`; formats without an index may land
