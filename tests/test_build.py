@@ -52,9 +52,17 @@ def clips(count: int = 5) -> list[Clip]:
     pairs = [(LETTERS, OPEN), (), (OPEN,), (LETTERS,), (LETTERS,)]
     captions = ["A beating heart.", "A CT scan.", "", "Cells.", "Polyp."]
     return [
-        Clip(video_id=f"v{i // 2}", start_s=4.0 * i, end_s=4.0 * i + 4, caption=captions[i], qa_pairs=pairs[i], modality="CT", split="train")
+        Clip(
+            video_id=f"v{i // 2}",
+            start_s=4.0 * i,
+            end_s=4.0 * i + 4,
+            caption=captions[i],
+            qa_pairs=pairs[i],
+            modality="CT",
+            split="train",
+        )
         for i in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def stage_of(clips_dir, **changes) -> BuildStage:

@@ -66,18 +66,20 @@ def jobs_of(videos: Path, num_sources: int, num_clips: int) -> list[slicing.Clip
         (videos / f"v{number}.mp4").symlink_to(video)
     return [
         slicing.ClipJob(
-            clip_id=f"v{s}_{i}", video_id=f"v{s}", start_s=i * 0.3, end_s=i * 0.3 + 1, file_name=f"v{s}_{i}.mp4",
+            clip_id=f"v{s}_{i}",
+            video_id=f"v{s}",
+            start_s=i * 0.3,
+            end_s=i * 0.3 + 1,
+            file_name=f"v{s}_{i}.mp4",
             source=str(videos / f"v{s}.mp4"),
         )
         for s in range(num_sources)
         for i in range(num_clips)
-    ]  # fmt: skip
+    ]
 
 
 def run(jobs, stage, ledger):
-    return run_stage(
-        jobs, stage, ledger, engine="ray", show_progress=False,
-    )  # fmt: skip
+    return run_stage(jobs, stage, ledger, engine="ray", show_progress=False)
 
 
 def test_a_worker_dies_in_the_middle(cluster, tmp_path):

@@ -286,18 +286,42 @@ def small_model(family):
     import transformers as t
 
     rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}
-    text = dict(vocab_size=151_936, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-                num_key_value_heads=1, head_dim=16, rope_parameters=rope, rope_scaling=rope)  # fmt: skip
+    text = dict(
+        vocab_size=151_936,
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        rope_parameters=rope,
+        rope_scaling=rope,
+    )
     torch.manual_seed(0)
     if family == "qwen2_5_vl":
-        vision = dict(depth=2, hidden_size=32, out_hidden_size=32, num_heads=2, intermediate_size=32, tokens_per_second=2,
-                      fullatt_block_indexes=[1], window_size=56)  # fmt: skip
+        vision = dict(
+            depth=2,
+            hidden_size=32,
+            out_hidden_size=32,
+            num_heads=2,
+            intermediate_size=32,
+            tokens_per_second=2,
+            fullatt_block_indexes=[1],
+            window_size=56,
+        )
         config = t.Qwen2_5_VLConfig(text_config=text, vision_config=vision)
         return t.Qwen2_5_VLForConditionalGeneration._from_config(
             config, attn_implementation="sdpa"
         ).eval()
-    vision = dict(depth=2, hidden_size=32, out_hidden_size=32, num_heads=2, intermediate_size=32, num_position_embeddings=16,
-                  deepstack_visual_indexes=[0])  # fmt: skip
+    vision = dict(
+        depth=2,
+        hidden_size=32,
+        out_hidden_size=32,
+        num_heads=2,
+        intermediate_size=32,
+        num_position_embeddings=16,
+        deepstack_visual_indexes=[0],
+    )
     config = t.Qwen3VLConfig(text_config=text, vision_config=vision)
     return t.Qwen3VLForConditionalGeneration._from_config(config, attn_implementation="sdpa").eval()
 

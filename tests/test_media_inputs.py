@@ -17,29 +17,97 @@ VARIABLE = list(np.cumsum([0.0] + [0.04, 0.02, 0.11, 0.04, 0.3] * 20))
 INTERLACED = {"flags": "+ilme+ildct", "x264-params": "tff=1:keyint=25"}
 KINDS = {
     "h264 in mp4": ("a.mp4", "libx264", {"sound": "aac", "options": {"g": "25"}}),
-    "h264 with open groups in mkv": ("a.mkv", "libx264", {"sound": "aac", "options": {"g": "25", "x264-params": "open-gop=1:bframes=3"}}),
-    "h264 with short open groups": ("a.mp4", "libx264", {"num_frames": 177, "sound": "aac", "options": {"g": "13", "x264-params": "open-gop=1:bframes=3:scenecut=0:b-pyramid=normal"}}),
+    "h264 with open groups in mkv": (
+        "a.mkv",
+        "libx264",
+        {"sound": "aac", "options": {"g": "25", "x264-params": "open-gop=1:bframes=3"}},
+    ),
+    "h264 with short open groups": (
+        "a.mp4",
+        "libx264",
+        {
+            "num_frames": 177,
+            "sound": "aac",
+            "options": {
+                "g": "13",
+                "x264-params": "open-gop=1:bframes=3:scenecut=0:b-pyramid=normal",
+            },
+        },
+    ),
     "h264 in transport stream": ("a.ts", "libx264", {"sound": "aac", "options": {"g": "25"}}),
-    "hevc in mp4": ("a.mp4", "libx265", {"sound": "aac", "options": {"g": "25", "x265-params": "log-level=none"}}),
-    "vp9 and opus in webm": ("a.webm", "libvpx-vp9", {"sound": "libopus", "options": {"g": "25", "deadline": "realtime", "cpu-used": "8"}}),
-    "av1 in mkv": ("a.mkv", "libsvtav1", {"sound": "libopus", "options": {"g": "25", "preset": "12", "svtav1-params": "lp=1"}}),
+    "hevc in mp4": (
+        "a.mp4",
+        "libx265",
+        {"sound": "aac", "options": {"g": "25", "x265-params": "log-level=none"}},
+    ),
+    "vp9 and opus in webm": (
+        "a.webm",
+        "libvpx-vp9",
+        {"sound": "libopus", "options": {"g": "25", "deadline": "realtime", "cpu-used": "8"}},
+    ),
+    "av1 in mkv": (
+        "a.mkv",
+        "libsvtav1",
+        {"sound": "libopus", "options": {"g": "25", "preset": "12", "svtav1-params": "lp=1"}},
+    ),
     "h264 in avi": ("a.avi", "libx264", {"options": {"g": "25", "bf": "0"}}),
     "mpeg4 in mkv": ("a.mkv", "mpeg4", {"sound": "mp3", "options": {"g": "25", "b": "2M"}}),
-    "mpeg2 in transport stream": ("a.ts", "mpeg2video", {"sound": "mp2", "options": {"g": "12", "b": "2M"}}),
+    "mpeg2 in transport stream": (
+        "a.ts",
+        "mpeg2video",
+        {"sound": "mp2", "options": {"g": "12", "b": "2M"}},
+    ),
     "ffv1 and pcm in mkv": ("a.mkv", "ffv1", {"sound": "pcm_s16le"}),
-    "variable rate in mp4": ("a.mp4", "libx264", {"sound": "aac", "times_s": VARIABLE, "options": {"g": "25"}}),
-    "variable rate in webm": ("a.webm", "libvpx-vp9", {"times_s": VARIABLE, "options": {"g": "25", "deadline": "realtime", "cpu-used": "8"}}),
-    "odd size in webm": ("a.webm", "libvpx-vp9", {"size": (121, 161), "options": {"g": "25", "deadline": "realtime", "cpu-used": "8"}}),
-    "odd size in mp4": ("a.mp4", "libx264", {"size": (121, 161), "pix_fmt": "yuv444p", "options": {"g": "25"}}),
-    "10 bit hevc": ("a.mp4", "libx265", {"pix_fmt": "yuv420p10le", "options": {"g": "25", "x265-params": "log-level=none"}}),
+    "variable rate in mp4": (
+        "a.mp4",
+        "libx264",
+        {"sound": "aac", "times_s": VARIABLE, "options": {"g": "25"}},
+    ),
+    "variable rate in webm": (
+        "a.webm",
+        "libvpx-vp9",
+        {"times_s": VARIABLE, "options": {"g": "25", "deadline": "realtime", "cpu-used": "8"}},
+    ),
+    "odd size in webm": (
+        "a.webm",
+        "libvpx-vp9",
+        {"size": (121, 161), "options": {"g": "25", "deadline": "realtime", "cpu-used": "8"}},
+    ),
+    "odd size in mp4": (
+        "a.mp4",
+        "libx264",
+        {"size": (121, 161), "pix_fmt": "yuv444p", "options": {"g": "25"}},
+    ),
+    "10 bit hevc": (
+        "a.mp4",
+        "libx265",
+        {"pix_fmt": "yuv420p10le", "options": {"g": "25", "x265-params": "log-level=none"}},
+    ),
     "full range": ("a.mp4", "libx264", {"pix_fmt": "yuvj420p", "options": {"g": "25"}}),
     "no sound": ("a.mp4", "libx264", {"options": {"g": "25"}}),
-    "several sounds": ("a.mkv", "libx264", {"sound": "aac", "num_sounds": 3, "options": {"g": "25"}}),
+    "several sounds": (
+        "a.mkv",
+        "libx264",
+        {"sound": "aac", "num_sounds": 3, "options": {"g": "25"}},
+    ),
     "start at 5 s": ("a.mkv", "libx264", {"sound": "aac", "start_s": 5.0, "options": {"g": "25"}}),
-    "start before 0": ("a.mp4", "libx264", {"sound": "aac", "start_s": -0.4, "options": {"g": "25"}, "mux": {"avoid_negative_ts": "disabled"}}),
+    "start before 0": (
+        "a.mp4",
+        "libx264",
+        {
+            "sound": "aac",
+            "start_s": -0.4,
+            "options": {"g": "25"},
+            "mux": {"avoid_negative_ts": "disabled"},
+        },
+    ),
     "interlaced": ("a.ts", "libx264", {"sound": "aac", "options": INTERLACED}),
-    "no key frame but the first": ("a.mp4", "libx264", {"sound": "aac", "options": {"g": "1000", "sc_threshold": "0"}}),
-}  # fmt: skip
+    "no key frame but the first": (
+        "a.mp4",
+        "libx264",
+        {"sound": "aac", "options": {"g": "1000", "sc_threshold": "0"}},
+    ),
+}
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.replace(" ", "-"))

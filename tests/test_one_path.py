@@ -81,8 +81,15 @@ def test_video_benchmarks(tmp_path, lecture, name, prepared, policy):
     )
     row = training_set(tmp_path / "set")[0]
     sample = load_sample(row, tmp_path, tiny().tokenizer, tiny().spec)
-    example = Example(example_id="e", benchmark=name, video_id="w", question=question.question, answer=question.answer,
-                      options=question.options, media=(str(path),))  # fmt: skip
+    example = Example(
+        example_id="e",
+        benchmark=name,
+        video_id="w",
+        question=question.question,
+        answer=question.answer,
+        options=question.options,
+        media=(str(path),),
+    )
     visuals, prompt = evaluated(example, policy)
     assert_prefix(prompt, sample)
     assert visuals[0].times_s.tolist() == policy.sample_times(9.0).tolist()
@@ -99,8 +106,15 @@ def test_image_benchmarks(tmp_path, name, policy):
 
     pixels = picture(90, 130, seed=3).pixels
     Image.fromarray(pixels).save(tmp_path / "i.png")
-    example = Example(example_id="e", benchmark=name, video_id="w", question=OPEN.question, answer=OPEN.answer,
-                      media=(str(tmp_path / "i.png"),), media_kind="image")  # fmt: skip
+    example = Example(
+        example_id="e",
+        benchmark=name,
+        video_id="w",
+        question=OPEN.question,
+        answer=OPEN.answer,
+        media=(str(tmp_path / "i.png"),),
+        media_kind="image",
+    )
     _, prompt = evaluated(example, policy)
     trained = encode(
         question_turns([fit_image(pixels, policy)], OPEN), tiny().tokenizer, tiny().spec
@@ -110,8 +124,15 @@ def test_image_benchmarks(tmp_path, name, policy):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if kind_of(name) == "text"])
 def test_text_benchmarks(name):
-    example = Example(example_id="e", benchmark=name, video_id="w", question=LETTERS.question, answer="B",
-                      options=LETTERS.options, media_kind="text")  # fmt: skip
+    example = Example(
+        example_id="e",
+        benchmark=name,
+        video_id="w",
+        question=LETTERS.question,
+        answer="B",
+        options=LETTERS.options,
+        media_kind="text",
+    )
     _, prompt = evaluated(example, FramePolicy())
     assert_prefix(prompt, encode(question_turns([], LETTERS), tiny().tokenizer, tiny().spec))
 

@@ -39,8 +39,18 @@ def test_shape_read_from_a_config_counts_the_models_own_parameters():
 
 
 def test_work_of_one_layer_by_hand():
-    shape = ModelShape(name="x", num_layers=1, hidden=8, intermediate=16, kv_width=4, vocabulary=10, vision_depth=1, vision_width=4,
-                       vision_mlp=8, ties_embeddings=True)  # fmt: skip
+    shape = ModelShape(
+        name="x",
+        num_layers=1,
+        hidden=8,
+        intermediate=16,
+        kv_width=4,
+        vocabulary=10,
+        vision_depth=1,
+        vision_width=4,
+        vision_mlp=8,
+        ties_embeddings=True,
+    )
     work = row_work([Sample(num_tokens=5)], shape, ONE_GPU)
     weights = 2 * 64 + 2 * 32 + 3 * 128
     assert work.products == 4 * 2 * weights * 5 + 3 * 2 * 80 * 5
@@ -96,8 +106,23 @@ def test_samples_of_a_training_sets_rows():
 
 def test_calibration_recovers_what_made_the_times():
     gpu, truth = GPUS["H100"], EFFICIENCY[False]
-    works = [Work(products=p * 1e14, attention=a * 1e13, useful=0, traffic_bytes=t * 1e9, optimizer_bytes=4e10, num_layers=n)
-             for p, a, t, n in ((1, 1, 9, 60), (5, 16, 25, 60), (5, 4, 26, 28), (2, 1, 3, 28), (3, 9, 1, 60))]  # fmt: skip
+    works = [
+        Work(
+            products=p * 1e14,
+            attention=a * 1e13,
+            useful=0,
+            traffic_bytes=t * 1e9,
+            optimizer_bytes=4e10,
+            num_layers=n,
+        )
+        for p, a, t, n in (
+            (1, 1, 9, 60),
+            (5, 16, 25, 60),
+            (5, 4, 26, 28),
+            (2, 1, 3, 28),
+            (3, 9, 1, 60),
+        )
+    ]
     found = calibrate([(work, step_seconds(work, gpu, truth)) for work in works], gpu)
     assert found.products == pytest.approx(
         truth.products, rel=1e-6
@@ -107,9 +132,13 @@ def test_calibration_recovers_what_made_the_times():
     ) and found.layer_s == pytest.approx(truth.layer_s, rel=1e-6)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (("qwen9", "H100"), "model 'qwen9' is not known: use one of qwen2-vl-2b"), (("qwen2-vl-2b", "TPU"), "gpu 'TPU' is not known"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("qwen9", "H100"), "model 'qwen9' is not known: use one of qwen2-vl-2b"),
+        (("qwen2-vl-2b", "TPU"), "gpu 'TPU' is not known"),
+    ],
+)
 def test_unknown_names_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         plan([Sample(num_tokens=5)], *arguments)
@@ -131,13 +160,21 @@ def measured():
         )
     for step in json.loads(RESULTS.read_text())["steps"]:
         if "step_s" in step:
-            settings = Settings(num_gpus=1, shards_optimizer=False, weights="bf16", fused_loss="liger" in step["stack"],
-                                compiled="compiled" in step["stack"], trains_vision="frozen" not in step["stack"])  # fmt: skip
+            settings = Settings(
+                num_gpus=1,
+                shards_optimizer=False,
+                weights="bf16",
+                fused_loss="liger" in step["stack"],
+                compiled="compiled" in step["stack"],
+                trains_vision="frozen" not in step["stack"],
+            )
             samples = [
-                Sample(num_tokens=(frames // 2) * (h // 28) * (w // 28) + (2 if frames else 0) + text,
-                       grids=((frames // 2, h // 14, w // 14),) if frames else ())
+                Sample(
+                    num_tokens=(frames // 2) * (h // 28) * (w // 28) + (2 if frames else 0) + text,
+                    grids=((frames // 2, h // 14, w // 14),) if frames else (),
+                )
                 for frames, h, w, text in step["samples"]
-            ]  # fmt: skip
+            ]
             assert sum(s.num_tokens for s in samples) == step["tokens"]
             yield (
                 step["stack"] + ": " + step["row"],

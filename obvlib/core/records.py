@@ -13,9 +13,21 @@ from obvlib.core.checks import RecordError, check_id
 from obvlib.core.record_rows import from_json, read_jsonl, to_json, write_jsonl
 
 __all__ = [
-    "SPLITS", "Caption", "Clip", "Example", "Prediction", "QAPair", "RecordError", "Verdict", "Word",
-    "check_id", "from_json", "read_jsonl", "to_json", "write_jsonl",
-]  # fmt: skip
+    "SPLITS",
+    "Caption",
+    "Clip",
+    "Example",
+    "Prediction",
+    "QAPair",
+    "RecordError",
+    "Verdict",
+    "Word",
+    "check_id",
+    "from_json",
+    "read_jsonl",
+    "to_json",
+    "write_jsonl",
+]
 SPLITS = ("", "train", "validation", "test")  # of a clip; "" where its dataset has none
 MAX_TIME_S = 1e9  # about 30 years: what is later is no time in a video
 

@@ -194,9 +194,14 @@ class _Job:
         _verify(self.partial, len(self.distinct_s))
         self.files.close()
         return Prepared(
-            path=str(self.out), start_s=self.start_s, end_s=self.end_s, note=self.note,
-            num_frames=len(self.times_s), height=self.height, width=self.width,
-        )  # fmt: skip
+            path=str(self.out),
+            start_s=self.start_s,
+            end_s=self.end_s,
+            note=self.note,
+            num_frames=len(self.times_s),
+            height=self.height,
+            width=self.width,
+        )
 
 
 def _verify(path: Path, num_frames: int) -> None:

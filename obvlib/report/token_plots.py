@@ -78,8 +78,14 @@ def label_mask(pieces: Sequence[tuple[str, str]], ax: Axes | None = None) -> Axe
     ax.set(xlim=(0, _WIDTH), ylim=(-len(lines) + 0.3, 1.6))
     ax.axis("off")
     for place, (kind, colour) in enumerate(KINDS.items()):
-        ax.text(place * 18, 1.1, f" {kind} ", fontsize=8, bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5},
-                color="white" if kind in ("learned", "special") else "black")  # fmt: skip
+        ax.text(
+            place * 18,
+            1.1,
+            f" {kind} ",
+            fontsize=8,
+            bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5},
+            color="white" if kind in ("learned", "special") else "black",
+        )
     return ax
 
 

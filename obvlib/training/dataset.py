@@ -132,12 +132,25 @@ class BuildStage(Stage):
         if counts.total > self.max_tokens:
             return Drop(f"{counts.total} tokens, a row holds {self.max_tokens}: left out, not cut")
         return TrainingRow(
-            clip_id=clip.clip_id, video_id=clip.video_id, video=clip.file_name, dataset=clip.dataset, modality=clip.modality,
-            region=clip.region, duration_s=info.duration_s, turns=tuple(Message(role=t.role, text=t.text) for t in turns),
-            policy=json.dumps(self.policy.to_dict()), num_frames=len(times_s), height=height, width=width,
-            num_tokens=counts.total, num_visual_tokens=counts.visual, num_label_tokens=counts.learned,
-            clip_bytes=info.size_bytes, clip_sha256=sha256_of(path), row_sha256=row_digest(clip),
-        )  # fmt: skip
+            clip_id=clip.clip_id,
+            video_id=clip.video_id,
+            video=clip.file_name,
+            dataset=clip.dataset,
+            modality=clip.modality,
+            region=clip.region,
+            duration_s=info.duration_s,
+            turns=tuple(Message(role=t.role, text=t.text) for t in turns),
+            policy=json.dumps(self.policy.to_dict()),
+            num_frames=len(times_s),
+            height=height,
+            width=width,
+            num_tokens=counts.total,
+            num_visual_tokens=counts.visual,
+            num_label_tokens=counts.learned,
+            clip_bytes=info.size_bytes,
+            clip_sha256=sha256_of(path),
+            row_sha256=row_digest(clip),
+        )
 
 
 def build(

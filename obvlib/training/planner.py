@@ -255,12 +255,29 @@ def plan(samples: Sequence[Sample], model: str, gpu: str, settings: Settings | N
     total = sum(s.num_tokens for s in kept)
     fits = memory <= 0.9 * card.memory_gb
     return Plan(
-        num_samples=len(kept), num_tokens=total, num_rows=len(rows), fill=total / (len(rows) * settings.row_tokens),
-        num_steps=num_steps, step_s=step_s, hours=num_steps * step_s / 3600, gpu_hours=num_steps * step_s * settings.num_gpus / 3600,
-        peak_gb=memory, fits=fits, mfu=sum(w.useful for w in works) / len(works) / (step_s * card.tflops * 1e12),
+        num_samples=len(kept),
+        num_tokens=total,
+        num_rows=len(rows),
+        fill=total / (len(rows) * settings.row_tokens),
+        num_steps=num_steps,
+        step_s=step_s,
+        hours=num_steps * step_s / 3600,
+        gpu_hours=num_steps * step_s * settings.num_gpus / 3600,
+        peak_gb=memory,
+        fits=fits,
+        mfu=sum(w.useful for w in works) / len(works) / (step_s * card.tflops * 1e12),
         dropped=len(samples) - len(kept),
-        reasons=() if fits else (f"needs {memory:.0f} GB of {card.memory_gb:.0f} GB: shorter rows, more GPUs, or a fused loss",),
-    )  # fmt: skip
+        reasons=(
+            ()
+            if fits
+            else (
+                (
+                    f"needs {memory:.0f} GB of {card.memory_gb:.0f} GB: shorter rows, more GPUs, or"
+                    " a fused loss"
+                ),
+            )
+        ),
+    )
 
 
 def _slowest_mean(seconds: Sequence[float], num_gpus: int) -> float:

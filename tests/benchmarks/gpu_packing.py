@@ -38,9 +38,17 @@ def config_2b(num_layers: int = 28, vision_depth: int = 32) -> transformers.Qwen
     """Qwen2-VL-2B-Instruct's shape."""
     rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]}
     text = dict(
-        vocab_size=VOCABULARY, hidden_size=1536, intermediate_size=8960, num_hidden_layers=num_layers, num_attention_heads=12,
-        num_key_value_heads=2, max_position_embeddings=32768, rms_norm_eps=1e-6, rope_parameters=rope, tie_word_embeddings=True,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        hidden_size=1536,
+        intermediate_size=8960,
+        num_hidden_layers=num_layers,
+        num_attention_heads=12,
+        num_key_value_heads=2,
+        max_position_embeddings=32768,
+        rms_norm_eps=1e-6,
+        rope_parameters=rope,
+        tie_word_embeddings=True,
+    )
     vision = dict(depth=vision_depth, embed_dim=1280, hidden_size=1536, num_heads=16, mlp_ratio=4)
     return transformers.Qwen2VLConfig(
         text_config=text, vision_config=vision, tie_word_embeddings=True
@@ -79,8 +87,14 @@ def sample(num_frames: int, height: int, width: int, num_text: int, seed: int) -
     labels = np.full(len(ids), -100)
     labels[-(num_text // 4) :] = ids[-(num_text // 4) :]
     positions, delta = mrope_positions(ids, video_grid_thw=grid)
-    return ModelInput(input_ids=ids, labels=labels, position_ids=positions, rope_delta=delta,
-                      pixel_values_videos=pixels, video_grid_thw=grid)  # fmt: skip
+    return ModelInput(
+        input_ids=ids,
+        labels=labels,
+        position_ids=positions,
+        rope_delta=delta,
+        pixel_values_videos=pixels,
+        video_grid_thw=grid,
+    )
 
 
 def to_gpu(row: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -142,11 +156,16 @@ def parity(dtype: torch.dtype, choice: str, autocast: bool = False) -> dict[str,
     _, reordered = loss_and_gradient(model, [[s] for s in samples[::-1]], autocast)
     norms = [sum(float(g.double().square().sum()) for g in gs) ** 0.5 for gs in (packed, gradient)]
     return {
-        "dtype": "autocast bfloat16" if autocast else str(dtype).removeprefix("torch."), "attention": choice,
-        "tokens": sum(s.num_tokens for s in samples), "loss_packed": packed_loss, "loss_unpacked": loss,
-        "loss_relative": abs(packed_loss - loss) / loss, "gradient_norm_relative": abs(norms[0] - norms[1]) / norms[1],
-        "gradient_relative": difference(packed, gradient), "reordered_gradient_relative": difference(reordered, gradient),
-    }  # fmt: skip
+        "dtype": "autocast bfloat16" if autocast else str(dtype).removeprefix("torch."),
+        "attention": choice,
+        "tokens": sum(s.num_tokens for s in samples),
+        "loss_packed": packed_loss,
+        "loss_unpacked": loss,
+        "loss_relative": abs(packed_loss - loss) / loss,
+        "gradient_norm_relative": abs(norms[0] - norms[1]) / norms[1],
+        "gradient_relative": difference(packed, gradient),
+        "reordered_gradient_relative": difference(reordered, gradient),
+    }
 
 
 def isolation() -> dict[str, Any]:
@@ -183,8 +202,14 @@ def generation() -> dict[str, Any]:
         for prompt, answer in zip(prompts, answers, strict=True):
             ids = np.concatenate([prompt.input_ids, answer])
             positions, delta = mrope_positions(ids, video_grid_thw=prompt.video_grid_thw)
-            whole = ModelInput(input_ids=ids, labels=ids, position_ids=positions, rope_delta=delta,
-                               pixel_values_videos=prompt.pixel_values_videos, video_grid_thw=prompt.video_grid_thw)  # fmt: skip
+            whole = ModelInput(
+                input_ids=ids,
+                labels=ids,
+                position_ids=positions,
+                rope_delta=delta,
+                pixel_values_videos=prompt.pixel_values_videos,
+                video_grid_thw=prompt.video_grid_thw,
+            )
             with torch.no_grad():
                 logits = model(**to_gpu(collate([whole])), use_cache=False).logits[
                     0, prompt.num_tokens - 1 : -1
@@ -228,8 +253,14 @@ def steps(
         torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     patches = 0 if "video_grid_thw" not in row else int(row["video_grid_thw"].prod(-1).sum())
-    return {"tokens": row["input_ids"].shape[1], "patches": patches, "samples": specs, "step_s": float(np.min(times[1:])),
-            "peak_gb": torch.cuda.max_memory_allocated() / 1e9, "loss": float(loss.detach())}  # fmt: skip
+    return {
+        "tokens": row["input_ids"].shape[1],
+        "patches": patches,
+        "samples": specs,
+        "step_s": float(np.min(times[1:])),
+        "peak_gb": torch.cuda.max_memory_allocated() / 1e9,
+        "loss": float(loss.detach()),
+    }
 
 
 STACKS = (  # liger's fused loss, compiled layers, frozen vision, which rows
@@ -305,10 +336,16 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     result: dict[str, Any] = {
-        "what": "packing on one GPU, Qwen2-VL-2B from config, random weights", "date": datetime.date.today().isoformat(),
-        "commit": arguments.commit, "device": torch.cuda.get_device_name(), "torch": torch.__version__,
-        "transformers": transformers.__version__, "python": platform.python_version(), "steps": [], "parity": [],
-    }  # fmt: skip
+        "what": "packing on one GPU, Qwen2-VL-2B from config, random weights",
+        "date": datetime.date.today().isoformat(),
+        "commit": arguments.commit,
+        "device": torch.cuda.get_device_name(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "python": platform.python_version(),
+        "steps": [],
+        "parity": [],
+    }
 
     def save() -> None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -87,9 +87,12 @@ def campaign(work: Path, command: str, num_kills: int, draw: random.Random) -> d
         ended += 1
         different += done.returncode != 0 or contents(out) != wanted
     return {
-        "num_kills": killed, "num_ends": ended, "num_different": different, "num_torn_files": torn,
+        "num_kills": killed,
+        "num_ends": ended,
+        "num_different": different,
+        "num_torn_files": torn,
         "undisturbed_s": round(whole_s, 1),
-    }  # fmt: skip
+    }
 
 
 def kill(work: Path, command: str, out: Path, num_workers: int, after_s: float) -> bool:
