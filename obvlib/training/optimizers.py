@@ -2,8 +2,8 @@
 says what came before it.
 
 A pretrained model is fine-tuned with AdamW, as in the paper, on fp32 masters of its bf16 weights
-(`obvlib.training.masters`). Muon is torch's own; it takes matrices only, so embeddings, norms and biases stay with AdamW, and Trainer
-wants to see a single optimiser.
+(`obvlib.training.masters`). Muon is torch's own; it takes matrices only, so embeddings, norms and
+biases stay with AdamW, and Trainer wants to see a single optimizer.
 """
 
 from __future__ import annotations
