@@ -89,7 +89,7 @@ def run(tmp_path: Path, *notebooks: Path) -> subprocess.CompletedProcess:
         import sys; sys.path.insert(0, {str(ROOT / "book")!r})
         import execute; from pathlib import Path; from jupyter_cache import get_cache
         execute.execute_all([Path(name) for name in {list(map(str, notebooks))!r}], get_cache({str(tmp_path / "cache")!r}))
-    """
+    """  # noqa: E501
     command = [sys.executable, "-c", textwrap.dedent(script)]
     environment = os.environ | {"OBV_DATA": str(tmp_path / "data")}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)

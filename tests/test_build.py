@@ -32,7 +32,7 @@ datasets = pytest.importorskip("datasets")
 
 @pytest.fixture(scope="module")
 def clips_dir(tmp_path_factory):
-    """Three slices of noise, 64x96 px, 4 s at 5 fps; the third is prepared, the fourth is no video."""
+    """Three slices of noise, 64x96 px, 4 s at 5 fps; the third is prepared, the fourth is no video."""  # noqa: E501
     directory = tmp_path_factory.mktemp("clips")
     for number in (1, 2, 3):
         rng = np.random.default_rng(number)

@@ -229,7 +229,7 @@ def rope_model(family):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("fps", [1.0, 2.0, 4.0])
 def test_positions_equal_the_familys_model(family, fps):
-    """For a video no longer in positions of time than in space: there all library versions agree."""
+    """For a video no longer in positions of time than in space: there all library versions agree."""  # noqa: E501
     if (
         family == "qwen2_5_vl"
         and fps == 4.0
@@ -374,7 +374,7 @@ metadata = [{"fps": 1.0, "frames_indices": list(range(5)), "total_num_frames": 5
 frames = torch.zeros(5, 3, 64, 64, dtype=torch.uint8)
 out = processor(text=[text], videos=[frames], video_metadata=metadata, do_sample_frames=False, return_tensors="pt")
 print(json.dumps(out["input_ids"][0].tolist()))
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.slow

@@ -1,5 +1,5 @@
-"""Video that is not well behaved: each kind, generated small, shows the right frames in every way of
-reading, or says what is wrong.
+"""Video that is not well behaved: each kind, generated small, shows the right frames in every way
+of reading, or says what is wrong.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def random_source(rng: np.random.Generator, directory) -> tuple:
         )
         codec, options = "libx264", {"g": str(group), "bf": str(depth), "x264-params": params}
     else:
-        params = f"log-level=none:open-gop={rng.integers(0, 2)}:keyint={group}:bframes={min(depth, 4)}:scenecut=0"
+        params = f"log-level=none:open-gop={rng.integers(0, 2)}:keyint={group}:bframes={min(depth, 4)}:scenecut=0"  # noqa: E501
         codec, options = "libx265", {"preset": "ultrafast", "x265-params": params}
     sound = str(rng.choice(["", "aac"]))
     samples.encode(

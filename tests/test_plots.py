@@ -1,4 +1,4 @@
-"""Figures: what is drawn is what the table says, axes carry units, and nothing happens at import."""
+"""Figures: what is drawn is what the table says, axes carry units, and nothing happens at import."""  # noqa: E501
 
 import subprocess
 import sys

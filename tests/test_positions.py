@@ -100,7 +100,7 @@ for case in json.load(sys.stdin):
     positions, delta = model.get_rope_index(torch.tensor([case["input_ids"]]), **grids)
     out.append([positions[:, 0].tolist(), int(delta)])
 print(json.dumps(out))
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.slow

@@ -229,7 +229,7 @@ def test_notebooks_take_parameters_in_short_cells(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_code_of_notebooks_fits_the_page(path):
-    """At a window of 1280 px a cell shows 77 characters, a solution, which is indented, about 70."""
+    """At a window of 1280 px a cell shows 77 characters, a solution, which is indented, about 70."""  # noqa: E501
     import jupytext
 
     cells = jupytext.read(path).cells

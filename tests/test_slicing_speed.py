@@ -71,7 +71,7 @@ media.prepare_clip(sys.argv[1], sys.argv[2], 0.5, 3.5, FramePolicy())
 # Not ru_maxrss: Linux hands the parent's peak down to a child, and the parent is a whole test suite.
 (line,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(json.dumps(int(line.split()[1]) / 1024))
-"""
+"""  # noqa: E501
 
 
 def test_memory_at_1080p(tmp_path):

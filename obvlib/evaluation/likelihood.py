@@ -69,8 +69,8 @@ def likelihood_verdicts(
 
 
 def _spellings(example: Example, tokenizer: Any) -> dict[str, list[int]]:
-    """The tokens that each option may begin with, single ones where it has any; {} where two options
-    share one.
+    """The tokens that each option may begin with, single ones where it has any; {} where two
+    options share one.
     """
     if example.options is not None:
         names = {letter: [letter] for letter in example.options}

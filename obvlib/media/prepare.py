@@ -149,7 +149,7 @@ class _Job:
     def add(
         self, frame: Any, scaled: dict[tuple[int, int], Any], open_files: ExitStack
     ) -> Prepared | None:
-        """Encode the next frame, which may be `scaled` already; the finished clip after the last."""
+        """Encode the next frame, which may be `scaled`; return the finished clip after the last."""
         if self.container is None:
             self._open(open_files)
         size = (self.height, self.width)

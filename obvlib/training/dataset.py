@@ -296,7 +296,7 @@ def tokenizer_and_spec(model: str) -> tuple[Any, VisionSpec]:
 
 
 def tokenizer_digest(tokenizer: Any) -> str:
-    """Return a short hash of all that a tokenizer does to a text: its vocabulary, merges and rules."""
+    """Return a short hash of what a tokenizer does to a text: vocabulary, merges and rules."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return digest(
         backend.to_str() if backend is not None else sorted(tokenizer.get_vocab().items())

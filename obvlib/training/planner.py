@@ -290,7 +290,9 @@ def _slowest_mean(seconds: Sequence[float], num_gpus: int) -> float:
 def samples_of(
     rows: Sequence[Mapping[str, Any]], patch_size: int = 14, temporal_patch_size: int = 2
 ) -> list[Sample]:
-    """The samples of a training set's rows (`obvlib.training.dataset`): tokens, and the grid of the clip."""
+    """The samples of a training set's rows (`obvlib.training.dataset`): tokens, and the grid of the
+    clip.
+    """
     return [
         Sample(
             num_tokens=row["num_tokens"],

@@ -20,7 +20,7 @@ HEADS, KEY_HEADS, WIDTH = 4, 2, 32  # the tiny model's
 
 
 def padded(query, key, value, bounds, longest) -> torch.Tensor:
-    """All samples in one batch, padded on the right: under a causal mask nothing sees the padding."""
+    """All samples in one batch, padded on the right: under a causal mask nothing sees the padding."""  # noqa: E501
     lengths = bounds.diff().long()
     index = (bounds[:-1, None].long() + torch.arange(longest)).clamp(max=len(query) - 1)
     inside = torch.arange(longest) < lengths[:, None]

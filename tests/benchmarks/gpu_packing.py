@@ -169,7 +169,7 @@ def parity(dtype: torch.dtype, choice: str, autocast: bool = False) -> dict[str,
 
 
 def isolation() -> dict[str, Any]:
-    """Logits of the other samples after one sample's pixels and words were changed (bf16, varlen)."""
+    """Logits of the other samples after one sample's pixels and words were changed (bf16, varlen)."""  # noqa: E501
     model, samples = build(torch.bfloat16, "varlen"), mixed_samples()
     changed = [*samples[:2], sample(8, 280, 392, 90, seed=99), *samples[3:]]
     with torch.no_grad():
@@ -272,7 +272,7 @@ STACKS = (  # liger's fused loss, compiled layers, frozen vision, which rows
 
 
 def use_liger(on: bool) -> None:
-    """Liger's fused linear cross-entropy on or off; it replaces the class's forward for all models."""
+    """Liger's fused linear cross-entropy on or off; it replaces the class's forward for all models."""  # noqa: E501
     cls = transformers.Qwen2VLForConditionalGeneration
     if not on:
         cls.forward = PLAIN_FORWARD

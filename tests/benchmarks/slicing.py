@@ -58,7 +58,7 @@ with tempfile.TemporaryDirectory() as directory:
     pictures = sorted(glob.glob(f"{directory}/*.jpg"))
     ImageSequenceClip(pictures, fps=1).write_videofile(out + ".1fps.mp4", codec="libx264", audio=False, verbose=False, logger=None)
 print(time.perf_counter() - started, used() - before)
-"""
+"""  # noqa: E501
 OURS = """
 import sys, time
 from obvlib import media
@@ -73,7 +73,7 @@ print(time.perf_counter() - started, time.process_time() - before)
 # not ru_maxrss: Linux hands the parent's peak down to a child
 (line,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(int(line.split()[1]) / 1024)
-"""
+"""  # noqa: E501
 TEN = """
 import sys, time
 from obvlib import media
@@ -83,7 +83,7 @@ started = time.perf_counter()
 done = [result for _, result in media.prepare_clips(sys.argv[1], clips, FramePolicy())]
 assert len(done) == len(clips) and not any(isinstance(r, Exception) for r in done), done
 print(time.perf_counter() - started)
-"""
+"""  # noqa: E501
 
 
 H264 = {"crf": "26", "preset": "veryfast", "g": "150", "bf": "3"}

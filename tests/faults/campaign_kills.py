@@ -1,5 +1,6 @@
-"""Kill `obv slice`, `obv prepare` and `obv build` at random moments, run them again, and compare the
-end with that of a run that nobody disturbed: the same files with the same contents, nothing else.
+"""Kill `obv slice`, `obv prepare` and `obv build` at random moments, run them again, and compare
+the end with that of a run that nobody disturbed: the same files with the same contents, nothing
+else.
 
     python tests/faults/campaign_kills.py --kills 40 --seed 1
 
