@@ -148,7 +148,7 @@ def load_model(chosen: Recipe, *, seed: int = 0) -> Bundle:
             f"{bundle.name} needs a CUDA GPU and this machine shows none: see `obv doctor`, or set"
             " OBV_PROFILE=mini"
         )
-    bundle.model.to("cuda")
+    bundle.model.to(torch.device("cuda"))
     return bundle
 
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -124,7 +125,7 @@ def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(image)
 
 
-def frame_features(frames: Sequence[np.ndarray], encoder_name: str = "efficientnet-lite0"):
+def frame_features(frames: Sequence[np.ndarray], encoder_name: str = "efficientnet-lite0") -> Any:
     """Return the features of every window of frames of one size, (N, 35, D) float32."""
     from obvlib.encoders.pictures import picture_encoder
 

@@ -10,7 +10,7 @@ import html
 import os
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from obvlib.core import Word
 
@@ -125,7 +125,7 @@ def _plain(line: str) -> str:
     return " ".join(re.sub(r"^(>>+|-)\s*", "", text.strip()).split())
 
 
-def _seconds(numbers) -> float:
+def _seconds(numbers: Any) -> float:
     hours, minutes, seconds, fraction = numbers
     return (
         int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds)

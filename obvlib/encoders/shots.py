@@ -5,6 +5,7 @@ package ships.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ HEIGHT, WIDTH = 27, 48  # px that the network sees
 
 
 @lru_cache(maxsize=1)
-def _network():
+def _network() -> Any:
     import torch
 
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Heard:
 class Recogniser:
     """A Whisper model, loaded."""
 
-    def __init__(self, name: str, model) -> None:
+    def __init__(self, name: str, model: Any) -> None:
         self.name, self.model = name, model
         self.is_multilingual = bool(model.model.is_multilingual)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ WINDOW = 512  # samples, 32 ms
 
 
 @lru_cache(maxsize=1)
-def _detector():
+def _detector() -> Any:
     try:
         from silero_vad.sequence_vad import SileroVADSequence
     except ImportError:

@@ -99,7 +99,7 @@ def _letters(said: str, options: dict[str, str], letter_only: bool) -> set[str]:
 
 def _columns(row: dict[str, Any]) -> dict[str, Any]:
     """The options spread over columns option_A, optionB or A …, in order of their letters."""
-    found = {}
+    found: dict[str, str] = {}
     for name in sorted(row, key=str):
         if isinstance(name, str) and (match := _COLUMN.fullmatch(name)):
             found.setdefault((match[1] or match[2]).upper(), row[name])

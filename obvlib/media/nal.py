@@ -41,7 +41,7 @@ def prefix_size(extradata: bytes) -> int:
     return (extradata[4] & 3) + 1 if extradata[:1] == b"\1" and len(extradata) > 6 else 0
 
 
-def units(data: bytes, size: int) -> Iterator[bytes]:
+def units(data: bytes | memoryview, size: int) -> Iterator[bytes]:
     """NAL units of a packet, in whichever of the two forms the stream uses."""
     return split_prefixed(data, size) if size else split_annex_b(data)
 

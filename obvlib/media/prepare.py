@@ -109,7 +109,8 @@ def _one_pass(
         wanted = list(
             heapq.merge(*([(t, index) for t in job.source_times_s] for index, job in jobs.items()))
         )
-        previous, scaled = None, {}
+        previous = None
+        scaled: dict[Any, Any] = {}
         for at, frame in frames_on_screen(video, [t for t, _ in wanted]):
             index = wanted[at][1]
             if frame is not previous:  # overlapping clips share the work of scaling

@@ -45,7 +45,8 @@ def use_style() -> None:
     import matplotlib
     from cycler import cycler
 
-    matplotlib.rcParams.update(_STYLE | {"axes.prop_cycle": cycler(color=COLOURS)})
+    style: dict[Any, Any] = _STYLE | {"axes.prop_cycle": cycler(color=COLOURS)}
+    matplotlib.rcParams.update(style)
 
 
 def new_axes(ax: Axes | None, *, width: float = 7.0, height: float = 3.2) -> Axes:

@@ -127,7 +127,7 @@ def claimed_gains(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> 
         ("mean_of_gains", "^", GREEN, 11, "bars: mean of gains"),
         ("claimed", "x", RED, 7, "claimed"),
     ):
-        look = {
+        look: dict[str, Any] = {
             "color": colour,
             "markersize": size,
             "markerfacecolor": "none",

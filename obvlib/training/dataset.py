@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -158,7 +158,7 @@ def build(
     out_dir: str | os.PathLike,
     stage: BuildStage,
     *,
-    benchmarks: dict[str, Sequence[Any]],
+    benchmarks: Mapping[str, Sequence[Any]],
     unchecked: dict[str, str] | None = None,
     num_workers: int = 0,
     verify: bool = False,

@@ -51,7 +51,7 @@ def image_questions(row: Any, place: Place) -> Iterator[Example]:
 def _pixels(row: dict[str, Any], place: Place) -> np.ndarray:
     """The row's picture, (H, W, 3) uint8."""
     field = next((name for name in IMAGE_FIELDS if row.get(name) is not None), "image")
-    image = row.get(field)
+    image: Any = row.get(field)
     where = f"{place.where}: field {field!r}"
     try:
         if hasattr(image, "save"):
