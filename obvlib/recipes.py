@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from obvlib import inputs, media, mini
 from obvlib.core import Clip, Example, FramePolicy, data_root, frame_policy, manifests_dir, profile
@@ -148,7 +148,7 @@ def load_model(chosen: Recipe, *, seed: int = 0) -> Bundle:
             f"{bundle.name} needs a CUDA GPU and this machine shows none: see `obv doctor`, or set"
             " OBV_PROFILE=mini"
         )
-    bundle.model.to(torch.device("cuda"))
+    cast(Any, bundle.model).to("cuda")
     return bundle
 
 

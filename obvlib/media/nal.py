@@ -14,7 +14,7 @@ HEVC_KEYS, HEVC_SPS = range(16, 24), 33
 HEVC_ANEW = range(16, 21)  # broken-link and IDR pictures
 
 
-def split_annex_b(data: bytes) -> Iterator[bytes]:
+def split_annex_b(data: bytes | memoryview) -> Iterator[bytes]:
     """NAL units between start codes (00 00 01)."""
     starts = []
     at = data.find(b"\0\0\1")
@@ -26,7 +26,7 @@ def split_annex_b(data: bytes) -> Iterator[bytes]:
             yield unit
 
 
-def split_prefixed(data: bytes, prefix_size: int) -> Iterator[bytes]:
+def split_prefixed(data: bytes | memoryview, prefix_size: int) -> Iterator[bytes]:
     """NAL units each behind its length in `prefix_size` bytes, as MP4 and Matroska store them."""
     at = 0
     while at + prefix_size < len(data):
