@@ -14,7 +14,7 @@ HEVC_KEYS, HEVC_SPS = range(16, 24), 33
 HEVC_ANEW = range(16, 21)  # broken-link and IDR pictures
 
 
-def split_annex_b(data: bytes | memoryview) -> Iterator[bytes]:
+def split_annex_b(data: bytes) -> Iterator[bytes]:
     """NAL units between start codes (00 00 01)."""
     starts = []
     at = data.find(b"\0\0\1")
@@ -26,7 +26,7 @@ def split_annex_b(data: bytes | memoryview) -> Iterator[bytes]:
             yield unit
 
 
-def split_prefixed(data: bytes | memoryview, prefix_size: int) -> Iterator[bytes]:
+def split_prefixed(data: bytes, prefix_size: int) -> Iterator[bytes]:
     """NAL units each behind its length in `prefix_size` bytes, as MP4 and Matroska store them."""
     at = 0
     while at + prefix_size < len(data):
@@ -41,7 +41,7 @@ def prefix_size(extradata: bytes) -> int:
     return (extradata[4] & 3) + 1 if extradata[:1] == b"\1" and len(extradata) > 6 else 0
 
 
-def units(data: bytes | memoryview, size: int) -> Iterator[bytes]:
+def units(data: bytes, size: int) -> Iterator[bytes]:
     """NAL units of a packet, in whichever of the two forms the stream uses."""
     return split_prefixed(data, size) if size else split_annex_b(data)
 
@@ -86,7 +86,7 @@ def is_whole(codec: str, extradata: bytes, packet: Any, known: set[bytes]) -> bo
     sequence parameters but those that are `known`? The first ones seen are added.
     """
     size = length_size(codec, extradata)
-    data = memoryview(packet)  # without a copy of the pictures
+    data: Any = memoryview(packet)  # without a copy of the pictures
     found = list(units(data if size else bytes(data), size))
     if not all(len(unit) and unit[0] < 128 for unit in found):
         return False
