@@ -68,7 +68,7 @@ def write_video(
                 )
                 track.add(frame, round(num_frames * step))
                 num_frames += 1
-            track.finish(round(num_frames * step))
+            track.finish(round(num_frames * step), has_edit_list=False)
             if audio is not None:
                 _encode_audio(out, sound, audio, sample_rate)
         set_track_ends(partial, {0: round(num_frames * step)})
@@ -97,6 +97,7 @@ class VideoTrack:
     def __init__(self, out: Any, stream: Any) -> None:
         self.out, self.stream = out, stream
         self.held: Any = None
+        self.first_dts = 0
 
     def add(self, frame: Any, pts: int) -> None:
         """Encode a frame, converted to the stream's size and format, to be shown from `pts` ticks
@@ -118,17 +119,23 @@ class VideoTrack:
         frame.pict_type = 0  # the encoder chooses its own key frames
         self._mux(stream.encode(frame))
 
-    def finish(self, end: int) -> None:
-        """Write what is left; the last frame stays on screen until `end` ticks."""
+    def finish(self, end: int, *, has_edit_list: bool = True) -> None:
+        """Write what is left; the last frame stays on screen until `end` ticks.
+
+        With an edit list (`set_track_ends`) the track may be longer than what is shown, and reaches
+        the end in decoding time. Without one its durations add up to `end`, so that the rate that a
+        reader computes from them is the true one.
+        """
         self._mux(self.stream.encode(None))
-        # reaches the end in decoding time; `set_track_ends` says what is shown
-        held = self.held
-        held.duration = max(1, round(end * TIME_BASE / held.time_base) - held.dts)
+        held, lead = self.held, 0 if has_edit_list else min(0, self.first_dts)
+        held.duration = max(1, round(end * TIME_BASE / held.time_base) - held.dts + lead)
         self.out.mux(self.held)
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
-            if self.held is not None:
+            if self.held is None:
+                self.first_dts = packet.dts
+            else:
                 self.out.mux(self.held)
             self.held = packet
 
