@@ -182,3 +182,31 @@ def test_nothing_but_embeddings_and_nothing_at_all(tmp_path):
     optimizer = make(model, config)
     optimizer.step()
     assert len(optimizer.parts) == 1 and not torch.equal(before, embeddings)
+
+
+@pytest.mark.parametrize("shape", [(24, 40), (40, 24), (32, 32)])
+def test_muon_takes_torchs_steps(shape):
+    """torch's iterates in bf16, whose rounding is the whole difference."""
+    from obvlib.training.muon import Muon
+
+    start = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    options = {"lr": 1e-2, "weight_decay": 0.1}
+    reference = torch.optim.Muon([theirs], **options, adjust_lr_fn="match_rms_adamw")
+    optimizer = Muon([ours], **options)
+    for step in range(8):
+        draw = torch.Generator().manual_seed(step + 1)
+        ours.grad = theirs.grad = torch.randn(*shape, generator=draw)
+        optimizer.step()
+        reference.step()
+    moved = (theirs - start).norm()
+    assert (ours - theirs).norm() < 0.02 * moved
+
+
+def test_muon_makes_updates_orthogonal_and_refuses_vectors():
+    from obvlib.training.muon import Muon, orthogonal
+
+    values = torch.linalg.svdvals(orthogonal(torch.randn(3, 16, 48)))
+    assert values.min() > 0.5 and values.max() < 1.5
+    with pytest.raises(ValueError, match="matrices only"):
+        Muon([torch.nn.Parameter(torch.zeros(3))], lr=1e-3)

@@ -2,7 +2,7 @@
 says what came before it.
 
 A pretrained model is fine-tuned with AdamW, as in the paper, on fp32 masters of its bf16 weights
-(`obvlib.training.masters`). Muon is torch's own; it takes matrices only, so embeddings, norms and
+(`obvlib.training.masters`). Muon takes matrices only, so embeddings, norms and
 biases stay with AdamW, and Trainer wants to see a single optimizer.
 """
 
@@ -12,6 +12,8 @@ import os
 from typing import Any
 
 import torch
+
+from obvlib.training.muon import Muon
 
 EMBEDDINGS = ("embed_tokens", "lm_head")  # matrices whose rows are looked up, not multiplied
 
@@ -44,7 +46,7 @@ class MuonAdamW(torch.optim.Optimizer):
         options = {"lr": lr, "weight_decay": weight_decay}
         parts: list[torch.optim.Optimizer] = []
         if hidden:
-            parts.append(torch.optim.Muon(hidden, **options, adjust_lr_fn="match_rms_adamw"))
+            parts.append(Muon(hidden, **options))
         if others:
             parts.append(torch.optim.AdamW(others, **options))
         self.parts = tuple(parts)
