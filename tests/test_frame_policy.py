@@ -2,6 +2,7 @@
 qwen-vl-utils' own code.
 """
 
+import csv
 import json
 import math
 import random
@@ -12,7 +13,7 @@ import pytest
 
 from obvlib.core.frame_policy import FramePolicy, round_size
 
-SHARED_ROWS = Path(__file__).parents[2] / "shared" / "data" / "surgeryvideoqa_processed.jsonl"
+SURGERY = Path(__file__).parents[1] / "data_manifests" / "surgeryvideoqa_lengths.csv"
 
 
 def test_one_frame_a_second_with_an_odd_last_one_repeated():
@@ -91,16 +92,13 @@ def test_image_sizes_equal_qwen_vl_utils():
 
 
 def test_budget_holds_for_every_real_surgeryvideoqa_clip():
-    if not SHARED_ROWS.exists():
-        pytest.skip("the SurgeryVideoQA rows are not beside this checkout (../shared/data)")
     policy, odd = FramePolicy(min_frames=2), 0
-    for row in map(json.loads, SHARED_ROWS.read_text().splitlines()):
-        original = row["video_metadata"]["original"]
-        times = policy.sample_times(original["duration"])
+    rows = list(csv.DictReader(SURGERY.read_text().splitlines()[2:]))
+    assert len(rows) == 470
+    for row in rows:
+        times = policy.sample_times(float(row["duration_s"]))
         odd += len(times) > 1 and times[-1] == times[-2]
-        size = policy.fit_size(
-            original["resolution"]["height"], original["resolution"]["width"], len(times)
-        )
+        size = policy.fit_size(int(row["height"]), int(row["width"]), len(times))
         assert 0 < policy.num_visual_tokens(len(times), *size) <= 16_384
     assert odd == 227
 

@@ -55,7 +55,7 @@ def expected():
     return float(loss.detach()), gradient(model)
 
 
-@pytest.mark.parametrize("keep", ["none", "most", "all"])
+@pytest.mark.parametrize("keep", ["none", "most", "products", "all"])
 def test_loss_and_gradients_equal_the_models_own(expected, keep):
     model = fast_model(text=(keep,) * 3, vision=(keep,) * 2)
     loss = model(**make_row()(samples(False))).loss
@@ -132,5 +132,5 @@ def test_normalised_patches_and_other_models_are_refused():
     model.model.language_model.layers[0].mlp.up_proj = torch.nn.Bilinear(2, 2, 2)
     with pytest.raises(ValueError, match="up_proj is a Bilinear"):
         install(model, tiny().spec, Fast())
-    with pytest.raises(ValueError, match="'some': use one of none, most, all"):
+    with pytest.raises(ValueError, match="'some': use one of none, most, products, all"):
         Fast(text=("some",))

@@ -11,6 +11,7 @@ What a layer keeps of its activations decides time and memory:
     "none"      its input; the backward pass computes the layer again
     "most"      its input, the products of its narrow matrices (query, key, value, output) and the
                 attention; the wide ones of the perceptron are computed again
+    "products"  its input, all products and the attention
     "all"       what the backward pass needs
 """
 
@@ -31,9 +32,11 @@ from torch.utils.checkpoint import (
 
 from obvlib.models import kernels
 from obvlib.models.attention import checked
-from obvlib.models.rotary import rotate
+from obvlib.models.rotary import attend_packed, rotate
 
-KEEPS = ("none", "most", "all")
+KEEPS = ("none", "most", "products", "all")
+ATTENTION = (torch.ops.obv.attend.default, torch.ops.obv.attend_packed.default)
+PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.addmm.default)
 LOSS_CHUNK = 512  # learned tokens whose logits exist at a time: 0.3 GB in float32
 
 
@@ -212,10 +215,9 @@ def _vision_block(
     """One block of the vision tower on patches (P, width)."""
     width = x.shape[1]
     made = F.linear(F.layer_norm(x, (width,), norm1, norm1_bias, 1e-6), qkv, qkv_bias)
-    query, key, value = made.view(x.shape[0], 3, heads, width // heads).unbind(1)
-    query, key = rotate(query, key, cos, sin, False)
+    made = made.view(x.shape[0], 3, heads, width // heads)
     scale = (width // heads) ** -0.5
-    seen, _ = kernels.attend(query, key, value, bounds, host, 0, False, scale, kernel)
+    seen, _ = attend_packed(made, cos, sin, bounds, host, scale, kernel)
     x = x + F.linear(seen.view(x.shape[0], width), proj, proj_bias)
     wide = F.linear(F.layer_norm(x, (width,), norm2, norm2_bias, 1e-6), fc1, fc1_bias)
     return x + F.linear(wide * torch.sigmoid(1.702 * wide), fc2, fc2_bias)
@@ -251,8 +253,8 @@ def _prepared(layer: Callable, keep: str, compiles: bool) -> Callable:
 
 def _checkpointed(layer: Callable, keep: str, *arguments: Any) -> torch.Tensor:
     options = {"use_reentrant": False, "preserve_rng_state": False}
-    if keep == "most":
-        options["context_fn"] = _narrow_contexts
+    if keep != "none":
+        options["context_fn"] = _narrow_contexts if keep == "most" else _product_contexts
     return checkpoint(layer, *arguments, **options)
 
 
@@ -260,15 +262,25 @@ def _narrow_contexts() -> Any:
     return create_selective_checkpoint_contexts(_keeps_narrow)
 
 
+def _product_contexts() -> Any:
+    return create_selective_checkpoint_contexts(_keeps_products)
+
+
+def _keeps_products(context: Any, operator: Any, *arguments: Any, **options: Any) -> Any:
+    """Keep attention and all products."""
+    kept = operator in ATTENTION or operator in PRODUCTS
+    return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.MUST_RECOMPUTE
+
+
 def _keeps_narrow(context: Any, operator: Any, *arguments: Any, **options: Any) -> CheckpointPolicy:
     """Keep attention, and products at most three times as wide as what goes into them."""
-    if operator is torch.ops.obv.attend.default:
+    if operator in ATTENTION:
         return CheckpointPolicy.MUST_SAVE
-    if operator in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
+    if operator in PRODUCTS:
         height, width = arguments[-1].shape
         if width <= 3 * height:
             return CheckpointPolicy.MUST_SAVE
-    return CheckpointPolicy.PREFER_RECOMPUTE
+    return CheckpointPolicy.MUST_RECOMPUTE
 
 
 def _summed_loss(weight: torch.Tensor, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

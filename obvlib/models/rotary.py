@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import torch
 
+from obvlib.models.kernels import attend, attend_backward
+
 
 @torch.library.custom_op("obv::rotate", mutates_args=())
 def rotate(
@@ -18,11 +20,7 @@ def rotate(
     """Turn query and key (T, heads, dim) by the angles whose cosines and sines (T, dim) are given,
     their two halves alike; with `back` by the negative angles. Computed in float32.
     """
-    if query.is_cuda:
-        from obvlib.models.rotary_kernel import turn
-
-        return turn(query, cos, sin, back), turn(key, cos, sin, back)
-    return _turn_in_torch(query, cos, sin, back), _turn_in_torch(key, cos, sin, back)
+    return _turned(query, cos, sin, back), _turned(key, cos, sin, back)
 
 
 @rotate.register_fake
@@ -42,6 +40,91 @@ def _differentiate(ctx, query, key):
 
 
 rotate.register_autograd(_differentiate, setup_context=_save)
+
+
+@torch.library.custom_op("obv::attend_packed", mutates_args=())
+def attend_packed(
+    made: torch.Tensor,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    bounds: torch.Tensor,
+    host_bounds: torch.Tensor,
+    scale: float,
+    kernel: str,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`attend` without a causal mask on the query, key and value (T, 3, heads, dim) that one
+    product made, query and key turned on the way: nothing else is kept for the backward pass.
+    """
+    query, key = (_turned(made[:, part], cos, sin, False) for part in (0, 1))
+    return attend(query, key, made[:, 2], bounds, host_bounds, 0, False, scale, kernel)
+
+
+@attend_packed.register_fake
+def _attend_packed_fake(made, cos, sin, bounds, host_bounds, scale, kernel):
+    tokens, _, heads, dim = made.shape
+    softmax = (0,) if kernel == "loop" else (heads, tokens)
+    dtype = made.dtype if kernel == "loop" else torch.float32
+    return made.new_empty(tokens, heads, dim), made.new_empty(softmax, dtype=dtype)
+
+
+@torch.library.custom_op("obv::attend_packed_backward", mutates_args=())
+def attend_packed_backward(
+    gradient: torch.Tensor,
+    made: torch.Tensor,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    out: torch.Tensor,
+    softmax: torch.Tensor,
+    bounds: torch.Tensor,
+    host_bounds: torch.Tensor,
+    scale: float,
+    kernel: str,
+) -> torch.Tensor:
+    """Return the gradient of `made`."""
+    query, key = (_turned(made[:, part], cos, sin, False) for part in (0, 1))
+    saved = (gradient, query, key, made[:, 2], out, softmax)
+    parts = attend_backward(*saved, bounds, host_bounds, 0, False, scale, kernel)
+    whole = torch.empty_like(made, memory_format=torch.contiguous_format)
+    for place, (part, angle) in enumerate(zip(parts, (sin, sin, None), strict=True)):
+        _turned(part, cos, angle, True, whole[:, place])
+    return whole
+
+
+@attend_packed_backward.register_fake
+def _attend_packed_backward_fake(gradient, made, *rest):
+    return torch.empty_like(made, memory_format=torch.contiguous_format)
+
+
+def _save_packed(ctx, inputs, output):
+    made, cos, sin, bounds, host_bounds, *ctx.rest = inputs
+    ctx.save_for_backward(made, cos, sin, *output, bounds, host_bounds)
+
+
+def _differentiate_packed(ctx, gradient, _):
+    made = attend_packed_backward(gradient, *ctx.saved_tensors, *ctx.rest)
+    return (made, *[None] * 6)
+
+
+attend_packed.register_autograd(_differentiate_packed, setup_context=_save_packed)
+
+
+def _turned(
+    x: torch.Tensor,
+    cos: torch.Tensor,
+    sin: torch.Tensor | None,
+    back: bool,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """x turned, into `out` where that is given; copied where there is no sine."""
+    if out is None:
+        out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    if sin is None:
+        return out.copy_(x)
+    if x.is_cuda:
+        from obvlib.models.rotary_kernel import turn
+
+        return turn(x, cos, sin, back, out)
+    return out.copy_(_turn_in_torch(x, cos, sin, back))
 
 
 def _turn_in_torch(

@@ -1,4 +1,4 @@
-"""The Triton kernel of `obvlib.models.rotary`: one program a token, all its heads."""
+"""The Triton kernel of `obvlib.models.rotary`: values in the order in which they lie in memory."""
 
 from __future__ import annotations
 
@@ -6,38 +6,42 @@ import torch
 import triton
 import triton.language as tl
 
+BLOCK = 1024
+
 
 @triton.jit
 def _kernel(
-    x, cos, sin, out, token_stride, head_stride, angle_stride, heads, half, sign,
-    HEADS: tl.constexpr, HALF: tl.constexpr,
+    x, cos, sin, out, count, token_stride, head_stride, out_stride, angle_stride, sign,
+    WIDTH: tl.constexpr, DIM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    token = tl.program_id(0).to(tl.int64)
-    head = tl.arange(0, HEADS)[:, None]
-    at = tl.arange(0, HALF)[None, :]
-    inside = (head < heads) & (at < half)
-    angle = token * angle_stride + at
-    c = tl.load(cos + angle, mask=at < half, other=0.0).to(tl.float32)
-    s = tl.load(sin + angle, mask=at < half, other=0.0).to(tl.float32) * sign
-    source = x + token * token_stride + head * head_stride + at
-    first = tl.load(source, mask=inside, other=0.0).to(tl.float32)
-    second = tl.load(source + half, mask=inside, other=0.0).to(tl.float32)
-    target = out + token * heads * half * 2 + head * half * 2 + at
-    tl.store(target, (first * c - second * s).to(out.dtype.element_ty), mask=inside)
-    tl.store(target + half, (second * c + first * s).to(out.dtype.element_ty), mask=inside)
+    flat = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = flat < count
+    token, within = flat // WIDTH, flat % WIDTH
+    head, at = within // DIM, within % DIM
+    half: tl.constexpr = DIM // 2
+    is_first = at < half
+    angle = token * angle_stride + tl.where(is_first, at, at - half)
+    c = tl.load(cos + angle, mask=inside, other=0.0).to(tl.float32)
+    s = tl.load(sin + angle, mask=inside, other=0.0).to(tl.float32) * sign
+    source = x + token * token_stride + head * head_stride
+    own = tl.load(source + at, mask=inside, other=0.0).to(tl.float32)
+    partner = tl.where(is_first, at + half, at - half)
+    other = tl.load(source + partner, mask=inside, other=0.0).to(tl.float32)
+    turned = own * c + tl.where(is_first, -other, other) * s
+    tl.store(out + token * out_stride + within, turned.to(out.dtype.element_ty), mask=inside)
 
 
-def turn(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, back: bool) -> torch.Tensor:
-    """Return x (T, heads, dim) turned, contiguous; its last dimension must be contiguous."""
+def turn(
+    x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, back: bool, out: torch.Tensor
+) -> torch.Tensor:
+    """Turn x (T, heads, dim) into `out`, whose heads lie side by side; return `out`."""
     tokens, heads, dim = x.shape
     if x.stride(-1) != 1:
         x = x.contiguous()
     cos, sin = cos.contiguous(), sin.contiguous()
-    out = torch.empty((tokens, heads, dim), dtype=x.dtype, device=x.device)
-    half = dim // 2
-    _kernel[(tokens,)](
-        x, cos, sin, out, x.stride(0), x.stride(1), cos.stride(0), heads, half,
-        -1.0 if back else 1.0,
-        HEADS=triton.next_power_of_2(heads), HALF=triton.next_power_of_2(half), num_warps=4,
+    count = tokens * heads * dim
+    _kernel[(triton.cdiv(count, BLOCK),)](
+        x, cos, sin, out, count, x.stride(0), x.stride(1), out.stride(0), cos.stride(0),
+        -1.0 if back else 1.0, WIDTH=heads * dim, DIM=dim, BLOCK=BLOCK, num_warps=4,
     )  # fmt: skip
     return out

@@ -123,7 +123,7 @@ def fast(model: Any, shapes: list, choice: Fast) -> tuple[dict, Any]:
 
 
 def keeps(model: Any, text: int, vision: int, base: str = "most") -> dict[str, tuple[str, ...]]:
-    """The first `text` layers and `vision` blocks keep all, the others what `base` says."""
+    """The first `text` layers and `vision` blocks keep products, the others what `base` says."""
     config = model.config
     sizes = (config.text_config.num_hidden_layers, config.vision_config.depth)
     words = [
@@ -164,7 +164,7 @@ def timed(step: Callable[[], torch.Tensor], num_warm: int, num_steps: int) -> di
 
 GROUPS = (  # name, words in a kernel's name; the first that fits
     ("attention", ("flash", "fmha", "sdpa", "attn", "Flash", "cudnn_generated")),
-    ("optimizer", ("_kernel_0d", "adam", "_kernel")),
+    ("optimizer and rotation", ("_kernel_0d", "adam", "_kernel")),
     ("products", ("gemm", "nvjet", "cutlass", "xmma", "splitK", "cublas", "sm90")),
     ("fused elementwise", ("triton",)),
     ("copies", ("Memcpy", "Memset")),
@@ -200,7 +200,7 @@ def profiled(step: Callable[[], torch.Tensor]) -> dict[str, Any]:
 
 
 def run_way(way: str, name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Time one way on one row: "original", or kernel:text layers:vision blocks that keep all."""
+    """Time one way on one row: "original", or kernel:text layers:vision blocks with products."""
     shapes = ROWS[name] if not arguments.tiny else [(4, 56, 84, 40, 8)] * 3
     device = "cpu" if arguments.tiny else "cuda"
     model = build(device, arguments.tiny)
