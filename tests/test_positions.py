@@ -106,7 +106,7 @@ def test_fresh_random_cases_against_transformers_4_57_6():
     python = os.environ.get("OBV_PYTHON_TRANSFORMERS_4")
     if not python:
         pytest.skip(
-            "set OBV_PYTHON_TRANSFORMERS_4 to a Python that has transformers 4.57.6 and torch"
+            "needs transformers 4.57.6: set OBV_PYTHON_TRANSFORMERS_4 to a Python that has it"
         )
     rng = random.Random()
     cases = [random_case(rng) for _ in range(300)]

@@ -186,7 +186,8 @@ def test_reading_a_few_frames_of_a_long_file_fetches_a_part_of_it(web, tmp_path)
 
 MEMORY = """
 import resource, sys
-from obvlib import media, slicing
+from obvlib import media
+from obvlib.core.files import local_copy
 base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 path = local_copy(sys.argv[1], sys.argv[2])
 media.frames_at(sys.argv[1], [0.5, 50.0])
