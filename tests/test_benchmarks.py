@@ -21,7 +21,6 @@ from obvlib.scoring import score_all
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*the rows differ from the card"
 )  # a few fabricated rows stand for thousands
-PUBLISHED_ROWS = Path(__file__).parents[2] / "shared" / "data" / "surgeryvideoqa_processed.jsonl"
 
 
 @pytest.fixture
@@ -382,15 +381,3 @@ def test_rows_may_come_from_a_file(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"video": "a.mp4", "question": "Q?", "answer": "no"}) + "\n")
     assert load_examples("MIMICEchoQA", rows=path)[0].answer == "no"
-
-
-@pytest.mark.skipif(
-    not PUBLISHED_ROWS.exists(),
-    reason="the published SurgeryVideoQA rows are not beside the checkout",
-)
-def test_all_published_surgery_questions_are_examples(tmp_path):
-    problems = []
-    examples = load_examples(
-        "SurgeryVideoQA", rows=PUBLISHED_ROWS, media=tmp_path, problems=problems
-    )
-    assert (len(examples), len({e.video_id for e in examples}), problems) == (470, 210, [])

@@ -4,7 +4,6 @@ import json
 import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,7 @@ from obvlib.core import manifests_dir
 from obvlib.core.jsonl import RecordError
 from obvlib.core.records import Clip, QAPair
 from obvlib.manifests import cards
-from obvlib.manifests.cards import counts_of, load_card
+from obvlib.manifests.cards import load_card
 from obvlib.manifests.hub import HubUnavailable
 from obvlib.manifests.rows import RowProblem, load_rows
 
@@ -23,7 +22,6 @@ GOOD = {
     "timestamp": [1, 3.5],
     "caption": "A heart beats.",
 }
-PUBLISHED_ROWS = Path(__file__).parents[2] / "shared" / "data" / "surgeryvideoqa_processed.jsonl"
 
 
 def write(path, *rows):
@@ -347,14 +345,3 @@ def test_contamination_names_the_videos():
     clips = [Clip(video_id=name, start_s=0, end_s=1) for name in "abc"]
     with pytest.raises(manifests.Contamination, match="2 source videos .*: b, c; remove"):
         manifests.check_contamination(clips, clips[1:])
-
-
-@pytest.mark.skipif(
-    not PUBLISHED_ROWS.exists(),
-    reason="the published SurgeryVideoQA rows are not beside the checkout",
-)
-def test_all_published_surgery_rows_are_clips():
-    clips, problems = load_rows(PUBLISHED_ROWS)
-    assert problems == []
-    expected = load_card("SurgeryVideoQA").counts
-    assert {**counts_of(clips), "hours": round(counts_of(clips)["hours"], 1)} == expected
