@@ -401,3 +401,11 @@ def test_no_row_crashes_in_another_way(row, cls):
         assert str(error).startswith("row")
     else:
         assert from_json(cls, json.loads(json.dumps(to_json(record)))) == record
+
+
+@pytest.mark.parametrize(
+    ("split", "trains"), [("", True), ("train", True), ("validation", False), ("test", False)]
+)
+def test_only_the_training_split_trains(split, trains):
+    clip = Clip(video_id="v", start_s=0.0, end_s=1.0, split=split)
+    assert clip.is_for_training is trains

@@ -138,7 +138,7 @@ def report_evaluation(
     found = load_evaluation(run)
     if training:
         clips, _ = load_rows(training)
-        check_training([clip for clip in clips if clip.split != "test"], found.examples)
+        check_training([clip for clip in clips if clip.is_for_training], found.examples)
     made = report.evaluation_report(found)
     paths = report.write_report(made, run)
     print((run / "report.md").read_text(encoding="utf-8"))

@@ -39,7 +39,7 @@ def training_clips(recipe: Recipe) -> list[Clip]:
     clips, problems = load_rows(recipe.dataset)
     if problems:
         print(f"{len(problems)} rows could not be read, the first: {problems[0].reason}")
-    return [clip for clip in clips if clip.split != "test"][: recipe.limit]
+    return [clip for clip in clips if clip.is_for_training][: recipe.limit]
 
 
 def fit(recipe: Recipe, clips: list[Clip], seed: int) -> None:

@@ -57,7 +57,7 @@ def build(
             f"{name} cannot be checked for shared source videos: {reason}. Or --allow-unchecked"
         )
     found, problems = load_rows(dataset)
-    records = [clip for clip in found if clip.split in ("", "train")]
+    records = [clip for clip in found if clip.is_for_training]
     if not records:
         leave(0, len(found) + len(problems))
     policy = FramePolicy.mini() if model == "tiny" else FramePolicy()

@@ -126,6 +126,11 @@ class Clip:
             )
 
     @property
+    def is_for_training(self) -> bool:
+        """Whether a model may learn from the clip: not of a validation or test split."""
+        return self.split in ("", "train")
+
+    @property
     def clip_id(self) -> str:
         return f"{self.video_id}_{round(self.start_s * 1000)}_{round(self.end_s * 1000)}"
 

@@ -178,7 +178,7 @@ def build(
         raise ValueError(
             "clips is empty: a training set needs at least one; check the rows and the split"
         )
-    if held_out := [clip for clip in clips if clip.split not in ("", "train")]:
+    if held_out := [clip for clip in clips if not clip.is_for_training]:
         raise ValueError(
             f"{len(held_out)} clips are of the {held_out[0].split} split, the first is"
             f" {held_out[0].clip_id}: leave them out"

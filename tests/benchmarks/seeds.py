@@ -29,7 +29,7 @@ def one_seed(seed: int) -> dict:
     clips, problems = manifests.load_rows(recipe.dataset)
     slicing.slice_dataset(clips, problems, recipe.videos_dir, recipe.clips_dir, show_progress=False)
     bundle = recipes.load_model(recipe, seed=seed)
-    training = [clip for clip in clips if clip.split != "test"]
+    training = [clip for clip in clips if clip.is_for_training]
     result = recipes.finetune(recipe, bundle, training, seed=seed)
     heldout = mini.generated_clips(NUM_CLIPS, split="heldout", seed=STREAM)
     examples, read = mini.generated_examples(heldout), memory_reader(heldout)
