@@ -105,8 +105,16 @@ def test_one_row_a_question_numbers_them_within_the_clip(tmp_path):
 
 def test_a_repeated_id_is_a_problem_by_name(tmp_path):
     row = {"pubid": 3, "question": "Q?", "context": {}, "final_decision": "no"}
-    examples, problems = read(tmp_path, "PubMedQA", [row, row])
-    assert len(examples) == 1 and "'pubmedqa-3' comes twice" in problems[0].reason
+    other = row | {"final_decision": "yes"}
+    examples, problems = read(tmp_path, "PubMedQA", [row, row, other])
+    assert len(examples) == len(problems) == 1
+    assert "two different records have the example_id 'pubmedqa-3'" in problems[0].reason
+
+
+def test_a_row_of_another_split_is_not_asked(tmp_path):
+    rows = [SURGERY | {"question": "Q?", "answer": "A.", "Split": s} for s in ("test", "Train")]
+    examples, problems = read(tmp_path, "SurgeryVideoQA", rows)
+    assert len(examples) == 1 and "split 'train' is not the benchmark's" in problems[0].reason
 
 
 @pytest.mark.parametrize("as_array", [True, False])
@@ -181,6 +189,36 @@ def test_a_closed_question_stays_closed_when_its_answer_is_no():
     assert options_of({"options": options, "answer": "No"}, "row") == options
     assert answer_of({"answer": "No"}, options, "row") == "B"
     assert options_of({"option_A": None, "option_B": ""}, "row") is None
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"Option A": "None", "Option B": "Severe", "Option C": "Mild"},
+        {"choice_a": "None", "choice_b": "Severe", "choice_c": "Mild", "choice_type": "single"},
+        {"option0": "None", "option1": "Severe", "option2": "Mild", "options": None},
+        {"opa": "None", "opb": "Severe", "opc": "Mild", "opd": None},
+        {"choices": {"text": ["None", "Severe", "Mild"], "label": ["A", "B", "C"]}},
+        {"options": ["A. None", "B. Severe", "C. Mild"], "option_A": "None"},
+    ],
+)
+def test_options_of_other_datasets(row):
+    assert options_of(row, "row") == ABC
+
+
+def test_no_option_vanishes():
+    ten = {letter: f"text {letter}" for letter in "ABCDEFGHIJ"}
+    assert options_of(ten | {"X": "no option"}, "row") == ten
+    assert options_of({f"option_{n}": f"text {n}" for n in ten}, "row") == ten
+    for row in (
+        {"options": ["one"]},
+        {"options": ["one", "two"], "option_C": "three"},
+        {"option_A": "one", "option_B": "two", "option_AA": "three"},
+        {"option_A": "one", "option_a": "two", "option_B": "three"},
+        {"choice_of_three": "one, two or three"},
+    ):
+        with pytest.raises(RecordError, match="row: "):
+            options_of(row, "row")
     assert answer_of({"answer": "No."}, None, "row") == "no"
 
 

@@ -285,6 +285,12 @@ def test_command_builds_and_refuses(tmp_path, clips_dir, monkeypatch):
     assert done.exit_code == 3 and "3 samples" in done.output and "2 failed" in done.output
     assert "  1 missing: no file" in done.output
     assert len(training_set(tmp_path / "set")) == 3
+    card = (tmp_path / "set" / "README.md").read_text()
+    assert str(tmp_path) not in card + (tmp_path / "set" / "card.json").read_text()
+    held_out = dataclasses.replace(clips()[0], start_s=0.5, end_s=0.9, split="test", video="")
+    write_jsonl(tmp_path / "rows.jsonl", [clips()[0], held_out])
+    shared = CliRunner().invoke(app, [*options, "--allow-unchecked"])
+    assert shared.exit_code == 1 and "the test split of its own rows: 1 source vid" in shared.output
 
 
 def test_a_benchmark_that_cannot_be_read_is_named_with_its_reason(monkeypatch):

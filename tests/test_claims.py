@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -87,8 +89,44 @@ def test_the_lock_of_a_dead_machine_runs_out(tmp_path, monkeypatch):
     assert not (tmp_path / LOCK).exists()
 
 
-def test_a_claim_that_cannot_be_read_owns_nothing(tmp_path):
-    (tmp_path / CLAIM).write_text('{"made_by": ')
-    (tmp_path / "a.mp4").touch()
-    with claimed(tmp_path, "obv slice", {}) as claim:
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"made_by": ', "[]", '{"made_by": 5, "files": ["a.mp4"]}', "[" * 10_000,
+        '{"made_by": "obv slice", "files": "a.mp4"}',
+        '{"made_by": "obv slice", "files": [["a.mp4"], null]}',
+    ],
+)  # fmt: skip
+def test_a_claim_that_cannot_be_read_owns_nothing(directory, tmp_path, text):
+    (tmp_path / "out" / CLAIM).write_text(text)
+    (tmp_path / "out/a.mp4").touch()
+    with claimed(directory, "obv slice", {}) as claim:
         assert claim.take(["a.mp4"]) == {"a.mp4"}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"renewed_at": "now"}', '{"renewed_at": 9e15}'])
+def test_a_lock_that_is_not_ours_to_read_holds_nobody(tmp_path, text):
+    (tmp_path / LOCK).write_text(text)
+    for directory in (str(tmp_path), f"file://{tmp_path}"):
+        with claimed(directory, "obv slice", {}):
+            pass
+
+
+def test_a_lock_is_never_written_through_a_link(tmp_path):
+    (tmp_path / "mine.txt").write_text("years of work")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / LOCK).symlink_to(tmp_path / "mine.txt")
+    with pytest.raises(OSError), claimed(tmp_path / "out", "obv slice", {}):
+        pass
+    assert (tmp_path / "mine.txt").read_text() == "years of work"
+
+
+def test_a_place_that_takes_no_files_is_named():
+    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    place = f"http://127.0.0.1:{web.server_port}/out?token=SECRET"
+    with pytest.raises(ValueError) as raised, claimed(place, "obv slice", {}):
+        pass
+    web.shutdown()
+    assert "/out cannot be written to: choose another" in str(raised.value)
+    assert "SECRET" not in str(raised.value)

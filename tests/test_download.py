@@ -181,6 +181,29 @@ def test_the_command_says_what_came_and_exits_1_if_nothing_did(site, tmp_path):
     assert nothing.exit_code == 1 and "1 failed: removed" in nothing.output
 
 
+def test_the_command_tells_some_from_all_and_keeps_what_it_did_not_download(site, tmp_path):
+    rows, out = tmp_path / "rows.jsonl", tmp_path / "v"
+    out.mkdir()
+    (out / "mine.mkv").write_text("filmed by hand")
+    names = ("good", "gone", "mine")
+    write_jsonl(
+        rows,
+        [
+            Clip(video_id=name, start_s=0.0, end_s=4.0, video_url=f"{site.url}/{name}.mp4?t=SECRET")
+            for name in names
+        ],
+    )
+    command = ["download", "--dataset", str(rows), "--output-dir", str(out), "--sleep-s", "0"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 3 and "mine: a file of this name is there" in done.output
+    assert {p.name for p in out.glob("*.m*")} == {"good.mp4", "mine.mkv"}
+    assert (out / "mine.mkv").read_text() == "filmed by hand"
+    kept = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
+    assert b"SECRET" not in kept and "SECRET" not in done.output
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 3 and [k for k, _ in site.seen].count("good") <= 2
+
+
 def publish(site, **contents):
     lines = [f"{hashlib.sha256(body).hexdigest()}  {name}" for name, body in contents.items()]
     site.files |= contents | {"SHA256SUMS.txt": "\n".join(lines).encode()}

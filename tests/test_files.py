@@ -47,9 +47,13 @@ def test_only_what_no_living_process_writes_is_left_over(tmp_path):
     for name in (dead, mine, far, old):
         (tmp_path / name).write_text("part")
     (tmp_path / dead.replace("-x.tmp", "-dir.tmp")).mkdir()
+    foreign = [".partial-notes", ".partial-1.tmp", f".partial-1@{files.machine_id()}-notes.tmp"]
+    for name in foreign:
+        (tmp_path / name).write_text("somebody's")
+        os.utime(tmp_path / name, (0, 0))
     os.utime(tmp_path / old, (time.time() - 2 * files.FOREIGN_PARTIAL_S,) * 2)
     files.remove_leftovers(tmp_path)
-    assert {p.name for p in tmp_path.iterdir()} == {mine, far}
+    assert {p.name for p in tmp_path.iterdir()} == {mine, far, *foreign}
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -142,8 +146,33 @@ def test_secrets_are_not_shown():
     assert join("https://host/dir?token=1", "a.mp4") == "https://host/dir/a.mp4?token=1"
 
 
+@pytest.mark.parametrize(
+    ("told", "seen"),
+    [
+        ("nothing at 'https://u:p'w@h/a?tok=SE'C', look", "nothing at 'https://h/a', look"),
+        ("s3://K:SEC/RET@bucket/a.mp4", "s3://bucket/a.mp4"),
+        ("http://h/v.mp4#access_token=SEC.", "http://h/v.mp4."),
+        ("simplecache::https://u:SEC@[::1]:80/x", "simplecache::https://[::1]:80/x"),
+        ("http://u:SEC@h/1 and ftp://v@h/2", "http://h/1 and ftp://h/2"),
+        ("https://h/a;token=SEC/b?c", "https://h/a;token=…"),
+        ("GET /a?X-Amz-Signature=SEC&X-Amz-Date=1", "GET /a?X-Amz-Signature=…&X-Amz-Date=1"),
+        ("{'Authorization': 'Bearer SEC', 'X-Api-Key': 'SEC'}", "{'Authorization': 'Bearer …',"
+         " 'X-Api-Key': '…'}"),
+        ("key hf_abcdefghijklmnopqrstuvwxyz0 or AKIAABCDEFGHIJKLMNOP", "key … or …"),
+        # what only looks like it
+        ("https://h:8080/a@b.mp4, https://h/@user/v.mp4", "https://h:8080/a@b.mp4, https://h/@user/v.mp4"),
+        ("s3://bucket/lecture#1.mp4: max_tokens=5", "s3://bucket/lecture#1.mp4: max_tokens=5"),
+    ],
+)  # fmt: skip
+def test_secrets_of_every_form_are_not_shown(told, seen):
+    assert shown(told) == seen
+
+
 def test_a_message_is_one_line_that_prints():
     assert one_line("a\n b\x1b[2J \ud800 é") == "a b\\x1b[2J \\ud800 é"
+    assert one_line("\u202eabc\u200b\u2066") == "\\u202eabc\\u200b\\u2066"
+    wide = one_line("始" * 500 + " end")
+    assert 95 <= len(wide) <= 125 and wide.endswith("始 end")
     long = one_line("start " + "x" * 9000 + " end")
     assert len(long) == 200 and long.startswith("start ") and long.endswith(" end")
 

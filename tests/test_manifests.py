@@ -176,6 +176,41 @@ def test_a_rows_own_split_is_read_whatever_its_spelling(tmp_path, said, split):
     assert len(kept) == (2 if split == "test" else 0)
 
 
+@pytest.mark.parametrize("said", [{"Split": "test"}, {" SPLIT": "Test", "split": ""}])
+def test_the_column_of_a_split_may_be_spelled_in_any_case(tmp_path, said):
+    ours = {"video_id": "def", "start_s": 0, "end_s": 1}
+    clips, _ = load_rows(write(tmp_path / "r.jsonl", GOOD | said, ours | said))
+    assert [clip.split for clip in clips] == ["test", "test"]
+
+
+@pytest.mark.parametrize(
+    "said", [{"split": 0}, {"split": ["test"]}, {"Split": "test", "split": "a"}]
+)
+def test_what_a_split_column_means_is_not_guessed(tmp_path, said):
+    clips, problems = load_rows(write(tmp_path / "r.jsonl", GOOD | said))
+    assert clips == [] and len(problems) == 1
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_clip_that_any_row_holds_out_does_not_train(tmp_path, order):
+    rows = [GOOD | {"split": s} for s in ("train", "test")][::order]
+    clips, problems = load_rows(write(tmp_path / "r.jsonl", *rows))
+    assert len(clips) == len(problems) == 1 and not clips[0].is_for_training
+
+
+def test_rows_that_agree_to_the_millisecond_are_one_clip(tmp_path):
+    bare = {k: v for k, v in GOOD.items() if k != "video"}
+    later = bare | {"timestamp": [GOOD["timestamp"][0] + 1e-5, GOOD["timestamp"][1]]}
+    clips, problems = load_rows(write(tmp_path / "r.jsonl", later, GOOD))
+    assert problems == [] and [clip.file_name for clip in clips] == [GOOD["video"]]
+
+
+def test_numbers_beyond_a_floats_range_end_their_row(tmp_path):
+    row = json.dumps(GOOD)[:-1] + ', "extra": {"n": -1e999}}'
+    clips, problems = load_rows(write(tmp_path / "r.jsonl", row, GOOD))
+    assert len(clips) == 1 and "-1e999 is too large" in problems[0].reason
+
+
 def test_an_unknown_split_is_refused_and_does_not_train(tmp_path):
     clips, problems = load_rows(write(tmp_path / "r.jsonl", {**GOOD, "split": "holdout"}))
     assert clips == [] and "line 1: split 'holdout' is unknown; use one of" in problems[0].reason
@@ -336,7 +371,7 @@ def test_a_split_by_source_never_parts_a_video():
 
 def test_two_clips_of_one_file_are_refused():
     clips = [Clip(video_id=name, start_s=0, end_s=2, video="c.mp4") for name in ("a", "b")]
-    with pytest.raises(ValueError, match="'c.mp4' is named by clip a_0_2000 and by b_0_2000"):
+    with pytest.raises(ValueError, match="two different records have the file name 'c.mp4'"):
         manifests.check_file_names(clips)
     manifests.check_file_names([clips[0], clips[0]])
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from obvlib.cli.app import app
+from obvlib.cli.app import app, leave
 from obvlib.cli.options import Dataset, NumWorkers, Split
 
 
@@ -27,9 +27,13 @@ def download(
     split: Split = "",
     num_workers: NumWorkers = 0,
 ) -> None:
-    """Download the source videos that a dataset's rows name; run again for what is missing."""
+    """Download the source videos that a dataset's rows name; run again for what is missing.
+
+    The exit status is 0 when every video is there, 3 when some are (missing videos are common), 1
+    when none is.
+    """
     from obvlib.core import data_root
-    from obvlib.engine import Ledger, run_stage
+    from obvlib.engine import Ledger, claimed, run_stage
     from obvlib.manifests import download as downloading
     from obvlib.manifests import load_rows
 
@@ -48,11 +52,14 @@ def download(
     )
     needed_gb = downloading.disk_needed(sources) / 1e9
     print(f"{len(sources)} videos, at least {needed_gb:.1f} GB, to {out}")
-    Path(out).mkdir(parents=True, exist_ok=True)
-    with Ledger(Path(out, "ledger.sqlite")) as ledger:
-        run = run_stage(sources, stage, ledger, num_workers=num_workers)
-        report = downloading.reachable(sources, ledger.rows(stage.name, run.params))
+    with claimed(out, "obv download", stage.params()) as claim:
+        own, foreign = downloading.own_sources(sources, claim)
+        with Ledger(Path(out, "ledger.sqlite")) as ledger:
+            run = run_stage(own, stage, ledger, num_workers=num_workers)
+            report = downloading.reachable(sources, ledger.rows(stage.name, run.params))
     print(downloading.render(report))
+    for source in foreign:
+        print(f"  {source.video_id}: a file of this name is there and was not downloaded; it stays")
     if problems:
-        print(f"{len(problems)} rows could not be read")
-    raise typer.Exit(0 if len(run) or not sources else 1)
+        print(f"{len(problems)} rows could not be read; the first: {problems[0].reason}")
+    leave(len(run), len(sources) + len(problems))

@@ -37,13 +37,17 @@ class OneLineErrors(typer.core.TyperGroup):
         known = super().list_commands(ctx)
         return sorted(known, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
+    def make_context(self, *args: Any, **settings: Any) -> Any:
+        try:
+            return super().make_context(*args, **settings)
+        except KeyboardInterrupt as error:
+            interrupted(error)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            said = str(error) or "interrupted: what was done is kept; run the same command again"
-            print(said, file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
+            interrupted(error)
         except Exception as error:
             if os.environ.get("OBV_DEBUG") or not _can_be_mended(error):
                 raise
@@ -56,7 +60,20 @@ def _can_be_mended(error: Exception) -> bool:
     return isinstance(error, kinds) or type(error).__module__.partition(".")[0] in FAR_LIBRARIES
 
 
-app = typer.Typer(
+class OneLineInterrupts(typer.Typer):
+    """End with one line and status 130 also where Ctrl-C comes before a command runs."""
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        try:
+            return super().__call__(*args, **settings)
+        except KeyboardInterrupt as error:
+            try:
+                interrupted(error)
+            except typer.Exit as end:
+                sys.exit(end.exit_code)
+
+
+app = OneLineInterrupts(
     help="From educational biomedical videos to a fine-tuned vision-language model.",
     no_args_is_help=True,
     cls=OneLineErrors,
@@ -81,6 +98,13 @@ def fail(error: Exception | str) -> NoReturn:
     """Print the error in one line and exit with status 1."""
     print(f"error: {one_line(error, MAX_ERROR)}", file=sys.stderr)
     raise typer.Exit(NONE)
+
+
+def interrupted(error: KeyboardInterrupt) -> NoReturn:
+    """Print what an interrupt says, or how to go on, and exit with status 130."""
+    said = str(error) or "interrupted: what was done is kept; run the same command again"
+    print(one_line(said, MAX_ERROR), file=sys.stderr)
+    raise typer.Exit(INTERRUPTED) from None
 
 
 def leave(num_made: int, num_asked: int) -> NoReturn:

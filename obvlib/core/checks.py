@@ -46,9 +46,14 @@ def by_unique(
     """
     found: dict[str, Item] = {}
     for item in items:
-        if found.setdefault(name := key(item), item) != item:
-            raise RecordError(
-                f"two different records have the {what} {name!r}: each needs its own; rename or"
-                " remove one"
-            )
+        add_unique(found, key(item), item, what)
     return found
+
+
+def add_unique(found: dict[str, Item], name: str, item: Item, what: str = "id") -> None:
+    """Add an item by its name. RecordError where another item has the name already."""
+    if found.setdefault(name, item) != item:
+        raise RecordError(
+            f"two different records have the {what} {name!r}: each needs its own; rename or"
+            " remove one"
+        )

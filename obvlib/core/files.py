@@ -12,6 +12,7 @@ import functools
 import hashlib
 import os
 import platform
+import re
 import secrets
 import shutil
 import time
@@ -35,6 +36,7 @@ from obvlib.core.locations import (
 from obvlib.core.settings import data_root
 
 PARTIAL_PREFIX = ".partial-"  # then process@machine-random-name.tmp
+_PARTIAL = re.compile(re.escape(PARTIAL_PREFIX) + r"(\d+)@(\w+)-[0-9a-f]{8}-.*\.tmp", re.DOTALL)
 FOREIGN_PARTIAL_S = 24 * 3600  # without a change, after which another machine's file is left over
 MIN_FREE_BYTES = 1 << 18
 
@@ -110,9 +112,12 @@ def publish(path: str | os.PathLike, location: str) -> None:
 
 
 def remove_leftovers(directory: str | os.PathLike) -> None:
-    """Remove what processes that no longer live were writing, anywhere below `directory`."""
+    """Remove what processes that no longer live were writing, anywhere below `directory`. Files of
+    other names are left alone, whatever their age.
+    """
     for file in Path(directory).rglob(f"{PARTIAL_PREFIX}*"):
-        if not _is_in_use(file):
+        made_by = _PARTIAL.fullmatch(file.name)
+        if made_by and not _is_in_use(file, int(made_by[1]), made_by[2]):
             if file.is_dir() and not file.is_symlink():
                 shutil.rmtree(file, ignore_errors=True)
             else:
@@ -133,11 +138,10 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def _is_in_use(file: Path) -> bool:
+def _is_in_use(file: Path, pid: int, machine: str) -> bool:
     """Return whether its process lives; of another machine's, only the file's age is known."""
-    pid, _, rest = file.name.removeprefix(PARTIAL_PREFIX).partition("@")
-    if rest.partition("-")[0] == machine_id() and pid.isdigit():
-        return is_alive(int(pid))
+    if machine == machine_id():
+        return is_alive(pid)
     return time.time() - _changed_at(file) < FOREIGN_PARTIAL_S
 
 

@@ -5,6 +5,7 @@ whole or not at all.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -55,9 +56,13 @@ def write_rows(path: str | os.PathLike, rows: Iterable[dict[str, Any]]) -> int:
 
 
 def parse(text: str) -> Any:
-    """Return one JSON value; ValueError for what strict JSON forbids and for endless nesting."""
+    """Return one JSON value; ValueError for what strict JSON forbids, for endless nesting and for
+    numbers beyond a float's range.
+    """
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
+        return json.loads(
+            text, object_pairs_hook=_once, parse_constant=_refuse, parse_float=_finite
+        )
     except RecursionError:
         raise ValueError("nested too deep") from None
 
@@ -95,6 +100,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(row := dict(pairs)) < len(pairs):
         raise ValueError("a name is given twice in one object")
     return row
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"{digits[:20]} is too large for a number")
+    return value
 
 
 def _refuse(constant: str) -> None:

@@ -11,8 +11,19 @@ from typing import Any
 MAX_CACHE_BYTES = 50 << 30
 CONNECT_S, IDLE_S = 30.0, 60.0  # without a byte, after which a connection counts as broken
 
-_CREDENTIALS = re.compile(r"(\b[\w+.-]+://)[^/\s'\"]*@")
-_QUERY = re.compile(r"(\b[\w+.-]+://[^\s?'\"]*)\?[^\s'\")]*")
+# user names and passwords; a password may hold a slash, which makes its host end in no port
+_CREDENTIALS = re.compile(r"(\b[\w+.-]+://)(?:[^/\s]*|[^/\s:@]*:(?!\d+/)[^\s?#@]*)@")
+# to the end of the address: a quote or a bracket counts where only punctuation follows it
+_END = r"\S*?(?=['\")\]>]*[,;:.]*(?:\s|$))"
+_QUERY = re.compile(rf"(\bhttps?://[^\s?#]*)[?#]{_END}|(\b[\w+.-]+://[^\s?]*)[?]{_END}")
+# what carries a secret outside an address: parameters and headers by name, keys by their form
+_NAMED = re.compile(
+    r"(?i)((?<![\w-])(?:[\w-]*(?:token|signature|secret|passw(?:or)?d|credential)|sig|api[_-]?key)="
+    r"|\b(?:authorization|(?:set-)?cookie|x-[\w-]*(?:token|key))['\"]?:\s*['\"]?"
+    r"(?:(?:bearer|basic)\s+)?"
+    r"|\bbearer\s+(?=[\w.~+/-]{16}))[^\s&;,'\"]+"
+)
+_KEYS = re.compile(r"\b(?:hf_\w{20,}|AKIA[0-9A-Z]{16})\b")
 
 
 def is_remote(location: str) -> bool:
@@ -29,10 +40,11 @@ def join(directory: str, name: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return text without what may be secret in locations: user names and passwords, and queries,
-    which carry tokens.
+    """Return text without what may be secret in it: user names, passwords and queries of locations,
+    headers that authorize, and keys.
     """
-    return _QUERY.sub(r"\1", _CREDENTIALS.sub(r"\1", text))
+    text = _QUERY.sub(r"\1\2", _CREDENTIALS.sub(r"\1", text))
+    return _KEYS.sub("…", _NAMED.sub(r"\1…", text))
 
 
 def filesystem(location: str, options: dict[str, Any] | None = None) -> tuple[Any, str]:

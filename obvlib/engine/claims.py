@@ -16,12 +16,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from obvlib.core import files
 from obvlib.core.identity import Present
 from obvlib.core.locations import filesystem, is_remote, join, shown
+from obvlib.core.messages import one_line
 
 CLAIM, LOCK = ".obv-claim", ".obv-lock"
 POLL_S = 0.5
@@ -105,9 +106,13 @@ def _read(directory: str) -> dict[str, Any]:
         else:
             fs, path = filesystem(location)
             found = json.loads(fs.cat_file(path))
-        return found if isinstance(found, dict) else {}
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
+    if not isinstance(found, dict) or not isinstance(found.get("made_by"), str):
+        return {}
+    names = found.get("files")
+    files_claimed = [n for n in names if isinstance(n, str)] if isinstance(names, list) else []
+    return {"made_by": found["made_by"], "files": files_claimed}
 
 
 @contextmanager
@@ -115,7 +120,9 @@ def _lock(directory: str) -> Iterator[None]:
     """Hold a local directory's lock, which the system gives back when this process ends."""
     import fcntl
 
-    with open(join(directory, LOCK), "a+", encoding="utf-8") as file:
+    # never through a link: what is written here would end up in another file
+    at = os.open(join(directory, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    with open(at, "r+", encoding="utf-8") as file:
         told = False
         while True:
             try:
@@ -141,14 +148,13 @@ def _lease(directory: str) -> Iterator[None]:
     """
     fs, path = filesystem(join(directory, LOCK))
     holder = {"process": os.getpid(), "machine": files.machine_id(), "node": platform.node()}
-    told = False
-    while (found := _holder(fs, path)) != holder:
-        if found and _holds(found):
-            told = told or _tell(directory, f"process {found['process']} on {found['node']}")
-            time.sleep(POLL_S)
-        else:
-            _renew(fs, path, holder)
-            time.sleep(SETTLE_S)
+    try:
+        _take_lease(fs, path, holder, directory)
+    except Exception as error:  # stores and web servers each raise their own
+        raise ValueError(
+            f"output directory {shown(directory)} cannot be written to: choose another, or check"
+            f" your access to it ({type(error).__name__}: {shown(str(error))})"
+        ) from error
     ended = threading.Event()
     renewing = threading.Thread(target=_keep, args=(fs, path, holder, ended), daemon=True)
     renewing.start()
@@ -157,22 +163,37 @@ def _lease(directory: str) -> Iterator[None]:
     finally:
         ended.set()
         renewing.join()
-        fs.rm_file(path)
+        with suppress(OSError):  # else the lease runs out
+            fs.rm_file(path)
 
 
 def _holder(fs: Any, path: str) -> dict[str, Any]:
+    """Return who holds a lock; nothing where nobody does, or its object is not one of ours."""
     try:
         fs.invalidate_cache()
         found = json.loads(fs.cat_file(path))
-    except (FileNotFoundError, ValueError):
+        is_fresh = time.time() - found.pop("renewed_at") < LEASE_S
+    except (FileNotFoundError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
         return {}
-    is_fresh = time.time() - found.pop("renewed_at", 0) < LEASE_S
-    return found if is_fresh else {}
+    is_whole = {"process", "machine", "node"} == found.keys()
+    return found if is_fresh and is_whole else {}
 
 
 def _holds(holder: dict[str, Any]) -> bool:
     is_here = holder["machine"] == files.machine_id()
     return not is_here or files.is_alive(holder["process"])
+
+
+def _take_lease(fs: Any, path: str, holder: dict[str, Any], directory: str) -> None:
+    """Wait until nobody holds a lock, and write it."""
+    told = False
+    while (found := _holder(fs, path)) != holder:
+        if found and _holds(found):
+            told = told or _tell(directory, f"process {found['process']} on {found['node']}")
+            time.sleep(POLL_S)
+        else:
+            _renew(fs, path, holder)
+            time.sleep(SETTLE_S)
 
 
 def _renew(fs: Any, path: str, holder: dict[str, Any]) -> None:
@@ -181,10 +202,11 @@ def _renew(fs: Any, path: str, holder: dict[str, Any]) -> None:
 
 def _keep(fs: Any, path: str, holder: dict[str, Any], ended: threading.Event) -> None:
     while not ended.wait(RENEWED_S):
-        _renew(fs, path, holder)
+        with suppress(Exception):  # a lost connection is tried again; the lease outlives five
+            _renew(fs, path, holder)
 
 
 def _tell(directory: str, holder: str) -> bool:
     who = holder or "another run"
-    print(f"waiting for {who}, which works in {shown(directory)}", file=sys.stderr, flush=True)
+    print(one_line(f"waiting for {who}, which works in {directory}"), file=sys.stderr, flush=True)
     return True

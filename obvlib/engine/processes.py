@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -80,17 +81,37 @@ def run(groups: list, stage: Stage, num_workers: int) -> Iterator[Outcome]:
             worker.end()
 
 
+class _Counted:
+    """A signal handler that counts."""
+
+    def __init__(self) -> None:
+        self.num = 0
+
+    def __call__(self, *_: Any) -> None:
+        self.num += 1
+
+
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Keep Ctrl-C from a process that is started here: it inherits the mask."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """Keep Ctrl-C from a process that is started here, which inherits the mask, and from this one
+    until it has started: the other threads of this process may receive it.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not hasattr(signal, "pthread_sigmask") or not is_main:
         yield
         return
+    # the first child would start this helper too, which lets interrupts through again
+    resource_tracker.ensure_running()
+    received = _Counted()
+    handler = signal.signal(signal.SIGINT, received) or signal.default_int_handler
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler)
+        if received.num:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _give_work(workers: list[_Worker], queue: deque) -> None:

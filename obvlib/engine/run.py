@@ -185,12 +185,16 @@ class _Run:
             raise StageStopped(f"{error}; then run the same command again") from None
 
 
+# from where an absolute path begins to its last part, spaces within it included; else one word
+_PATH = re.compile(r"(?<!\S)[\"'(]*(?:~|[a-z][\w+.-]*:/)?/(?:.*/)?\S*|\S*/\S*")
+
+
 def without_names(reason: str, item_id: str) -> str:
     """Return a reason without the item's id, file names and numbers, so that equal ones count
     together.
     """
     text = reason.replace(item_id, "…")
-    text = re.sub(r"\S*/\S*", "…", text)
+    text = _PATH.sub("…", text)
     return re.sub(r"\b\d[\d.,]*\b", "N", text)
 
 

@@ -22,8 +22,9 @@ from typing import Any
 
 from obvlib.core import Clip
 from obvlib.core.checks import check_id
-from obvlib.engine import Stage, StageStopped
+from obvlib.engine import Claim, Stage, StageStopped
 from obvlib.manifests.failures import DownloadError, PassingError, classify
+from obvlib.media.opening import EXTENSIONS
 
 BYTES_PER_S = 150_000  # of 720p H.264 with sound, for the estimate of the disk that is needed
 MIN_FREE_BYTES = 1 << 30
@@ -86,6 +87,18 @@ def check_disk(directory: str | os.PathLike, sources: Sequence[SourceVideo]) -> 
             f"{len(sources)} videos need about {needed / 1e9:.1f} GB and {place} has"
             f" {free / 1e9:.1f} GB free: make room, take --limit, or another --output-dir"
         )
+
+
+def own_sources(
+    sources: Sequence[SourceVideo], claim: Claim
+) -> tuple[list[SourceVideo], list[SourceVideo]]:
+    """Claim the files that sources may become; return the sources whose files are ours to write,
+    and those of which a file is there that was not downloaded.
+    """
+    names = {f"{s.video_id}.{extension}": s.video_id for s in sources for extension in EXTENSIONS}
+    foreign = {names[name] for name in claim.take(names)}
+    own = [source for source in sources if source.video_id not in foreign]
+    return own, [source for source in sources if source.video_id in foreign]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
 """The options and the answer of a question, however a published row writes them.
 
-Options come as a list, an object, a JSON string or in columns (`option_A` …), and may carry their
-letters ("B. Severe"). Answers come as a letter, "(B)", "B. Severe" or the option's text. What can
-be read in two ways, or contradicts itself, is a problem by name and never a guess.
+Options come as a list, an object, a JSON string or in columns (`option_A`, `Choice 1`, `opa`,
+`A` …), and may carry their letters ("B. Severe"). Answers come as a letter, "(B)", "B. Severe" or
+the option's text. What can be read in two ways, or contradicts itself, is a problem by name and
+never a guess.
 """
 
 from __future__ import annotations
@@ -16,16 +17,20 @@ from obvlib.core.jsonl import parse
 
 LETTER_FIELDS = ("correct_option", "answer_idx", "answer_letter")
 TEXT_FIELDS = ("answer", "correct_answer", "final_decision")
-_COLUMN = re.compile(r"option_?([A-Za-z])|([A-H])")
+_COLUMN = re.compile(
+    r"(?!options$|choices$)(?:option|choice)[\s_-]?([a-z]|\d\d?)|op([a-h])", re.IGNORECASE
+)
+_LIKE_COLUMN = re.compile(r"(?!options$|choices$)(?:option|choice)(?!s?$)", re.IGNORECASE)
 _LETTERED = re.compile(r"\s*[(\[]?([A-Za-z])[)\].:]+\s+(\S.*?)\s*", re.DOTALL)
 _BARE = re.compile(r"\s*(?:option\s+)?[(\[]?([A-Za-z])[)\].:]*\s*", re.IGNORECASE)
 
 
 def options_of(row: dict[str, Any], where: str) -> dict[str, str] | None:
     """The options of a row by letter, without the letters that their texts may carry; None where it
-    has fewer than two.
+    has none.
 
-    RecordError names an option that is given twice, and options of another form.
+    RecordError names an option that is given twice, one that stands alone, and options of another
+    form: none is left out without a word.
     """
     given = row.get("options") or row.get("choices")
     if isinstance(given, str):
@@ -36,10 +41,13 @@ def options_of(row: dict[str, Any], where: str) -> dict[str, str] | None:
                 f"{where}: options {given!r}; give an object of letters and texts, a list of texts,"
                 " or either as JSON text"
             ) from None
-    found = _by_letter(given if given else _columns(row), where)
-    found = {letter: text for letter, text in found.items() if text}
-    if len(found) < 2:
+    spread = _texts(_columns(row, where), where)
+    found = _texts(_by_letter(given, where) if given else spread or _letter_columns(row), where)
+    _check_columns(row, is_all=bool(found), where=where)
+    if not found:
         return None
+    if len(found) == 1:
+        raise RecordError(f"{where}: options {found!r}; give at least two, or none")
     found = _without_letters(found, isinstance(given, (list, tuple)), where)
     seen: dict[str, str] = {}
     for letter, text in found.items():
@@ -47,6 +55,12 @@ def options_of(row: dict[str, Any], where: str) -> dict[str, str] | None:
             raise RecordError(
                 f"{where}: option {text!r} is given twice, as {first} and {letter}; remove one"
             )
+    missing = [t for t in _without_letters(spread, False, where).values() if _key(t) not in seen]
+    if missing:
+        raise RecordError(
+            f"{where}: option {missing[0]!r} has a column and is not in field 'options'; correct"
+            " the row"
+        )
     return found
 
 
@@ -97,20 +111,62 @@ def _letters(said: str, options: dict[str, str], letter_only: bool) -> set[str]:
     return found
 
 
-def _columns(row: dict[str, Any]) -> dict[str, Any]:
-    """The options spread over columns option_A, optionB or A …, in order of their letters."""
-    found: dict[str, str] = {}
-    for name in sorted(row, key=str):
-        if isinstance(name, str) and (match := _COLUMN.fullmatch(name)):
-            found.setdefault((match[1] or match[2]).upper(), row[name])
+def _columns(row: dict[str, Any], where: str) -> dict[str, Any]:
+    """The options spread over columns (option_A, Choice b, option1, opa), in their order."""
+    found: dict[str, Any] = {}
+    for name, text in row.items():
+        if (match := _COLUMN.fullmatch(str(name))) and not _is_empty(text):
+            place = (match[1] or match[2]).upper()
+            if found.setdefault(place, text) != text:
+                raise RecordError(f"{where}: option {place!r} has two columns; remove one")
+    if all(place.isdigit() for place in found):  # counted from 0 or 1
+        return dict(zip(ascii_uppercase, (found[n] for n in sorted(found, key=int)), strict=False))
+    return {place: found[place] for place in sorted(found)}
+
+
+def _letter_columns(row: dict[str, Any]) -> dict[str, Any]:
+    """The options in columns A, B, …: up to H with gaps, from there without."""
+    found: dict[str, Any] = {}
+    for letter, before in zip(ascii_uppercase, " " + ascii_uppercase, strict=False):
+        if letter in row and (letter <= "H" or before in found):
+            found[letter] = row[letter]
     return found
 
 
-def _by_letter(given: Any, where: str) -> dict[str, str]:
-    """Options of any form by upper-case letter; what is empty has the text ""."""
+def _check_columns(row: dict[str, Any], is_all: bool, where: str) -> None:
+    """Raise RecordError for a column that looks like an option's and cannot be read as one."""
+    for name, text in row.items():
+        like = _LIKE_COLUMN.match(str(name)) and not _COLUMN.fullmatch(str(name))
+        is_option = like and isinstance(text, str) and text.strip()
+        if is_option and not (is_all and str(name).lower().startswith("choice")):
+            raise RecordError(
+                f"{where}: column {name!r} looks like an option's; name it option_A, option_B …, or"
+                " rename it"
+            )
+
+
+def _is_empty(text: Any) -> bool:
+    return text is None or text != text or not str(text).strip()
+
+
+def _texts(options: dict[str, Any], where: str) -> dict[str, str]:
+    """Options that have a text, each as text."""
+    found: dict[str, str] = {}
+    for letter, text in options.items():
+        if text is not None and (isinstance(text, bool) or not isinstance(text, (str, int, float))):
+            raise RecordError(f"{where}: option {letter!r} is {text!r}; give each letter one text")
+        if not _is_empty(text):
+            found[letter] = str(text).strip()
+    return found
+
+
+def _by_letter(given: Any, where: str) -> dict[str, Any]:
+    """Options of a field, of any form, by upper-case letter."""
+    if isinstance(given, dict) and {"text", "label"} == given.keys():
+        given = [{"key": k, "value": v} for k, v in _pairs(given, where)]
     if isinstance(given, (list, tuple)):
         if all(isinstance(item, dict) and {"key", "value"} <= item.keys() for item in given):
-            given = {item["key"]: item["value"] for item in given}
+            given = {str(item["key"]): item["value"] for item in given}
         elif len(given) > len(ascii_uppercase):
             raise RecordError(f"{where}: {len(given)} options; letters name 26 at the most")
         else:
@@ -119,13 +175,20 @@ def _by_letter(given: Any, where: str) -> dict[str, str]:
         raise RecordError(
             f"{where}: options {given!r}; give an object of letters and texts, or a list of texts"
         )
-    found: dict[str, str] = {}
+    found: dict[str, Any] = {}
     for letter, text in given.items():
-        name = str(letter).strip().upper()
-        if name in found or text is not None and not isinstance(text, (str, int, float)):
-            raise RecordError(f"{where}: option {letter!r} is {text!r}; give each letter one text")
-        found[name] = "" if text is None or text != text else str(text).strip()
+        if (name := str(letter).strip().upper()) in found:
+            raise RecordError(f"{where}: option {letter!r} is given twice; remove one")
+        found[name] = text
     return found
+
+
+def _pairs(given: dict[str, Any], where: str) -> list[tuple[Any, Any]]:
+    """Labels and texts that stand in two lists, as pairs."""
+    labels, texts = given["label"], given["text"]
+    if not isinstance(labels, list) or not isinstance(texts, list) or len(labels) != len(texts):
+        raise RecordError(f"{where}: options {given!r}; give as many labels as texts")
+    return list(zip(labels, texts, strict=True))
 
 
 def _without_letters(options: dict[str, str], is_list: bool, where: str) -> dict[str, str]:

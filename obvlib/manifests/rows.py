@@ -70,24 +70,33 @@ def iter_rows(source: str | Path, *, split: str = "") -> Iterator[Clip | RowProb
     card = load_card(str(source)) if is_card else None
     dataset = card.name if card else Path(source).stem
     default = "" if card is None else split or card.split
-    clips: dict[tuple[str, str], Clip] = {}
+    clips: dict[str, Clip] = {}
     problems = []
     for where, row, broken in _rows(source, card, split):
         short = Path(where).name  # the file's name says enough, its directory is nobody's business
         try:
             if broken:
                 raise RecordError(f"{short}: {broken}")
-            clip = clip_from_row(row, short, dataset=dataset, split=default)
-            known = clips.setdefault((clip.clip_id, clip.file_name), clip)
-            if known is not clip:
-                clips[clip.clip_id, clip.file_name] = _merged(known, clip, short)
+            _add(clips, clip_from_row(row, short, dataset=dataset, split=default), short)
         except RecordError as error:
             video_id = row.get("video_id", "") if isinstance(row, dict) else ""
             problems.append(
                 RowProblem(where=where, reason=one_line(error), video_id=one_line(video_id))
             )
-    yield from (clip for clip in clips.values() if not split or clip.split == split_name(split))
+    yield from (c for c in clips.values() if not split or c.split == split_name(split))
     yield from problems
+
+
+def _add(clips: dict[str, Clip], clip: Clip, where: str) -> None:
+    """Add a row's clip to those of earlier rows, by clip_id; RecordError where it contradicts one.
+    A clip that any row holds out does not train, even if the rest of that row is refused.
+    """
+    known = clips.setdefault(clip.clip_id, clip)
+    if known is clip:
+        return
+    if known.is_for_training and not clip.is_for_training:
+        clips[clip.clip_id] = dataclasses.replace(known, split=clip.split)
+    clips[clip.clip_id] = _merged(known, clip, where)
 
 
 def _rows(source: str | Path, card: Card | None, split: str) -> Iterator[tuple[str, Any, str]]:
@@ -114,6 +123,8 @@ def _merged(first: Clip, other: Clip, where: str) -> Clip:
         ours, theirs = getattr(first, f.name), getattr(other, f.name)
         if f.name == "qa_pairs":
             kept[f.name] = ours + tuple(pair for pair in theirs if pair not in ours)
+        elif f.name in ("start_s", "end_s"):  # equal to the millisecond
+            kept[f.name] = ours
         elif ours and theirs and ours != theirs:
             raise RecordError(
                 f"{where}: clip {first.clip_id} has another {f.name} in an earlier row ({ours!r},"
@@ -128,13 +139,23 @@ def split_name(said: Any, where: str = "split") -> str:
     """Return the name of a split as clips have it ("Training" is train, "dev" is validation), ""
     where nothing is said. RecordError for an unknown name: a test row must not train.
     """
-    name = str(said or "").strip().lower()
-    found = _SPLIT_NAMES.get(name)
+    found = _SPLIT_NAMES.get("" if said is None else str(said).strip().lower())
     if found is None:
         raise RecordError(
             f"{where}: split {said!r} is unknown; use one of train, validation and test"
         )
     return found
+
+
+def split_of(row: dict[str, Any], where: str) -> str:
+    """Return the split that a row itself names, in its column `split` in any spelling, else "".
+    RecordError for an unknown name, and where two columns disagree.
+    """
+    columns = [name for name in row if str(name).strip().lower() == "split"]
+    found = {split_name(row[name], where) for name in columns} - {""}
+    if len(found) > 1:
+        raise RecordError(f"{where}: columns {', '.join(columns)} name several splits; keep one")
+    return found.pop() if found else ""
 
 
 def hub_rows(card: Card, split: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -165,9 +186,10 @@ def clip_from_row(row: Any, where: str, *, dataset: str = "", split: str = "") -
             " written it, drop the line"
         )
     check_plain(row, where)
-    split = split_name(row.get("split"), where) or split_name(split, where)
+    split = split_of(row, where) or split_name(split, where)
     if "start_s" in row:
-        return from_json(Clip, row | {"split": split}, where)
+        own = {name: value for name, value in row.items() if name.strip().lower() != "split"}
+        return from_json(Clip, own | {"split": split}, where)
     if "video_id" not in row:
         raise RecordError(f"{where}: field 'video_id' is missing; add the id of the source video")
     start_s, end_s = _timestamp(row, where)

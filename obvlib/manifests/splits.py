@@ -5,10 +5,12 @@ training.
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Iterable
 from typing import Any
 
 from obvlib.core import Clip
+from obvlib.core.checks import by_unique
 
 
 class Contamination(ValueError):
@@ -36,16 +38,11 @@ def split_by_source(
 
 
 def check_file_names(clips: Iterable[Clip]) -> None:
-    """Raise ValueError where two clips name one file: one of them would be read with the other's
+    """Raise RecordError where two clips name one file: one of them would be read with the other's
     pictures.
     """
-    named: dict[str, str] = {}
-    for clip in clips:
-        if named.setdefault(clip.file_name, clip.clip_id) != clip.clip_id:
-            raise ValueError(
-                f"file {clip.file_name!r} is named by clip {named[clip.file_name]} and by"
-                f" {clip.clip_id}: rename one"
-            )
+    names = ((clip.file_name, clip.clip_id) for clip in clips)
+    by_unique(names, key=operator.itemgetter(0), what="file name")
 
 
 def check_contamination(train: Iterable[Any], test: Iterable[Any]) -> None:

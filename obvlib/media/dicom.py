@@ -15,6 +15,7 @@ import numpy as np
 from obvlib.media.source import MediaError
 from obvlib.media.write import write_video
 
+MAX_BYTES = 8_000_000_000  # of all frames as RGB
 OVERLAY_ROWS = 0.10  # of an echo machine's picture: the strip that names patient and hospital
 
 
@@ -35,8 +36,9 @@ def read_dicom(path: str | os.PathLike) -> DicomPixels:
     pydicom = _pydicom()
     try:
         dataset = pydicom.dcmread(path)
+        _check_size(dataset)
         values = dataset.pixel_array  # pydicom turns YBR into RGB here
-    except (pydicom.errors.InvalidDicomError, AttributeError, RuntimeError, OSError) as error:
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
         name = Path(path).name
         raise MediaError(
             f"{name}: not a DICOM file with a picture ({error})", "unreadable"
@@ -80,6 +82,17 @@ def dicom_to_mp4(
         frames = frames.copy()
         frames[:, : round(blank_rows * frames.shape[1])] = 0
     return write_video(out, frames, fps or stated or 1.0, crf=12)
+
+
+def _check_size(dataset: Any) -> None:
+    """Raise ValueError where a header claims more pixels than fit in memory."""
+    num_frames = int(dataset.get("NumberOfFrames", 1) or 1)
+    num_bytes = num_frames * int(dataset.Rows) * int(dataset.Columns) * 3
+    if num_bytes > MAX_BYTES:
+        raise ValueError(
+            f"{num_frames} frames of {dataset.Columns}x{dataset.Rows} px are"
+            f" {num_bytes / 1e9:.0f} GB of pixels, and at most {MAX_BYTES / 1e9:.0f} are read"
+        )
 
 
 def _gray(values: np.ndarray, is_inverted: bool) -> np.ndarray:

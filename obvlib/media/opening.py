@@ -16,10 +16,16 @@ from typing import Any
 
 import av
 
+from obvlib.core.locations import filesystem, is_remote, shown
+
 # libav's names of the containers that hold their own media, and nothing else
 CONTAINERS = (
     "mov,mp4,matroska,webm,mpegts,avi,flv,asf,mpeg,mpegvideo,h264,hevc,m4v,ogg,ivf,dv,mxf,nut,rm,"
     "wav,mp3,aac,flac"
+)
+EXTENSIONS = (  # of the files that hold a source, in order of preference
+    *("mp4", "mkv", "webm", "mov", "m4v", "avi", "ts", "mts", "m2ts", "mpg", "mpeg", "flv", "3gp"),
+    "wmv",
 )
 # seconds that opening, and each read, may take: files on this machine, and remote ones
 TIMEOUT_S, REMOTE_TIMEOUT_S = 60.0, 600.0
@@ -35,7 +41,7 @@ class MediaError(ValueError):
     """
 
     def __init__(self, message: str, kind: str = "broken") -> None:
-        super().__init__(message)
+        super().__init__(shown(message))
         self.kind = kind
 
     def __reduce__(self) -> tuple:  # keeps `kind` on the way back from a worker process
@@ -45,15 +51,13 @@ class MediaError(ValueError):
 @contextmanager
 def open_bytes(name: str) -> Iterator[Any]:
     """Open a regular local file, or any fsspec location, for reading its bytes."""
-    if "://" not in name:
+    if not is_remote(name):
         _check_regular(name)
         with open(name, "rb") as file:
             yield file
         return
-    import fsspec
-
+    fs, path = filesystem(name)
     try:
-        fs, path = fsspec.core.url_to_fs(name)
         file = fs.open(path, "rb", block_size=READ_BLOCK_BYTES, cache_type="readahead")
     except FileNotFoundError:
         raise MediaError(
@@ -81,7 +85,7 @@ def open_container(name: str, file: Any) -> Iterator[Any]:
     """Open a video for reading with libav; `file` is what `open_bytes` gave. MediaError says what
     is wrong with it.
     """
-    remote = "://" in name
+    remote = is_remote(name)
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
     # an absolute path: libav takes what stands before a colon for a protocol
     target = file if remote else os.path.abspath(name)

@@ -6,25 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from obvlib.core import Clip, files
-from obvlib.core.checks import check_path
-
-EXTENSIONS = (
-    "mp4",
-    "mkv",
-    "webm",
-    "mov",
-    "m4v",
-    "avi",
-    "ts",
-    "mts",
-    "m2ts",
-    "mpg",
-    "mpeg",
-    "flv",
-    "3gp",
-    "wmv",
-)  # in order of preference
-
+from obvlib.core.checks import RecordError, check_path
+from obvlib.media.opening import EXTENSIONS
 
 UNKNOWN_S = 0.0  # how long a clip counts as in sums and estimates whose length only its file knows
 
@@ -121,10 +104,12 @@ def own_jobs(jobs: list[ClipJob], foreign: set[str]) -> tuple[list[ClipJob], lis
 
 def whole_jobs(paths: Iterable[str], input_dir: str) -> list[ClipJob]:
     """A job for each whole video, named by its path below `input_dir`, which it keeps
-    (MIMICEchoQA's loops). RecordError for a path that leaves it.
+    (MIMICEchoQA's loops). RecordError for a path that leaves it, or is the name of our own notes.
     """
     jobs = []
     for path in dict.fromkeys(paths):
+        if is_reserved(path):
+            raise RecordError(f"video {path!r} has the name of our own notes; rename the file")
         source = files.join(input_dir, check_path(path))
         found = source if files.size_bytes(source) >= 0 else ""
         jobs.append(

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 from obvlib import inputs, media
 from obvlib.core import Clip, FramePolicy, frame_policy
-from obvlib.core.files import local_clip, replacing
-from obvlib.core.identity import sha256_of
+from obvlib.core.files import join, local_clip, replacing
+from obvlib.core.identity import identify, sha256_of
 from obvlib.core.record_rows import digest
 from obvlib.core.records import to_json
 from obvlib.engine import Drop, Ledger, Stage, StageRun, claimed, run_stage
@@ -97,7 +97,7 @@ class BuildStage(Stage):
     result = TrainingRow
 
     def inputs(self, clip: Clip) -> Sequence[str]:
-        return (os.path.join(self.clips_dir, clip.file_name),)
+        return (join(self.clips_dir, clip.file_name),)
 
     def code(self) -> Sequence[ModuleType]:
         return (frame_policy, media, inputs, sys.modules[__name__])
@@ -267,11 +267,16 @@ class ModelParts(NamedTuple):
     config: Any
 
 
-@functools.cache
 def parts_of(model: str) -> ModelParts:
     """Return tokenizer, patch sizes and configuration of a model by name ("tiny", a checkpoint
-    directory, or a card's hub model).
+    directory, or a card's hub model). A directory whose files have changed is read again.
     """
+    files = sorted(p for p in Path(model).glob("*.*") if p.suffix in (".json", ".txt", ".jinja"))
+    return _parts_of(model, tuple(identify(str(path)) for path in files))
+
+
+@functools.lru_cache(maxsize=4)
+def _parts_of(model: str, files: tuple[Any, ...]) -> ModelParts:
     if model == "tiny":
         from obvlib.models import tiny_config, tiny_tokenizer
 

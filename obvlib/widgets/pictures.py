@@ -124,16 +124,13 @@ def _frames_of_source(place: Place, policy: FramePolicy) -> tuple[np.ndarray, np
 
 
 def _still(place: Place, policy: FramePolicy) -> Pictures:
-    import PIL.Image
-    import PIL.ImageOps
-
     from obvlib.inputs import fit_image
+    from obvlib.manifests.pictures import open_rgb
 
     try:
-        with PIL.Image.open(place.path) as image:
-            pixels = np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"))
+        pixels = open_rgb(place.path)
     except (OSError, ValueError) as error:
-        raise MediaError(f"{place.path.name} cannot be read as a picture: {error}") from None
+        raise MediaError(str(error)) from None
     zero = np.zeros(1)
     return Pictures(place, fit_image(pixels, policy).pixels[None], zero, zero, zero)
 

@@ -61,7 +61,9 @@ def _pixels(row: dict[str, Any], place: Place) -> np.ndarray:
         if isinstance(image, str):
             parts = [check_id(part, where) for part in PurePosixPath(image).parts]
             return open_rgb(place.folder.joinpath(*parts))
-    except (OSError, SyntaxError) as error:
+    except RecordError:
+        raise
+    except (OSError, SyntaxError, ValueError) as error:
         raise RecordError(f"{where}: {error}; bring the picture, or correct its path") from None
     raise RecordError(
         f"{where} is {type(image).__name__}, not a picture; read the rows through the hub"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from obvlib.core import Example, RecordError, data_root
+from obvlib.core.checks import add_unique
 from obvlib.core.jsonl import check_plain
 from obvlib.core.messages import one_line
 from obvlib.manifests.benchmarks.clips import ClipQuestions, clip_examples
@@ -18,7 +19,7 @@ from obvlib.manifests.benchmarks.mimicechoqa import echo_questions
 from obvlib.manifests.benchmarks.pubmedqa import pubmedqa_questions
 from obvlib.manifests.benchmarks.reading import Place, rows_of
 from obvlib.manifests.cards import load_card, warn_of_differences
-from obvlib.manifests.rows import RowProblem, hub_rows, iter_rows
+from obvlib.manifests.rows import RowProblem, hub_rows, iter_rows, split_name, split_of
 
 Reader = Callable[[Any, Place], Iterable[Example]]
 NAMES = (
@@ -67,13 +68,13 @@ def load_examples(
     for item in _items(name, folder, rows):
         if isinstance(item, RowProblem):
             found.append(item)
-        elif item.example_id in examples:
-            reason = f"{name}: example_id {item.example_id!r} comes twice; remove the repeated row"
-            found.append(RowProblem(where=name, reason=reason))
-        elif limit is None or len(examples) < limit:
-            examples[item.example_id] = item
-        else:
+            continue
+        if len(examples) == limit:
             break
+        try:
+            add_unique(examples, item.example_id, item, "example_id")
+        except RecordError as error:
+            found.append(RowProblem(where=name, reason=f"{name}: {error}"))
     card = load_card(name)
     if card.hub_id and rows is None and limit is None:
         warn_of_differences(card, {"qa_pairs": len(examples)})
@@ -119,7 +120,18 @@ def _items(
             if broken:
                 raise RecordError(broken)
             check_plain(row, where)
+            _check_split(row, place)
             yield from read(row, place)
         except ValueError as error:
             reason = str(error) if str(error).startswith(where) else f"{where}: {error}"
             yield RowProblem(where=where, reason=one_line(reason))
+
+
+def _check_split(row: Any, place: Place) -> None:
+    """Raise RecordError for a row that says it is of another split than the benchmark's."""
+    said = split_of(row, place.where) if isinstance(row, dict) else ""
+    if said and place.card.split and said != split_name(place.card.split):
+        raise RecordError(
+            f"{place.where}: split {said!r} is not the benchmark's, {place.card.split}:"
+            " leave the row out"
+        )
