@@ -47,6 +47,7 @@ def test_only_what_no_living_process_writes_is_left_over(tmp_path):
     for name in (dead, mine, far, old):
         (tmp_path / name).write_text("part")
     (tmp_path / dead.replace("-x.tmp", "-dir.tmp")).mkdir()
+    (tmp_path / dead.replace("-x.tmp", "-.tmpk8neblyn")).mkdir()  # as tempfile names them
     foreign = [".partial-notes", ".partial-1.tmp", f".partial-1@{files.machine_id()}-notes.tmp"]
     for name in foreign:
         (tmp_path / name).write_text("somebody's")

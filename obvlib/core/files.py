@@ -36,7 +36,7 @@ from obvlib.core.locations import (
 from obvlib.core.settings import data_root
 
 PARTIAL_PREFIX = ".partial-"  # then process@machine-random-name.tmp
-_PARTIAL = re.compile(re.escape(PARTIAL_PREFIX) + r"(\d+)@(\w+)-[0-9a-f]{8}-.*\.tmp", re.DOTALL)
+_PARTIAL = re.compile(re.escape(PARTIAL_PREFIX) + r"(\d+)@(\w+)-[0-9a-f]{8}-.*\.tmp\w*", re.DOTALL)
 FOREIGN_PARTIAL_S = 24 * 3600  # without a change, after which another machine's file is left over
 MIN_FREE_BYTES = 1 << 18
 

@@ -189,8 +189,7 @@ def build(
             check_contamination(clips, benchmarks[name])
         except ValueError as error:
             raise type(error)(f"benchmark {name}: {error}") from None
-    ids = {clip.clip_id for clip in clips}
-    settings = stage.params()
+    ids, settings = {clip.clip_id for clip in clips}, stage.params()
     with claimed(out_dir, "obv build", settings) as claim:
         if foreign := claim.take([PARQUET, *OWN_FILES]):
             raise ValueError(
@@ -269,10 +268,9 @@ class ModelParts(NamedTuple):
 
 def parts_of(model: str) -> ModelParts:
     """Return tokenizer, patch sizes and configuration of a model by name ("tiny", a checkpoint
-    directory, or a card's hub model). A directory whose files have changed is read again.
+    directory, which is read again when a file in it changes, or a card's hub model).
     """
-    files = sorted(p for p in Path(model).glob("*.*") if p.suffix in (".json", ".txt", ".jinja"))
-    return _parts_of(model, tuple(identify(str(path)) for path in files))
+    return _parts_of(model, tuple(identify(str(p)) for p in sorted(Path(model).glob("*.[jt]*"))))
 
 
 @functools.lru_cache(maxsize=4)
