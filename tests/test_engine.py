@@ -321,6 +321,38 @@ def test_an_unchanged_input_is_not_worked_on_again_wherever_it_lies(reading, led
     assert done_again(dataclasses.replace(reading, directory=copied), ledger)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    video_id: str
+    path: str = dataclasses.field(compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halves:
+    video_id: str
+    parts: tuple[Placed, ...]
+
+
+@dataclass(frozen=True)
+class Halving(Stage):
+    name = "halve"
+    result = Halves
+
+    def inputs(self, record):
+        return [record.path]
+
+    def __call__(self, record):
+        return Halves(video_id=record.video_id, parts=(record, record))
+
+
+def test_a_result_names_its_files_where_they_are_now(tmp_path, ledger):
+    (tmp_path / "a.txt").write_text("text")
+    run([Placed(video_id="v", path=str(tmp_path / "a.txt"))], Halving(), ledger)
+    moved = str((tmp_path / "a.txt").rename(tmp_path / "b.txt"))
+    again = run([Placed(video_id="v", path=moved)], Halving(), ledger)
+    assert again.num_skipped == 1 and [part.path for part in again.kept[0].parts] == [moved] * 2
+
+
 def test_a_changed_output_is_made_again_and_an_input_that_is_gone_leaves_it(reading, ledger):
     (made,) = map(Path, reading.outputs(clips(1)[0]))
     made.write_text("wrong")

@@ -84,6 +84,23 @@ def digest(record: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def located(result: Any, record: Any) -> Any:
+    """Return a stored result whose places (fields that comparison leaves out) are those of the
+    record that it is made from now: a file that moved is found where it is.
+    """
+    if isinstance(result, tuple):
+        return tuple(located(part, record) for part in result)
+    if not dataclasses.is_dataclass(result) or isinstance(result, type):
+        return result
+    now = {
+        f.name: located(getattr(result, f.name), record)
+        if f.compare
+        else getattr(record, f.name, getattr(result, f.name))
+        for f in dataclasses.fields(result)
+    }
+    return dataclasses.replace(result, **now)
+
+
 def read_jsonl(path: str | os.PathLike, cls: type) -> list[Any]:
     """Read records of `cls`, one JSON object a line; RecordError names file, line and field of the
     first row that is not one.

@@ -32,8 +32,8 @@ class Video:
     """A source video: its file, and a sidecar file with captions if there is one."""
 
     video_id: str
-    path: str
-    captions: str = ""
+    path: str = field(compare=False)  # a video that moved is the same video
+    captions: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class ScoredVideo:
     """
 
     video_id: str
-    path: str
+    path: str = field(compare=False)
     duration_s: float
     step_s: float
     scores: tuple[float, ...]
@@ -56,7 +56,7 @@ class Stretch:
     """A stretch of a video that may become a clip."""
 
     video_id: str
-    path: str
+    path: str = field(compare=False)
     start_s: float
     end_s: float
     score: float  # mean of its frames
@@ -149,6 +149,9 @@ class FindSegments(Stage):
 
     def params(self) -> dict[str, Any]:
         return asdict(self.settings) | {"refine": self.refine}
+
+    def inputs(self, scored: ScoredVideo) -> Sequence[str]:
+        return (scored.path,) if self.refine else ()
 
     def __call__(self, scored: ScoredVideo) -> SegmentedVideo | Drop:
         scores, changes = np.array(scored.scores), np.array(scored.changes)

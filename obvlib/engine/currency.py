@@ -9,7 +9,7 @@ import functools
 from typing import Any
 
 from obvlib.core.identity import FileIdentity, Present, is_unchanged, sha256_of
-from obvlib.core.record_rows import digest, from_json
+from obvlib.core.record_rows import digest, from_json, located
 from obvlib.engine.ledger import Ledger
 from obvlib.engine.stages import Stage
 
@@ -44,7 +44,7 @@ class Currency:
         cls = self.stage.result or type(record)
         if output is None:
             return record
-        return from_json(cls, output) if dataclasses.is_dataclass(cls) else output
+        return located(from_json(cls, output), record) if dataclasses.is_dataclass(cls) else output
 
     def _are_unchanged(self, before: list[dict[str, Any]], locations: list[str]) -> bool:
         if len(before) != len(locations):

@@ -3,8 +3,10 @@ the end with that of a run that nobody disturbed: the same files with the same c
 else.
 
     python tests/faults/campaign_kills.py --kills 40 --seed 1
+    python tests/faults/campaign_kills.py --kills 20 --out data_manifests/results/kills_DATE.json
 
-Prints one JSON object; exits with 1 where an end differs.
+Prints one JSON object, and keeps it with its origin where told to; exits with 1 where an end
+differs.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 
 import video_samples as samples  # noqa: E402
 
+from obvlib.core.provenance import Provenance  # noqa: E402
+from obvlib.report.results import save_result  # noqa: E402
+
 COMMANDS = ("slice", "prepare", "build")
 NOT_COMPARED = ("coverage_", "ledger.sqlite", ".obv-lock")  # hold times
 
@@ -33,6 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=40, help="of each command")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", help="file of data_manifests/results to keep the counts in")
     parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=COMMANDS)
     chosen = parser.parse_args()
     draw = random.Random(chosen.seed)
@@ -42,6 +48,13 @@ def main() -> int:
         for command in chosen.commands:
             report["commands"][command] = campaign(work, command, chosen.kills, draw)
     print(json.dumps(report, indent=1))
+    if chosen.out:
+        save_result(
+            chosen.out,
+            title=f"Runs killed at random moments and started again (seed {chosen.seed})",
+            rows=[{"command": f"obv {name}"} | row for name, row in report["commands"].items()],
+            provenance=Provenance.collect(seed=chosen.seed),
+        )
     return int(any(row["num_different"] for row in report["commands"].values()))
 
 
