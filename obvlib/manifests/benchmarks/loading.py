@@ -14,6 +14,7 @@ from obvlib.core.jsonl import check_plain
 from obvlib.core.messages import one_line
 from obvlib.manifests.benchmarks.clips import ClipQuestions, clip_examples
 from obvlib.manifests.benchmarks.image_questions import image_questions
+from obvlib.manifests.benchmarks.medframeqa import frame_questions
 from obvlib.manifests.benchmarks.medqa import medqa_questions
 from obvlib.manifests.benchmarks.mimicechoqa import echo_questions
 from obvlib.manifests.benchmarks.pubmedqa import pubmedqa_questions
@@ -30,6 +31,7 @@ NAMES = (
     "VQA-RAD",
     "PathVQA",
     "SLAKE",
+    "MedFrameQA",
     "MedQA",
     "PubMedQA",
 )
@@ -92,6 +94,7 @@ def _reader(name: str) -> Reader:
     readers: dict[str, Reader] = {
         "MIMICEchoQA": echo_questions,
         "SurgeryVideoQA": ClipQuestions(),
+        "MedFrameQA": frame_questions,
         "MedQA": medqa_questions,
         "PubMedQA": pubmedqa_questions,
     }
