@@ -14,6 +14,7 @@ counts as wrong. Thoughts, questions, conditions and what is taken back are set 
   is not A. The answer is B.`
 - judged: the only option of which it is said that it is correct, or that it remains; `A is wrong.
   B is correct.`
+- checked: the only option that a list of verdicts confirms; `A: no ⏎ B: yes`, `A ❌ ⏎ B ✅`
 - last line: a last line that is a letter or an option, or a last sentence of one word that is;
   `The jet is fast … ⏎ B`
 - leading letter: a letter with a delimiter, or with its own text, at the start; `B) Aortic
@@ -35,6 +36,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from obvlib.scoring.checklists import confirmed
 from obvlib.scoring.claims import after_revision, claimed
 from obvlib.scoring.letters import (
     BETWEEN,
@@ -54,10 +56,10 @@ _STATED_BEFORE = re.compile(
     r"(?:\b(?:answer|choice|option|diagnosis|conclusion|final|ans|selected|correct|correct one"
     r"|right one|best one)"
     r"(?:\s+(?:choice|option|letter|here|to\s+th(?:e|is)\s+question))?"
-    r"[\"']?\s*(?:\b(?:is|was|would\s+be|should\s+be|must\s+be|will\s+be|has\s+to\s+be)\b|'s\b"
+    r"[\"']?\s*(?:\b(?:is|was|would\s+(?:still\s+|then\s+)?be|should\s+be|must\s+be|will\s+be|has\s+to\s+be)\b|'s\b"
     r"|=|:|→|=>|\s[–-]\s|\n+(?=\W*$))"
     r"|\bchange\s+my\s+answer\s+to|\bI(?:'d|\s+would)?\s+answer"
-    r"|\b(?:choose|chose|choosing|pick|select|go\s+with|going\s+with|vote\s+for|opt\s+for"
+    r"|\b(?:choose|chose|choosing|pick|select|go\s+with|going\s+with|vote\s+for|opt\s+for|conclude"
     r"|lean(?:ing)?\s+towards?))\s*"
     r"[\s:(]*(?:(?:most|probably|likely|clearly|definitely|therefore|thus|option|choice|letter|the"
     r"|an?|that|it\s+is|it's|indeed|now|still)\b[\s:)]*)*"
@@ -68,19 +70,19 @@ _JUDGED_AFTER = re.compile(
     r"[\"')\]]*\s*(?:(?:\b(?:is|seems|appears|looks|would\s+be|must\s+be|has\s+to\s+be)\b|[:–-])\s*"
     r"(?:to\s+be\s+)?"
     r"(?:(?:definitely|clearly|probably|indeed|the|most|my|final|a|only)\s+)*"
-    r"(?:correct|right|best|better|true|accurate|appropriate|likely|answer|consistent"
+    r"(?:correct|right|best|better|true|accurate|appropriate|likely|answer|diagnosis|consistent|what\s+i(?:'d|\s+would)\s+(?:pick|choose|select|say)"
     r"|(?:option|one|choice)\s+left)"
     r"|(?:best|most\s+closely|clearly)?\s*\b(?:describes|matches|fits|explains|corresponds|remains)"
     r"|makes\s+(?:the\s+most\s+)?sense|is\s+left|it\s+is)\b",
     re.IGNORECASE,
 )
 _LEFT_BEFORE = re.compile(
-    r"\b(?:leav(?:es|ing)|remaining|left\s+with)(?:\s+(?:us\s+with|is|only|option|just))*[\s:(]*$",
+    r"\b(?:leav(?:es|ing)|remaining|left\s+with)(?:\s+(?:us\s+with|is|only|option|choice|just))*[\s:,(]*$",
     re.IGNORECASE,
 )
 _WEAK_BEFORE = re.compile(
     r"(?:\b(?:is|be|it's|that's|think|believe|say|guess|but|rather|instead|so|therefore|thus|hence"
-    r"|probably|likely|maybe|perhaps|definitely|certainly|yes|indicates|suggests|meant?|means)"
+    r"|probably|likely|maybe|perhaps|definitely|certainly|clearly|obviously|yes|indicates|suggests|meant?|means|makes\s+it|elimination)"
     r"|→|=>|->)[\s,:(]*$",
     re.IGNORECASE,
 )
@@ -123,14 +125,12 @@ def parse_choice(response: str, options: Mapping[str, str]) -> Parsed:
     if _is_yes_no(options):
         return _yes_no(text, options)
     said = claimed(text)
-    revised = after_revision(said)
-    if revised is None:
+    if (revised := after_revision(said)) is None:
         return _read(said, options)
     parsed = _read(revised, options)
-    return parsed if parsed.choice or parsed.rule in ("ambiguous", "conflict") else _REVISED
-
-
-_REVISED = Parsed(None, "revised")
+    if parsed.choice or parsed.rule in ("ambiguous", "conflict"):
+        return parsed
+    return Parsed(None, "revised")
 
 
 def _read(text: str, options: Mapping[str, str]) -> Parsed:
@@ -141,6 +141,7 @@ def _read(text: str, options: Mapping[str, str]) -> Parsed:
         _whole(text, options)
         or _stated(reading)
         or _last_line(text, options)
+        or confirmed(text, options)
         or _leading(reading)
         or _judged(reading)
         or _mentioned(reading)
@@ -208,7 +209,7 @@ def _judged(reading: _Reading) -> Parsed | None:
             found.append(Parsed(match.letter, "judged"))
     if not found:
         return None
-    return found[0] if len({parsed.choice for parsed in found}) == 1 else Parsed(None, "ambiguous")
+    return found[0] if len({parsed.choice for parsed in found}) == 1 else _AMBIGUOUS
 
 
 def _last_line(text: str, options: Mapping[str, str]) -> Parsed | None:
@@ -296,4 +297,4 @@ def _settle(reading: _Reading, group: Group, rule: str) -> Parsed:
 
 def _one(letters: Iterable[str], rule: str) -> Parsed:
     distinct = set(letters)
-    return Parsed(distinct.pop(), rule) if len(distinct) == 1 else Parsed(None, "ambiguous")
+    return Parsed(distinct.pop(), rule) if len(distinct) == 1 else _AMBIGUOUS

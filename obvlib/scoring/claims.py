@@ -27,14 +27,17 @@ _CONDITION = re.compile(
     r"|in case|depend(?:s|ing) on|had the|had it|had this|were (?:the|it|this)|whether)\b",
     re.IGNORECASE,
 )
-_CONCESSION = re.compile(r"\W*(?:although|though|even though|while|whereas)\b", re.IGNORECASE)
+_CONCESSION = re.compile(
+    r"\W*(?:although|though|even (?:though|if)|while|whereas)\b", re.IGNORECASE
+)
 _CONCEDED_FIRST = re.compile(
-    r"(?:^|(?<=[.!?;\n]))\s*(?:although|though|even though|while|whereas)\b[^,.;\n]*,",
+    r"(?:^|(?<=[.!?;\n]))\s*(?:although|though|even (?:though|if)|while|whereas)\b[^,.;\n]*,",
     re.IGNORECASE,
 )
 _EARLIER = re.compile(
     r"\b(?:initially|at first|originally|previously|(?:my )?(?:first|initial) (?:guess|thought"
-    r"|impression|instinct|choice)|i (?:first |had |was )?(?:thought|considered|assumed|believed"
+    r"|impression|instinct|choice)|i (?:first|initially) (?!see\b)\w+"
+    r"|i (?:had |was )?(?:thought|considered|assumed|believed"
     r"|guessed|thinking)|tempting|was thinking)\b",
     re.IGNORECASE,
 )
@@ -48,7 +51,7 @@ _POSSIBLE = re.compile(
     r"|\beither\b[^.;\n]*\bor\b"
     r"|\b(?:can(?:not|'t)|could not|not) (?:be )?(?:entirely |fully |completely )?"
     r"(?:ruled?|exclud\w+|eliminat\w+)\b"
-    r"|(?<!\bi )(?<!answer )(?<!\bit )(?<!that )(?<!diagnosis )(?<!choice )"
+    r"|(?<!\bi )(?<!answer )(?<!\bit )(?<!that )(?<!diagnosis )(?<!choice )(?<!option )(?<!letter )"
     r"\bwould\b(?! say| choose)",
     re.IGNORECASE,
 )
@@ -56,8 +59,10 @@ _REVISION = re.compile(
     r"(?:^|(?<=[.!?;\n—–:,]))\s*(?:(?:but|oh|hmm|ah)[\s,]+)?"
     r"(?:(?:no\s*,?\s*)?wait\b|actually\b|correction\b|sorry\b|i meant?\b|on second thoughts?\b"
     r"|on (?:closer|further) (?:inspection|reflection|look|review)\b|on reflection\b"
-    r"|let me (?:reconsider|re-?check|check|correct|revise)\w*\b|(?:after|upon) (?:reconsider\w*"
-    r"|review\w*|re-?check\w*|reflection)\b|scratch that\b|my mistake\b|no(?=\s*[,:—–-]\s))"
+    r"|hold on\b|let me (?:reconsider|re-?check|double-?check|check|correct|revise)\w*\b"
+    r"|(?:after|upon) (?:reconsider\w*"
+    r"|review\w*|re-?check\w*|reflection)\b"
+    r"|(?:no\s*,?\s*)?(?:scratch|strike) that\b|my mistake\b|no(?=[^\S\n]*[,:—–-]\s))"
     r"[\s,.:—–-]*(?:no\s*[,:—–-]+\s*|i meant?\b\s*|the\s+(?=answer))?",
     re.IGNORECASE,
 )

@@ -15,8 +15,8 @@ from obvlib.scoring.words import Match, find_options, is_denied
 NOUN = r"(?:options?|choices?|letters?|answers?)"
 BETWEEN = " .:,;)]}\"'\n–—-"
 _SENTENCE_COULD_END = re.compile(
-    r"\s*(?:$|[.,;:!?)\]}\"'\n/&+–—→-]|\((?:not|because|since)\b)"
-    r"|\s+(?:because|since|as|due|is|are|and|or|nor|but|based|given|for|not|rather|which|with|vs|seems|appears|fits|matches|best|must|remains|it\s+is"
+    r"\s*(?:$|[\u4e00-\u9fff]|[.,;:!?)\]}\"'\n/&+–—→-]|\((?:not|because|since)\b)"
+    r"|\s+(?:because|since|as|due|is|are|and|or|nor|but|based|given|for|not|rather|which|with|vs|seems|appears|fits|matches|best|here|must|remains|it\s+is"
     r"|has\s+to|makes\s+(?:the\s+most\s+)?sense|would\s+be|though|than|when|if)\b",
     re.IGNORECASE,
 )

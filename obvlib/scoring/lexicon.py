@@ -63,6 +63,26 @@ arteriovenous malformation|avm
 abdominal aortic aneurysm|aaa
 gastroesophageal reflux disease|gerd
 diabetes|diabetes mellitus
+dilated cardiomyopathy|dcm
+hypertrophic cardiomyopathy|hcm
+mitral valve prolapse|mvp|prolapse of mitral valve
+coronary artery bypass grafting|cabg|coronary artery bypass graft|coronary bypass
+percutaneous coronary intervention|pci
+transcatheter aortic valve replacement|tavr|tavi|transcatheter aortic valve implantation
+superior mesenteric artery|sma
+epidural|extradural
+thrombus|clot|blood clot
+pneumothorax|collapsed lung
+red blood cell|erythrocyte|rbc
+white blood cell|leukocyte|wbc
+platelet|thrombocyte
+epinephrine|adrenaline
+norepinephrine|noradrenaline
+acetaminophen|paracetamol
+bowel|intestine
+needle driver|needle holder
+laparoscopic cholecystectomy|lap chole
+bilateral|both side|on both side
 gallstone|cholelithiasis|gall stone
 kidney stone|nephrolithiasis|renal calculus|renal stone
 cardiomegaly|enlarged heart|enlargement of heart|heart enlargement

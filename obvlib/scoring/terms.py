@@ -8,6 +8,7 @@ import re
 from obvlib.scoring.lexicon import APART, SAME
 from obvlib.scoring.words import spelling_key
 
+_SMALL = ("of", "the", "a", "an", "in")
 MIN_LETTERS = 7  # of words in which a misspelled letter is forgiven
 _ENDINGS = re.compile(
     r"(?:ations?|ating|ated|ates?|ions?|ing|ed|ages?|ures?|ically|ical|ally|ial|al|ic|e|s)$"
@@ -28,7 +29,7 @@ def _same() -> dict[tuple[str, ...], tuple[str, ...]]:
     """Phrases, as keys, and the phrase that each is turned into."""
     table: dict[tuple[str, ...], tuple[str, ...]] = {}
     for line in SAME.strip().split("\n"):
-        first, *others = [tuple(map(spelling_key, form.split())) for form in line.split("|")]
+        first, *others = [_keys(form.split()) for form in line.split("|")]
         table |= {other: first for other in others}
     return table
 
@@ -42,10 +43,14 @@ def _apart() -> dict[str, int]:
 
 def canonical(words: list[str]) -> list[str]:
     """Return the words as keys, with the field's abbreviations and synonyms in one form."""
-    keys = [spelling_key(word) for word in words if word not in ("of", "the", "a", "an", "in")]
+    keys = list(_keys(words))
     for _ in range(2):  # the form of a phrase may be part of another one
         keys = _replaced(keys)
     return keys
+
+
+def _keys(words: list[str]) -> tuple[str, ...]:
+    return tuple(spelling_key(word) for word in words if word not in _SMALL)
 
 
 def _replaced(keys: list[str]) -> list[str]:

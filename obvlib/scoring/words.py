@@ -11,7 +11,17 @@ from dataclasses import dataclass
 _WORD = re.compile(
     r"[<>≤≥]=?|%|\+|(?<!\w)\d+(?:\.\d+)?-\d+(?:\.\d+)?(?!\w)|(?<!\w)-?\d+(?:[.,]\d+)*|[^\W_]+"
 )
-_SAME = {"percent": "%", "none of these": "none of the above", "none of them": "none of the above"}
+_SAME = {"percent": "%"}
+_MARKS = str.maketrans(dict.fromkeys("✅✔✓☑", " : correct ") | dict.fromkeys("❌✗✘☒", " : wrong "))
+_NONE = re.compile(
+    r"\bnone of (?:these|them|those|the (?:(?:listed|given|provided) )?(?:options|choices|answers))"
+    r"(?: (?:above|listed|given))?\b",
+    re.IGNORECASE,
+)
+_TAG = re.compile(
+    r"</?(?:b|i|u|em|strong|p|br|hr|span|div|code|pre|ul|ol|li|h[1-6])(?:\s[^<>]{0,80})?/?>",
+    re.IGNORECASE,
+)
 _COUNTS = dict(
     zip("two three four five six seven eight nine ten".split(), range(2, 11), strict=True)
 )
@@ -20,6 +30,9 @@ _QUANTITIES = tuple(
     for pattern, written in (
         (r"≤|=<|&le;", "<="),
         (r"≥|=>(?=\s*\d)|&ge;", ">="),
+        (r"([<>])\s+=", r"\1="),
+        (r"\b(?:more|greater|higher|larger) than or equal to\s+(?=\d)", ">= "),
+        (r"\b(?:less|fewer|lower|smaller) than or equal to\s+(?=\d)", "<= "),
         (r"\b(?:at least|no(?:t)? less than|a minimum of)\s+(?=\d)", ">= "),
         (r"\b(?:at most|no(?:t)? more than|up to)\s+(?=\d)", "<= "),
         (r"\b(?:less|fewer|lower|smaller) than\s+(?=\d)|\b(?:below|under)\s+(?=\d)", "< "),
@@ -45,11 +58,22 @@ _QUANTITIES = tuple(
 _CHINESE = tuple(
     (re.compile(pattern), written)
     for pattern, written in (
+        (r"(?:如果|假如|假设|倘若|若是|除非)[^。；.;\n]*", " if "),
+        (
+            r"\(?(?<![A-Za-z])([A-Z])\)?\s*(?:选项)?\s*(?:才)?是(?:最)?(?:正确|佳|合适)(?:的)?(?:答案|选项)",
+            r"\nanswer: \1 ",
+        ),
         (r"。|；", ". "),
         (r"、", ", "),
-        (r"(?:(?:正确|最终|本题)?(?:的)?答案)\s*(?:应该|应当)?(?:是|为|选)?\s*:?\s*", "\nanswer: "),
+        (
+            r"(?:(?:正确|最终|本题)?(?:的)?答案)\s*(?:应该|应当|应)?(?:是|为|选)?\s*:?\s*",
+            "\nanswer: ",
+        ),
         (r"正确(?:的)?选项\s*(?:是|为|:)\s*", "\nanswer: "),
-        (r"选项\s*\(?([A-Z])\)?\s*(?:是)?正确的?", r"\nanswer: \1 "),
+        (
+            r"选项\s*\(?([A-Z])\)?\s*(?:是|最|更)?(?:为)?(?:正确|符合|合适|恰当)的?",
+            r"\nanswer: \1 ",
+        ),
         (r"(?:应该|应|我|故|所以|因此)?[,\s]*选择?\s*(?=\(?[A-Z](?![A-Za-z]))", "\nanswer: "),
         (r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])", " "),
         (r"(answer: \(?[A-Z]\)?)\s*选项", r"\1"),
@@ -66,9 +90,9 @@ _CLAUSE_END = re.compile(
     re.IGNORECASE,
 )
 _DENIED_BEFORE = re.compile(
-    r"(?:\b(?:not|no|never|neither|nor|cannot|without|rather than|instead of|rul\w+"
+    r"(?:\b(?:not|no|never|neither|nor|cannot|without|rather than|instead of|opposed to|rul\w+"
     r" out|exclud\w+|eliminat\w+|except"
-    r"|whether|if|unlike|unlikely|lack\w*|doubt\w*)|n't)\b(?:\W+\w+){0,4}\W*$",
+    r"|whether|if|unlike|unlikely|lack\w*|doubt\w*|less\s+(?:likely|probabl[ey]))|n't)\b(?:\W+\w+){0,4}\W*$",
     re.IGNORECASE,
 )
 _VERB = (
@@ -79,7 +103,7 @@ _DENIED_AFTER = re.compile(
     rf"[)\]\"']*\s*(?:{_VERB}\s+(?:(?:both|also|clearly|definitely|probably|likely|therefore|thus|been|be)\s+)*not\b"
     r"|(?:is|are|was|were|does|do|did|has|have|ca|could|would|should|wo)n't\b|cannot\b"
     rf"|(?:[:,–-]\s*)?(?:{_VERB}\s+)?(?:(?:both|all|also|clearly|definitely|probably|likely|therefore|thus|been|be|to)\s+)*"
-    r"(?:incorrect|wrong|false|unlikely|less\s+likely|ruled\s+out|excluded|eliminated|inconsistent|absent|impossible)\b)",
+    r"(?:incorrect|wrong|false|unlikely|less\s+likely|ruled\s+out|excluded|eliminated|inconsistent|absent|impossible|contraindicated|inappropriate|withheld|avoided|discontinued)\b)",
     re.IGNORECASE,
 )
 
@@ -120,11 +144,13 @@ def plain(response: str) -> str:
     ]  # its opening is in the prompt
     text = _JSON_ANSWER.sub(lambda found: f"\nanswer: {found[1] or found[2] or ''}\n", text)
     text = re.sub(r"</?s>|<\|[^|<>]{0,40}\|>|</answer>", " ", text, flags=re.IGNORECASE)
+    text = _TAG.sub(" ", text).translate(_MARKS)
     text = re.sub(r"<answer>", "\nanswer: ", text, flags=re.IGNORECASE)
     text = re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}", r"\1", text)
     text = re.sub(r"\\boxed\s*\{([^{}]*)\}", r" answer: \1 ", text)
     text = text.replace("‘", "'").replace("’", "'").replace("“", '"').replace("”", '"')
     text = re.sub(r"[*`#$~]|(?<!\w)_+|_+(?!\w)", "", text)
+    text = _NONE.sub("none of the above", text)
     text = re.sub(r"\bn/a\b", "not applicable", text, flags=re.IGNORECASE)
     text = re.sub(
         r"\b(?:there is )?no doubt\b|\bwithout (?:a |any )?doubt\b",

@@ -2,8 +2,8 @@
 
 - stated: the last "the answer is yes", "Answer: no", `\\boxed{yes}`; `Two clips were seen.
   Answer: no`
-- leading: the response begins with yes or no; `Yes, there is no effusion` → yes; `No polyp is
-  seen` → no
+- leading: the response begins with yes or no, or agrees ("Indeed, …") and denies nothing; `Yes,
+  there is no effusion` → yes; `No polyp is seen` → no
 - last line: a last line or sentence that is yes or no; `The lumen is smooth. No.`
 - synonym: nothing but true, false, present, absent, seen, not seen, correct, unlikely …; `Not
   seen` → no
@@ -32,8 +32,10 @@ _UNDECIDED = re.compile(
     r"|\b(?:can(?:not|'t)|could(?: not|n't)|unable to|(?:im|not )possible to|hard to|difficult"
     r" to)\s+(?:be\s+)?(?:\w+ly\s+)?"
     r"(?:rule out|exclude|ruled out|excluded|say|tell|determine\w*|answer\w*|know"
-    r"|judge|assess|decide|conclude|(?:see|view) (?:the|any|this)"
+    r"|judge|assess|confirm\w*|decide|conclude|(?:see|view) (?:the|any|this)"
     r" (?:image|video|picture|frame|clip))"
+    r"|\b(?:does|do|did) not (?:allow|permit|suffice|exclude|rule out)\b"
+    r"|\bnon-?diagnostic\b|\b(?:indeterminate|equivocal|inconclusive)\b"
     r"|\b(?:do not|don't) know\b|\bnot"
     r" (?:sure|certain|clear|applicable|necessarily)\b|\bunsure\b|\bunclear\b|\buncertain\b",
     re.IGNORECASE,
@@ -60,6 +62,8 @@ _ABSENT = re.compile(
 _PRESENT = re.compile(
     r"\bthere(?:'s| is| are| (?:does |do )?appears? to be| seems? to be)\s+(?!no\b|not\b|n't)\w"
     r"|\b(?:is|are|was|were)\s+(?:clearly\s+|well\s+|also\s+|likely\s+|probably\s+)?(?:true|likely|seen|visible|visuali[sz]ed|present|evident|shown|identified|detected|found|observed)\b"
+    r"|\b(?:i|we)(?: can)?(?: clearly)? (?:see|observe)\s+(?:an?|some|multiple|several)\b"
+    r"(?! normal)"
     r"|\b(?:shows?|demonstrates?|reveals?|contains?)\s+(?!no\b|not\b)\w|\bpositive"
     r" for\b|\b(?:present|visible)\s*$",
     re.IGNORECASE,
@@ -73,14 +77,19 @@ _SYNONYMS = {
     ),
     "no": (
         "false|absent|not seen|not visible|not present|it is not|it does not|there is not|nope|none"
-        "|none seen|not really|not at all|negative|incorrect|that is incorrect|this is incorrect"
+        "|none seen|hardly|i would not say so|i do not think so|i don t think so"
+        "|not really|not at all|negative|incorrect|that is incorrect|this is incorrect"
         "|unlikely|very unlikely|probably not|certainly not|definitely not|the statement is false"
         "|the statement is incorrect|not likely|improbable"
     ),
 }
+_AGREES = re.compile(
+    r"\W*(?:correct|indeed|true|absolutely|certainly|definitely|of course|exactly)\s*,",
+    re.IGNORECASE,
+)
 _CHINESE_UNDECIDED = re.compile(r"无法|不确定|不清楚|难以|不能(?:判断|确定)|不知道")
 _CHINESE = re.compile(
-    r"(?:answer:|^|,|\.)\W*(不是|不存在|没有|未见|不对|否|无|是|有|存在|可见|对)(?!\w*[吗?])"
+    r"(?:answer:|^|,|\.)\W*(?:(?:图像?|影像|画面|视频|超声)(?:上|中|显示)*)?(不是|不存在|没有|未见|不对|否|无|是|有|存在|可见|对)(?!\w*[吗?])"
 )
 
 
@@ -119,6 +128,8 @@ def read_yes_no(text: str) -> tuple[str | None, str]:
             return choice, "synonym"
     if _UNDECIDED.search(text):
         return None, "undecided"
+    if _AGREES.match(without_both) and not _ABSENT.search(without_both):
+        return "yes", "leading"
     return _mentioned(without_both) or _asserted(without_both, had_both=without_both != said)
 
 
