@@ -179,6 +179,15 @@ def test_clips_that_look_the_same_are_found_whatever_their_size(tmp_path):
     for number, other in enumerate(others):
         write_video(tmp_path / f"other{number}.mp4", other.frames, fps=2)
     assert near_clips([train], [same, *tmp_path.glob("other*")]) == [(train, same)]
+    trained = replace(clip("t"), video="train.mp4")
+    question = replace(asked("v", LONG), media=(str(same),))
+    with pytest.raises(
+        Contamination, match="1 test clips look like training clips, the first same"
+    ):
+        check_training([trained], [question], tmp_path)
+    (tmp_path / "torn.mp4").write_bytes(b"torn")  # cannot be read, so cannot be compared
+    gone = [replace(question, media=(str(tmp_path / n),)) for n in ("torn.mp4", "none.mp4")]
+    check_training([trained], [replace(g, example_id=str(i)) for i, g in enumerate(gone)], tmp_path)
 
 
 def test_commands_report_rescore_and_ask(run_dir, tmp_path):

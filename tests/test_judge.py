@@ -16,6 +16,8 @@ from obvlib.core import Example, Prediction
 from obvlib.core.records import write_jsonl
 from obvlib.evaluation import judge
 from obvlib.evaluation.judging import columns, is_credentialed, judge_run
+from obvlib.evaluation.reading import read_unread, reading_counts
+from obvlib.evaluation.runs import scored
 from obvlib.llm import Cache, Endpoint
 from obvlib.scoring.agreement import cohens_kappa, error_shares, krippendorffs_alpha
 from obvlib.scoring.open_answers import judge_open
@@ -197,6 +199,39 @@ def test_a_run_of_credentialed_or_unknown_data_is_not_sent_away(tmp_path):
     with pytest.raises(ValueError, match="allow_credentialed"):
         judge_run(folder, of("https://api.example.com/v1"))
     assert not (folder / "judged.jsonl").exists()
+
+
+def test_what_no_rule_reads_is_read_by_a_model_and_counted_apart(tmp_path):
+    options = {"A": "CT", "B": "MRI"}
+    said = {"1": "A", "2": "The dark one of the two.", "3": "hmm", "4": "Beta", "5": ""}
+    examples = [
+        Example(example_id=name, benchmark="mini", video_id=name, question="Which?", answer="B",
+                options=options, media=("a.mp4",))
+        for name in said
+    ]  # fmt: skip
+    predictions = [Prediction(example_id=name, response=text) for name, text in said.items()]
+    (tmp_path / "about.json").write_text(json.dumps({"benchmark": "mini"}))
+    write_jsonl(tmp_path / "examples.jsonl", examples)
+    write_jsonl(tmp_path / "predictions.jsonl", predictions)
+    write_jsonl(tmp_path / "verdicts.jsonl", scored(examples, predictions))
+    before = (tmp_path / "verdicts.jsonl").read_bytes()
+    shown = []
+
+    def reader(body):
+        fields = json.loads(body["messages"][-1]["content"])
+        shown.append(fields)
+        choice = {"Beta": "B", "hmm": "none"}.get(fields["response"], "E")
+        return Reply(completion(json.dumps({"choice": choice})))
+
+    with serve(reader) as server:
+        rows = read_unread(tmp_path, of(server.url, cache=Cache(tmp_path / "cache")))
+        read_unread(tmp_path, of(server.url, cache=Cache(tmp_path / "cache")))
+    assert [(r.example_id, r.choice) for r in rows] == [("2", None), ("3", None), ("4", "B")]
+    assert len(shown) == 3 and all(set(f) == {"question", "options", "response"} for f in shown)
+    counts = reading_counts(tmp_path, rows)
+    assert (counts["num"], counts["num_unread"], counts["num_read_by_model"]) == (5, 3, 1)
+    assert (counts["by_rules"], counts["with_model"]) == (0, 0.2)
+    assert (tmp_path / "verdicts.jsonl").read_bytes() == before
 
 
 def test_commands_measure_and_label(tmp_path, monkeypatch):

@@ -128,6 +128,9 @@ def report_evaluation(
         str,
         typer.Option(help="Rows that the model was trained on, checked for the test's questions."),
     ] = "",
+    training_clips: Annotated[
+        str, typer.Option(help="Directory of the training clips, whose pictures are compared too.")
+    ] = "",
 ) -> None:
     """Write report.md, report.tex and report.json into an evaluation's folder, and print it."""
     from obvlib import report
@@ -138,7 +141,10 @@ def report_evaluation(
     found = load_evaluation(run)
     if training:
         clips, _ = load_rows(training)
-        check_training([clip for clip in clips if clip.is_for_training], found.examples)
+        trained = [clip for clip in clips if clip.is_for_training]
+        check_training(trained, found.examples, Path(training_clips) if training_clips else None)
+    elif training_clips:
+        fail("--training-clips needs --training: the rows name the clips")
     made = report.evaluation_report(found)
     paths = report.write_report(made, run)
     print((run / "report.md").read_text(encoding="utf-8"))

@@ -1,4 +1,6 @@
-"""`obv judge`: label pairs, measure a judge on them, and judge the open answers of a run."""
+"""`obv judge`: label pairs, measure a judge on them, judge the open answers of a run, and read the
+closed ones that no rule could read.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +66,21 @@ def run(
     other = _judge(other_url, other_model, api_key_variable, allow_credentialed) if second else None
     first = _judge(url, model, api_key_variable, allow_credentialed)
     show(columns(judge_run(folder, first, other)))
+
+
+@judge_app.command()
+def read(
+    folder: Annotated[Path, typer.Argument(help="The folder of an evaluation.")],
+    url: Url,
+    model: ModelName,
+    api_key_variable: Key = "",
+    allow_credentialed: Remote = False,
+) -> None:
+    """Let a model read the closed answers that no rule could read; counted apart from the score."""
+    from obvlib.evaluation.reading import read_unread, reading_counts
+
+    rows = read_unread(folder, _judge(url, model, api_key_variable, allow_credentialed))
+    show(reading_counts(folder, rows))
 
 
 @judge_app.command()

@@ -7,6 +7,7 @@ any of them; any other of at least six words is compared by its words.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,13 @@ KINDS = ("", "open", "closed", "yes_no")  # families that say how, not what
 _LOOK = FramePolicy.mini()
 
 
-def check_training(clips: Sequence[Clip], examples: Sequence[Example]) -> None:
-    """Raise Contamination where a source video or a near-identical question of the test is among
-    the training clips.
+def check_training(
+    clips: Sequence[Clip], examples: Sequence[Example], clips_dir: Path | None = None
+) -> None:
+    """Raise Contamination where a source video, a near-identical question or, with `clips_dir`, a
+    near-identical clip of the test is among the training clips.
+
+    Files that are not there, or cannot be read, are left out of the comparison of clips.
     """
     check_contamination(clips, examples)
     if found := near_questions(clips, examples):
@@ -34,6 +39,16 @@ def check_training(clips: Sequence[Clip], examples: Sequence[Example]) -> None:
         raise Contamination(
             f"{len(found)} test questions are in training almost word for word, the first"
             f" {example.example_id!r} about {clip.video_id!r}: remove its clip, or the question"
+        )
+    if clips_dir is None:
+        return
+    files = [clips_dir / clip.file_name for clip in clips]
+    shown = [Path(p) for e in examples if e.media_kind == "video" for p in e.media]
+    if same := near_clips(filter(Path.is_file, files), filter(Path.is_file, dict.fromkeys(shown))):
+        known, path = same[0]
+        raise Contamination(
+            f"{len(same)} test clips look like training clips, the first {path.name} like"
+            f" {known.name}: remove the training clip, or the test question"
         )
 
 
@@ -77,14 +92,22 @@ def near_clips(
     """Pairs (training, test) of clip files that look almost the same, frame by frame, whatever
     their size and compression.
     """
-    looks = {path: look_of(path, policy) for path in training}
+    first, second = _looks(training, policy), _looks(tested, policy)
     return [
         (known, path)
-        for path in tested
-        for look in [look_of(path, policy)]
-        for known, other in looks.items()
+        for path, look in second.items()
+        for known, other in first.items()
         if look.shape == other.shape and float(look @ other) >= MIN_CORRELATION
     ]
+
+
+def _looks(paths: Iterable[Path], policy: FramePolicy) -> dict[Path, np.ndarray]:
+    """The look of each clip that can be read."""
+    found = {}
+    for path in paths:
+        with suppress(ValueError, OSError):
+            found[path] = look_of(path, policy)
+    return found
 
 
 def look_of(path: Path, policy: FramePolicy = _LOOK) -> np.ndarray:
