@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
-from obvlib.core import Clip, Word
+from obvlib.core import Word
+from obvlib.curation.passages import NarratedVideo, Passage
 from obvlib.curation.speech import Speech, SpeechSettings, transcribe
-from obvlib.curation.stages import Stretch, Video
+from obvlib.curation.stages import SegmentedVideo, Video
+from obvlib.curation.words import assign_words
 from obvlib.engine import Drop
 from obvlib.engine.stages import Stage
 
@@ -39,7 +43,7 @@ class TranscribeVideo(Stage):
         return tuple(path for path in (video.path, video.captions) if path)
 
     def __call__(self, video: Video) -> Transcript | Drop:
-        speech, source = self._speech(video)
+        speech, source = self.speech(video)
         languages = self.settings.languages
         if speech.words and languages and speech.language and speech.language not in languages:
             return Drop(f"spoken in another language ({speech.language})")
@@ -53,7 +57,8 @@ class TranscribeVideo(Stage):
             flags=speech.flags,
         )
 
-    def _speech(self, video: Video) -> tuple[Speech, str]:
+    def speech(self, video: Video) -> tuple[Speech, str]:
+        """Return the words of a video, and where they come from."""
         from obvlib.curation.sidecars import language_of, read_captions
 
         if video.captions:
@@ -73,14 +78,50 @@ class TranscribeVideo(Stage):
         return transcribe(sound, probabilities, model, self.settings), self.settings.model
 
 
-def narrated(stretch: Stretch, words: Sequence[Word], dataset: str = "") -> Clip | Drop:
-    """Return the stretch with the words said over it as a clip, or a Drop where there are none."""
-    if not words:
-        return Drop("no words are spoken over it")
-    return Clip(
-        video_id=stretch.video_id,
-        start_s=stretch.start_s,
-        end_s=stretch.end_s,
-        dataset=dataset,
-        transcript=" ".join(word.text for word in words),
+@dataclass(frozen=True, kw_only=True)
+class NarrateVideo(Stage):
+    """Give each stretch of a video the words that are said over it, each word to one at most."""
+
+    settings: SpeechSettings = field(default_factory=SpeechSettings)
+    name: ClassVar[str] = "transcribe"
+    result: ClassVar[type] = NarratedVideo
+
+    def params(self) -> dict[str, Any]:
+        return asdict(self.settings)
+
+    def inputs(self, video: SegmentedVideo) -> Sequence[str]:
+        return TranscribeVideo().inputs(_video(video))
+
+    def __call__(self, video: SegmentedVideo) -> NarratedVideo | Drop:
+        speech, source = TranscribeVideo(settings=self.settings).speech(_video(video))
+        languages = self.settings.languages
+        if speech.words and languages and speech.language and speech.language not in languages:
+            return Drop(f"spoken in another language ({speech.language})")
+        said = assign_words(speech.words, [(s.start_s, s.end_s) for s in video.stretches])
+        return NarratedVideo(
+            video_id=video.video_id,
+            passages=tuple(
+                Passage(**vars(stretch), words=words)
+                for stretch, words in zip(video.stretches, said, strict=True)
+            ),
+            language=speech.language,
+            source=source,
+            flags=speech.flags,
+        )
+
+
+def _video(segmented: SegmentedVideo) -> Video:
+    path = segmented.stretches[0].path
+    return Video(video_id=segmented.video_id, path=path, captions=captions_beside(path))
+
+
+def captions_beside(path: str) -> str:
+    """Return the caption file that lies beside a local video and bears its name, or ""."""
+    video = Path(path)
+    found = sorted(
+        other
+        for pattern in ("vtt", "srt")
+        for other in video.parent.glob(f"{glob.escape(video.stem)}*.{pattern}")
+        if other.name.startswith(f"{video.stem}.")
     )
+    return str(found[0]) if found else ""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -66,6 +66,9 @@ class Stretch:
     @property
     def clip_id(self) -> str:
         return f"{self.video_id}_{round(self.start_s * 1000)}_{round(self.end_s * 1000)}"
+
+
+AnyStretch = TypeVar("AnyStretch", bound="Stretch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +197,7 @@ class KeepSegment(Stage):
     def params(self) -> dict[str, Any]:
         return asdict(self.settings)
 
-    def __call__(self, stretch: Stretch) -> Stretch | Drop:
+    def __call__(self, stretch: AnyStretch) -> AnyStretch | Drop:
         length_s = stretch.end_s - stretch.start_s
         if length_s < self.settings.min_clip_s:
             return Drop(f"shorter than {self.settings.min_clip_s:g} s")

@@ -7,7 +7,7 @@ with its reason.
 
 from obvlib.engine.claims import Claim, claimed
 from obvlib.engine.ledger import Ledger, LedgerError, hash_params
-from obvlib.engine.outcomes import Drop, Outcome, StageStopped, stops_everything, tried
+from obvlib.engine.outcomes import Drop, Outcome, Refusal, StageStopped, stops_everything, tried
 from obvlib.engine.run import StageInterrupted, StageRun, run_stage
 from obvlib.engine.stages import Stage
 
@@ -17,6 +17,7 @@ __all__ = [
     "Ledger",
     "LedgerError",
     "Outcome",
+    "Refusal",
     "Stage",
     "StageInterrupted",
     "StageRun",

@@ -1,9 +1,9 @@
 """What happened to every item at every stage, in one SQLite file that survives a stop at any
 moment.
 
-An item has one row for each stage and setting: `done`, `dropped` (a rule said no) or `failed`
-(something is broken or missing), always with its reason. Settings are hashed into `params`, so that
-a changed setting reruns only the stages that it touches.
+An item has one row for each stage and setting: `done`, `dropped` (a rule said no), `refused` (a
+language model declined) or `failed` (something is broken or missing), always with its reason.
+Settings are hashed into `params`, so that a changed setting reruns only the stages that it touches.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from obvlib.core.messages import one_line
 from obvlib.core.record_rows import digest
 
-STATUSES = ("done", "dropped", "failed")
+STATUSES = ("done", "dropped", "refused", "failed")
 BUSY_WAIT_S = 60.0  # for another run that writes to the same ledger
 
 VERSION = 2  # of the tables

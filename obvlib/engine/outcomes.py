@@ -38,9 +38,14 @@ class Drop:
 
 
 @dataclass(frozen=True)
+class Refusal(Drop):
+    """A stage's way to say that a model declined to work on this item, and in which words."""
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """How one item ended: done with its output, or dropped or failed with the reason. `inputs` and
-    `outputs` are the identities of its files.
+    """How one item ended: done with its output, or dropped, refused or failed with the reason.
+    `inputs` and `outputs` are the identities of its files.
     """
 
     item_id: str
@@ -150,7 +155,8 @@ def outcome_of(item_id: str, result: Any, seconds: float) -> Outcome:
     what no other item would survive either.
     """
     if isinstance(result, Drop):
-        return Outcome(item_id, "dropped", reason=one_line(result.reason), seconds=seconds)
+        status = "refused" if isinstance(result, Refusal) else "dropped"
+        return Outcome(item_id, status, reason=one_line(result.reason), seconds=seconds)
     if isinstance(result, Exception):
         if stops_everything(result):
             raise StageStopped(

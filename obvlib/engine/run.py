@@ -38,6 +38,7 @@ class StageRun:
     num_done: int = 0
     num_skipped: int = 0  # done by an earlier run
     num_dropped: int = 0
+    num_refused: int = 0  # by a language model
     num_failed: int = 0
     seconds: float = 0.0
     params: str = ""
@@ -52,7 +53,8 @@ class StageRun:
     def __str__(self) -> str:
         return (
             f"{self.num_done} done, {self.num_skipped} from before, {self.num_dropped} dropped,"
-            f" {self.num_failed} failed"
+            + (f" {self.num_refused} refused," if self.num_refused else "")
+            + f" {self.num_failed} failed"
         )
 
 

@@ -1,0 +1,119 @@
+"""`obv curate`, `obv report curation` and `obv replay`: from videos to a reviewed dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from obvlib.cli.app import app, leave
+from obvlib.cli.evaluation import report_app
+from obvlib.cli.options import Engine, NumWorkers, Seed
+
+Folder = Annotated[Path, typer.Argument(help="The output directory of `obv curate`.")]
+
+
+@app.command()
+def curate(
+    input_dir: Annotated[str, typer.Option(help="A folder of videos, with captions beside them.")],
+    output_dir: Annotated[str, typer.Option(help="Directory for rows, ledger and report.")],
+    ids: Annotated[
+        str, typer.Option(help="A file of video ids, one a line; missing ones are downloaded.")
+    ] = "",
+    endpoint: Annotated[
+        str, typer.Option(help="An OpenAI-compatible server; default: embeddings and templates.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="The model's name at the endpoint.")] = "",
+    api_key_variable: Annotated[
+        str, typer.Option(help="The environment variable that holds the endpoint's key.")
+    ] = "",
+    credentialed: Annotated[
+        bool, typer.Option("--credentialed", help="The videos are under an access agreement.")
+    ] = False,
+    allow_credentialed: Annotated[
+        bool, typer.Option("--allow-credentialed", help="Their words may leave this network.")
+    ] = False,
+    max_usd: Annotated[float, typer.Option(help="Most to spend at each step; 0: no limit.")] = 0.0,
+    test_share: Annotated[float, typer.Option(help="Share of videos to hold out for tests.")] = 0.0,
+    num_workers: NumWorkers = 0,
+    engine: Engine = "local",
+    seed: Seed = 0,
+) -> None:
+    """Curate videos into clips with captions and questions; run again to continue after a stop.
+
+    What people decided in the review widgets (`labels/` under the data root) overrides the machine.
+    """
+    from obvlib import curation
+    from obvlib.core.files import write_text
+    from obvlib.report.curation import load_curation, render_curation
+
+    names = Path(ids).read_text(encoding="utf-8").split() if ids else []
+    if names:
+        _download(names, input_dir)
+    Path(output_dir).mkdir(parents=True, exist_ok=True)
+    language_model = None
+    if endpoint:
+        from obvlib.curation.language_model import LanguageModel
+        from obvlib.llm import Endpoint
+
+        language_model = LanguageModel(
+            endpoint=Endpoint(
+                url=endpoint,
+                model=model,
+                api_key_variable=api_key_variable,
+                allow_credentialed=allow_credentialed,
+            ),
+            credentialed=credentialed,
+            cache=str(Path(output_dir, "replies.sqlite")),
+            budget=str(Path(output_dir, "budget.sqlite")),
+            max_usd=max_usd or None,
+        )
+    settings = curation.CurationSettings(
+        model=language_model, decisions=curation.read_decisions(), test_share=test_share, seed=seed
+    )
+    videos = curation.videos_in(input_dir, names)
+    made = curation.curate(videos, output_dir, settings, num_workers=num_workers, engine=engine)
+    text = render_curation(load_curation(output_dir))
+    write_text(str(Path(output_dir, "report.md")), text + "\n")
+    print(f"{text}\n\n{made.rows}")
+    leave(len(made.steps["score_frames"]), len(videos))
+
+
+@report_app.command("curation")
+def report_curation(run: Folder) -> None:
+    """Print a curation's funnel, its drops with reasons, cost, and what changed."""
+    from obvlib.report.curation import load_curation, render_curation
+
+    print(render_curation(load_curation(run)))
+
+
+@app.command()
+def replay(
+    stage: Annotated[str, typer.Argument(help="A stage, as the report names it.")],
+    item: Annotated[str, typer.Argument(help="The id of a video, clip or question.")],
+    run: Annotated[Path, typer.Option(help="The output directory of `obv curate`.")],
+) -> None:
+    """Run one stage on one item again, and say what differs from what was recorded.
+
+    Exit status 0 where nothing does, 1 where something does.
+    """
+    from obvlib.curation.replaying import replay as run_again
+
+    different = run_again(run, stage, item)
+    print("\n".join(different) if different else f"{stage} of {item}: as recorded")
+    raise typer.Exit(1 if different else 0)
+
+
+def _download(names: list[str], input_dir: str) -> None:
+    """Fetch the videos that the folder lacks; what cannot be had is told and left out."""
+    from obvlib.engine import Ledger, run_stage
+    from obvlib.manifests.download import DownloadStage, SourceVideo
+
+    Path(input_dir).mkdir(parents=True, exist_ok=True)
+    there = {path.stem for path in Path(input_dir).iterdir()}
+    watch = "https://www.youtube.com/watch?v="
+    missing = [SourceVideo(video_id=n, url=watch + n) for n in names if n not in there]
+    if missing:
+        with Ledger(Path(input_dir, "ledger.sqlite")) as ledger:
+            print(run_stage(missing, DownloadStage(output_dir=input_dir, captions=True), ledger))

@@ -1,0 +1,227 @@
+"""The whole of curation as one list of stages, from videos to a dataset in the published schema.
+
+Everything that happens is in the run's ledger, so the same command continues after any stop, and a
+changed setting runs again what depends on it and no more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from obvlib.core import Clip
+from obvlib.core.checks import check_id
+from obvlib.core.files import write_text
+from obvlib.core.jsonl import write_rows
+from obvlib.core.record_rows import to_json
+from obvlib.curation.duplicates import Pair, PrintClip, Prints, near_identical
+from obvlib.curation.narration import NarrateVideo, captions_beside
+from obvlib.curation.passages import Passage, Question
+from obvlib.curation.records_of_runs import REPORT, RUNS, Step, note_run
+from obvlib.curation.review import Decisions, ReviewCaption, ReviewFrames, ReviewQuestion
+from obvlib.curation.segments import SegmentSettings
+from obvlib.curation.speech import SpeechSettings
+from obvlib.curation.stages import FindSegments, KeepSegment, ScoreFrames, Video
+from obvlib.curation.text_stages import (
+    CheckQuestion,
+    FilterCaption,
+    LabelCaption,
+    WriteCaption,
+    WriteQuestions,
+)
+from obvlib.engine import Ledger, Stage, StageRun, claimed, run_stage
+from obvlib.manifests import split_by_source
+
+if TYPE_CHECKING:
+    from obvlib.curation.language_model import LanguageModel
+
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+ROWS, LEDGER, SETTINGS = "rows.jsonl", "ledger.sqlite", "settings.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurationSettings:
+    """What a curation depends on. Without a `model`, embeddings and templates decide."""
+
+    segments: SegmentSettings = field(default_factory=SegmentSettings)
+    speech: SpeechSettings = field(default_factory=SpeechSettings)
+    model: LanguageModel | None = None
+    decisions: Decisions = field(default_factory=Decisions)
+    test_share: float = 0.0  # of the source videos; 0: all train
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curated:
+    """What came of a curation: the clips, the questions with their evidence, how each stage ended,
+    and pairs of clips that are nearly the same.
+    """
+
+    clips: list[Clip]
+    questions: list[Question]
+    steps: dict[str, StageRun]
+    pairs: list[Pair]
+    rows: Path
+
+
+def stages(settings: CurationSettings) -> list[Stage]:
+    """Return the stages of curation in their order."""
+    return [
+        ScoreFrames(),
+        ReviewFrames(decisions=settings.decisions),
+        FindSegments(settings=settings.segments),
+        NarrateVideo(settings=settings.speech),  # a video becomes its passages
+        KeepSegment(settings=settings.segments),
+        FilterCaption(model=settings.model),
+        WriteCaption(model=settings.model),
+        LabelCaption(model=settings.model),
+        ReviewCaption(decisions=settings.decisions),
+        WriteQuestions(model=settings.model, seed=settings.seed),  # a passage becomes questions
+        CheckQuestion(),
+        ReviewQuestion(decisions=settings.decisions),
+    ]
+
+
+def videos_in(folder: str | os.PathLike, ids: Sequence[str] = ()) -> list[Video]:
+    """Return the videos of a folder by name, or those of `ids`; ValueError where one is missing."""
+    found = {
+        path.stem: path for path in sorted(Path(folder).iterdir())
+        if path.suffix.lower() in VIDEO_SUFFIXES
+    }  # fmt: skip
+    if missing := [name for name in ids if name not in found]:
+        raise ValueError(f"{len(missing)} videos are not in {folder}: {', '.join(missing[:5])}")
+    if not found:
+        raise ValueError(f"{folder} holds no video: give a folder of {', '.join(VIDEO_SUFFIXES)}")
+    return [
+        Video(
+            video_id=check_id(name),
+            path=str(found[name]),
+            captions=captions_beside(str(found[name])),
+        )
+        for name in (ids or found)
+    ]
+
+
+def curate(
+    videos: Iterable[Video],
+    output_dir: str | os.PathLike,
+    settings: CurationSettings | None = None,
+    *,
+    num_workers: int = 0,
+    engine: str = "local",
+    show_progress: bool = True,
+) -> Curated:
+    """Curate videos into `output_dir`: `rows.jsonl` in the published schema, ledger and report.
+
+    Run again after a stop, or with other settings: what is done and still holds is kept.
+    """
+    settings = settings or CurationSettings()
+    how: dict[str, Any] = {
+        "num_workers": num_workers, "engine": engine, "show_progress": show_progress
+    }  # fmt: skip
+    videos = list(videos)
+    with claimed(output_dir, "obv curate", {}) as claim:
+        claim.take([ROWS, LEDGER, SETTINGS, RUNS, REPORT])
+        write_text(str(Path(output_dir, SETTINGS)), json.dumps(_settings(videos, settings)) + "\n")
+        with Ledger(Path(output_dir, LEDGER)) as ledger:
+            steps = run_all(videos, stages(settings), ledger, **how)
+            passages = steps["review_caption"].run.kept
+            prints = run_stage(passages, PrintClip(), ledger, **how)
+            made = _dataset(passages, steps["review_question"].run.kept, prints.kept, settings)
+            rows = Path(output_dir, ROWS)
+            write_rows(rows, [_row(clip, made[1]) for clip in made[0]])
+            note_run(output_dir, ledger, list(steps.values()), made[0], made[2], settings.model)
+    return Curated(
+        clips=made[0],
+        questions=made[1],
+        steps={name: step.run for name, step in steps.items()},
+        pairs=made[2],
+        rows=rows,
+    )
+
+
+def run_all(
+    records: Sequence[Any], chain: Sequence[Stage], ledger: Ledger, **how: Any
+) -> dict[str, Step]:
+    """Run stages one after another, and return what went into each and what came of it, by name.
+
+    A result with `parts` (the passages of a video, the questions of a passage) goes on as these.
+    """
+    steps = {}
+    for stage in chain:
+        run = run_stage(records, stage, ledger, **how)
+        steps[stage.name] = Step(stage=stage, records=list(records), run=run)
+        records = [part for result in run.kept for part in getattr(result, "parts", (result,))]
+    return steps
+
+
+def _settings(videos: Sequence[Video], settings: CurationSettings) -> dict[str, Any]:
+    """What `replay` needs to know; the key of an endpoint is never part of it."""
+    return {
+        "videos": [to_json(video) for video in videos],
+        "segments": to_json(settings.segments),
+        "speech": to_json(settings.speech),
+        "model": asdict(settings.model) if settings.model else None,
+        "test_share": settings.test_share,
+        "seed": settings.seed,
+    }
+
+
+def _dataset(
+    passages: Sequence[Passage],
+    questions: Sequence[Question],
+    prints: Sequence[Prints],
+    settings: CurationSettings,
+) -> tuple[list[Clip], list[Question], list[Pair]]:
+    clips = [
+        Clip(
+            video_id=passage.video_id,
+            start_s=passage.start_s,
+            end_s=passage.end_s,
+            caption=passage.caption,
+            transcript=passage.raw,
+            modality=passage.modality,
+            region=passage.region,
+            split="train",
+            qa_pairs=tuple(q.pair for q in questions if q.clip_id == passage.clip_id),
+        )
+        for passage in passages
+    ]
+    if settings.test_share:
+        _, held = split_by_source(clips, test_share=settings.test_share, seed=settings.seed)
+        tested = {clip.clip_id for clip in held}
+        clips = [
+            Clip(**vars(clip) | {"split": "test"}) if clip.clip_id in tested else clip
+            for clip in clips
+        ]
+    return clips, list(questions), near_identical(clips, prints)
+
+
+def _row(clip: Clip, questions: Sequence[Question]) -> dict[str, Any]:
+    """A clip in the published schema; its questions also say where their evidence was said."""
+    return {
+        "video_id": clip.video_id,
+        "video": clip.file_name,
+        "timestamp": [clip.start_s, clip.end_s],
+        "split": clip.split,
+        "caption": clip.transcript,
+        "cleaned_caption": clip.caption,
+        "modality": clip.modality,
+        "region": clip.region,
+        "qa_pairs": [
+            {
+                "question": q.question,
+                "options": q.options,
+                "answer": q.answer,
+                "family": q.family,
+                "evidence_words": [q.first_word, q.last_word],
+                "evidence_s": [q.start_s, q.end_s],
+            }
+            for q in questions
+            if q.clip_id == clip.clip_id
+        ],
+    }
