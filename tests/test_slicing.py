@@ -156,6 +156,18 @@ def test_a_second_run_does_nothing_and_a_missing_file_is_made_again(videos, rows
     ).duration_s == 6.5
 
 
+def test_an_output_directory_that_was_moved_is_not_made_again(videos, rows, tmp_path):
+    out = tmp_path / "segments"
+    slicing.slice_dataset(*rows, videos, out, show_progress=False)
+    for place in ("moved", "and/again"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        out = out.rename(tmp_path / place)
+        again = slicing.slice_dataset(*rows, videos, out, show_progress=False)
+        assert (again["clips"]["done"], again["clips"]["skipped"]) == (0, 5)
+    first = slicing.slice_dataset(*rows, videos, tmp_path / "segments", show_progress=False)
+    assert first["clips"]["done"] == 5 and again["output_dir"] == str(out)
+
+
 def test_another_mode_runs_again_and_a_source_that_appears_is_used(videos, rows, tmp_path):
     inputs = tmp_path / "videos"
     inputs.mkdir()

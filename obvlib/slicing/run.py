@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterable
@@ -109,6 +110,7 @@ def _run(
         jobs, refused = make_jobs(asked.clips, asked.input_dir)
         jobs += whole_jobs(asked.whole_videos, asked.input_dir)
         jobs, foreign = own_jobs(jobs, claim.take(job.file_name for job in jobs))
+        stage = dataclasses.replace(stage, made_in=_made_in(stage))
         with Ledger(ledger_path or data_root() / "ledger.sqlite") as ledger:
             result = run_stage(jobs, stage, ledger, **how)
             rows = ledger.rows(stage.name, result.params)
@@ -118,9 +120,25 @@ def _run(
             "settings": settings,
             "input_dir": files.shown(asked.input_dir),
             "output_dir": files.shown(stage.output_dir),
+            "made_in": stage.place(),
         }
-        files.write_text(
-            files.join(stage.output_dir, f"coverage_{stage.name}.json"),
-            json.dumps(report, indent=1) + "\n",
-        )
+        files.write_text(_report_of(stage), json.dumps(report, indent=1) + "\n")
     return report
+
+
+def _report_of(stage: ClipStage) -> str:
+    return files.join(stage.output_dir, f"coverage_{stage.name}.json")
+
+
+def _made_in(stage: ClipStage) -> str:
+    """Return where a local output directory was when its clips were made, by the last run's report,
+    if nothing is there any more; "" where it has not been moved.
+    """
+    if files.is_remote(stage.output_dir):
+        return ""
+    try:
+        with open(_report_of(stage), encoding="utf-8") as file:
+            before = str(json.load(file)["made_in"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return "" if not before or os.path.lexists(before) else before

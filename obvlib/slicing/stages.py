@@ -54,6 +54,7 @@ class ClipStage(Stage):
 
     output_dir: str
     cache_dir: str
+    made_in: str = ""  # where the output directory was before it was moved
     num_threads: int = 0
     max_cache_bytes: int = files.MAX_CACHE_BYTES
 
@@ -78,7 +79,11 @@ class ClipStage(Stage):
         return files.local_copy(location, self.cache_dir, self.max_cache_bytes)
 
     def place(self) -> str:
-        """Return the output directory as the ledger knows it: wherever a run is started from."""
+        """Return the output directory as the ledger knows it: wherever a run is started from, and
+        wherever the directory has been moved to.
+        """
+        if self.made_in:
+            return self.made_in
         is_remote = files.is_remote(self.output_dir)
         return files.shown(self.output_dir) if is_remote else os.path.realpath(self.output_dir)
 
