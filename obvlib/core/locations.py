@@ -61,9 +61,10 @@ def filesystem(location: str, options: dict[str, Any] | None = None) -> tuple[An
         options = {"client_kwargs": {"timeout": timeout}} | options
     try:
         return fsspec.core.url_to_fs(location, **options)
-    except ImportError as error:
+    except (ImportError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{shown(location)}: {error}; for s3:// that is pip install 'obvlib[s3]'"
+            f"{shown(location)} cannot be opened ({shown(str(error))}): give a local path, s3://"
+            " (pip install 'obvlib[s3]') or https://"
         ) from None
 
 
