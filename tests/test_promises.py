@@ -62,3 +62,40 @@ def test_a_tag_in_a_card_is_refused(tmp_path, monkeypatch):
     with pytest.raises(yaml.YAMLError):
         load_card("evil")
     assert not (tmp_path / "harm").exists()
+
+
+# the numbers of the page "What is promised" are those of stored results
+
+PAGE = (ROOT / "book" / "promises.md").read_text(encoding="utf-8")
+SHOWN = {
+    "kills": {
+        "command": "command", "num_kills": "kills", "num_ends": "ends compared",
+        "num_different": "ends that differed", "num_torn_files": "torn files seen after a kill",
+    },
+    "many_clips": {"command": "command", "num_clips": "clips", "peak_mb": "peak, MB"},
+    "attacks": {
+        "kind": "kind", "num_scripts": "scripts", "num_single": "single attempts",
+        "num_open": "faults that are left",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_page_shows_the_newest_stored_result(name):
+    from obvlib.report.results import load_result
+
+    path = max((ROOT / "data_manifests" / "results").glob(f"{name}_*.json"))
+    result, columns = load_result(path), SHOWN[name]
+    lines = [f"| {' | '.join(columns.values())} |", "|---" * len(columns) + "|"]
+    lines += [f"| {' | '.join(str(row[key]) for key in columns)} |" for row in result["rows"]]
+    assert "\n".join(lines) in PAGE, "\n".join(lines)
+    assert f"(S{result['label'][1:]}.)" in PAGE, result["label"]
+
+
+def test_the_kills_and_attacks_found_nothing_that_is_left():
+    from obvlib.report.results import load_result
+
+    results = ROOT / "data_manifests" / "results"
+    kills = load_result(max(results.glob("kills_*.json")))["rows"]
+    assert {row["command"] for row in kills} == {"obv slice", "obv prepare", "obv build"}
+    assert all(row["num_kills"] >= 20 and row["num_different"] == 0 for row in kills)
