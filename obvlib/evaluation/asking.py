@@ -68,7 +68,7 @@ def ask_about(
     )
     shown = (bundle.spec.image_token_id, bundle.spec.video_token_id)
     return Answer(
-        text=bundle.tokenizer.decode(tokens, skip_special_tokens=True).strip(),
+        text=bundle.text_of(tokens),
         visual=visual,
         times_s=tuple(map(float, visual.times_s)) if isinstance(visual, Video) else (),
         num_prompt_tokens=prompt.num_tokens,

@@ -136,12 +136,15 @@ def read_prompts(
     if len(caches) == 1:
         return logits, caches[0], mask
     together = DynamicCache(config=model.config.get_text_config())
-    for index in range(len(caches[0].layers)):
-        keys = _padded([cache.layers[index].keys for cache in caches], longest)
-        values = _padded([cache.layers[index].values for cache in caches], longest)
+    layers: list[list[Any]] = [list(cache.layers) for cache in caches]
+    for cache in caches:
+        cache.layers.clear()
+    for index in range(len(layers[0])):
+        keys = _padded([own[index].keys for own in layers], longest)
+        values = _padded([own[index].values for own in layers], longest)
         together.update(keys, values, index)
-        for cache in caches:  # what is copied is freed at once
-            cache.layers[index] = None
+        for own in layers:  # what is copied is freed at once
+            own[index] = None
     return logits, together, mask
 
 

@@ -245,7 +245,7 @@ def _replies(
     return [
         Prediction(
             example_id=a.example.example_id,
-            response=bundle.tokenizer.decode(tokens, skip_special_tokens=True).strip(),
+            response=bundle.text_of(tokens),
             num_prompt_tokens=prompt.num_tokens,
             num_new_tokens=len(tokens),
             example_hash=a.hash,

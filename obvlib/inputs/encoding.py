@@ -142,6 +142,18 @@ class _Piece:
     content: str | list[int]
     learned: bool = False
 
+    def extend(self, after: _Piece) -> bool:
+        """Append a piece of the same kind; False, and nothing changes, where it is of another."""
+        if self.learned != after.learned:
+            return False
+        if isinstance(self.content, str) and isinstance(after.content, str):
+            self.content += after.content
+            return True
+        if isinstance(self.content, list) and isinstance(after.content, list):
+            self.content = self.content + after.content
+            return True
+        return False
+
 
 def _pieces(
     turns: Sequence[Turn], spec: VisionSpec, add_generation_prompt: bool
@@ -171,13 +183,15 @@ def _visual_pieces(visual: Visual, spec: VisionSpec) -> list[_Piece]:
     """Placeholders of one visual between vision start and end; Qwen3-VL brackets each temporal
     patch and writes its time before it.
     """
-    is_video = isinstance(visual, Video)
-    (check_video if is_video else check_image)(visual, spec)
+    if isinstance(visual, Video):
+        check_video(visual, spec)
+    else:
+        check_image(visual, spec)
     t, h, w = grid_of(visual, spec)
     per_patch = h * w // spec.merge_size**2
-    token = spec.video_token_id if is_video else spec.image_token_id
+    token = spec.video_token_id if isinstance(visual, Video) else spec.image_token_id
     start, end = spec.vision_start_token_id, spec.vision_end_token_id
-    if is_video and spec.family == "qwen3_vl":
+    if isinstance(visual, Video) and spec.family == "qwen3_vl":
         block = [start, *[token] * per_patch, end]
         return [
             piece
@@ -195,14 +209,7 @@ def _tokenise(
     """
     merged: list[_Piece] = []
     for piece in pieces:
-        same_kind = (
-            merged
-            and type(merged[-1].content) is type(piece.content)
-            and merged[-1].learned == piece.learned
-        )
-        if same_kind:
-            merged[-1].content = merged[-1].content + piece.content
-        else:
+        if not (merged and merged[-1].extend(piece)):
             merged.append(_Piece(piece.content, piece.learned))
     special = _special_ids(tokenizer, spec)
     texts = [piece.content for piece in merged if isinstance(piece.content, str)]
@@ -211,7 +218,8 @@ def _tokenise(
             texts, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False
         )["input_ids"]
     )
-    ids, labels = [], []
+    ids: list[int] = []
+    labels: list[int] = []
     for piece in merged:
         part = (
             next(encoded)

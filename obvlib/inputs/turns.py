@@ -114,10 +114,11 @@ def question_turns(
     Anything with question, options and answer serves: a QAPair in training, an Example in
     evaluation, so that both read the same.
     """
-    pairs = list(questions) if isinstance(questions, (list, tuple)) else [questions]
+    pairs: list[QAPair | Example]
+    pairs = list(questions) if isinstance(questions, Sequence) else [questions]
     if not pairs:
         raise ValueError("questions is empty: give at least one, or use describe_turns")
-    turns = []
+    turns: list[Turn] = []
     for pair in pairs:
         turns += [
             Turn("user", question_text(pair), () if turns else tuple(visuals)),

@@ -9,6 +9,9 @@ import colorsys
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+Color = tuple[int, int, int]  # red, green, blue, 0 to 255
+Size = tuple[int, int]  # width, height in px
+
 KINDS = ("slide", "code", "bars", "lines", "pie", "table", "pattern", "clouds", "person", "plain")
 _WORDS = (
     "heart image the of risk model patient data sample review market lesson chapter and blood"
@@ -22,26 +25,26 @@ def draw_picture(rng: np.random.Generator, kind: str, height: int, width: int) -
         raise ValueError(f"kind {kind!r} is not drawn: use one of {', '.join(KINDS)}")
     if kind in ("pattern", "clouds"):
         return _field(rng, kind, height, width)
-    image = Image.new("RGB", (width, height), background(rng))
-    draw, ink = ImageDraw.Draw(image), contrasting(image.getpixel((0, 0)))
+    back = background(rng)
+    image = Image.new("RGB", (width, height), back)
+    draw, ink = ImageDraw.Draw(image), contrasting(back)
     _DRAWERS[kind](rng, draw, ink, (width, height))
     return np.asarray(image)
 
 
-def background(rng: np.random.Generator) -> tuple[int, int, int]:
+def background(rng: np.random.Generator) -> Color:
     """Return a colour that slides and screens stand on: mostly white or dark, sometimes strong."""
     light = rng.choice([rng.uniform(0.85, 1), rng.uniform(0.02, 0.25), rng.uniform(0.3, 0.8)])
     return color(rng, saturation=rng.choice([0.0, rng.uniform(0, 0.8)]), value=light)
 
 
-def color(rng: np.random.Generator, saturation: float = 0.8, value: float = 0.9) -> tuple:
+def color(rng: np.random.Generator, saturation: float = 0.8, value: float = 0.9) -> Color:
     """Return a random hue as (R, G, B)."""
-    return tuple(
-        round(255 * channel) for channel in colorsys.hsv_to_rgb(rng.random(), saturation, value)
-    )
+    red, green, blue = colorsys.hsv_to_rgb(rng.random(), saturation, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def contrasting(back: tuple[int, int, int]) -> tuple[int, int, int]:
+def contrasting(back: Color) -> Color:
     """Return an ink that can be read on `back`."""
     return (20, 24, 30) if sum(back) > 380 else (236, 238, 242)
 
@@ -51,12 +54,14 @@ def words(rng: np.random.Generator, low: int, high: int) -> str:
     return " ".join(rng.choice(_WORDS, rng.integers(low, high)))
 
 
-def write(draw, at: tuple[float, float], text: str, size: float, ink) -> None:
+def write(
+    draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, size: float, ink: Color
+) -> None:
     """Write one line of text `size` px high."""
     draw.text(at, text, font=ImageFont.load_default(max(6, size)), fill=ink)
 
 
-def _slide(rng, draw, ink, size) -> None:
+def _slide(rng: np.random.Generator, draw: ImageDraw.ImageDraw, ink: Color, size: Size) -> None:
     w, h = size
     left = w * rng.uniform(0.04, 0.15)
     write(draw, (left, h * 0.08), words(rng, 2, 5).title(), h * rng.uniform(0.07, 0.12), ink)
@@ -65,7 +70,7 @@ def _slide(rng, draw, ink, size) -> None:
         write(draw, (left, h * (0.26 + 0.09 * i)), line, h * 0.05, ink)
 
 
-def _code(rng, draw, ink, size) -> None:
+def _code(rng: np.random.Generator, draw: ImageDraw.ImageDraw, ink: Color, size: Size) -> None:
     w, h = size
     text = h * rng.uniform(0.025, 0.05)
     for i in range(int(0.9 * h / (text * 1.5))):
@@ -76,7 +81,7 @@ def _code(rng, draw, ink, size) -> None:
             x += text * 0.62 * (len(word) + 1)
 
 
-def _axes(draw, ink, size) -> tuple[float, float, float, float]:
+def _axes(draw: ImageDraw.ImageDraw, ink: Color, size: Size) -> tuple[float, float, float, float]:
     w, h = size
     x0, y0, x1, y1 = w * 0.12, h * 0.12, w * 0.92, h * 0.85
     draw.line((x0, y0, x0, y1, x1, y1), fill=ink, width=2)
@@ -85,7 +90,7 @@ def _axes(draw, ink, size) -> tuple[float, float, float, float]:
     return x0, y0, x1, y1
 
 
-def _bars(rng, draw, ink, size) -> None:
+def _bars(rng: np.random.Generator, draw: ImageDraw.ImageDraw, ink: Color, size: Size) -> None:
     x0, y0, x1, y1 = _axes(draw, ink, size)
     number, tint = rng.integers(3, 14), color(rng)
     step = (x1 - x0) / number
@@ -96,7 +101,7 @@ def _bars(rng, draw, ink, size) -> None:
     write(draw, (x0, y0 / 4), words(rng, 2, 5).title(), size[1] * 0.06, ink)
 
 
-def _lines(rng, draw, ink, size) -> None:
+def _lines(rng: np.random.Generator, draw: ImageDraw.ImageDraw, ink: Color, size: Size) -> None:
     x0, y0, x1, y1 = _axes(draw, ink, size)
     for _ in range(rng.integers(1, 5)):
         walk = np.cumsum(rng.standard_normal(60))
@@ -109,7 +114,7 @@ def _lines(rng, draw, ink, size) -> None:
             draw.line(points, fill=color(rng), width=int(rng.integers(1, 5)))
 
 
-def _pie(rng, draw, ink, size) -> None:
+def _pie(rng: np.random.Generator, draw: ImageDraw.ImageDraw, ink: Color, size: Size) -> None:
     w, h = size
     r, x, y, angle = h * rng.uniform(0.2, 0.4), w * rng.uniform(0.3, 0.6), h * 0.52, 0.0
     for share in rng.dirichlet(np.ones(rng.integers(3, 8))):
@@ -118,7 +123,7 @@ def _pie(rng, draw, ink, size) -> None:
     write(draw, (w * 0.05, h * 0.03), words(rng, 2, 5).title(), h * 0.07, ink)
 
 
-def _table(rng, draw, ink, size) -> None:
+def _table(rng: np.random.Generator, draw: ImageDraw.ImageDraw, ink: Color, size: Size) -> None:
     w, h = size
     rows, columns = rng.integers(4, 11), rng.integers(2, 6)
     for i in range(rows):
@@ -129,7 +134,7 @@ def _table(rng, draw, ink, size) -> None:
             write(draw, (w * (0.07 + 0.88 * j / columns), y + 4), text, h * 0.04, ink)
 
 
-def _person(rng, draw, ink, size) -> None:
+def _person(rng: np.random.Generator, draw: ImageDraw.ImageDraw, ink: Color, size: Size) -> None:
     w, h = size
     x, skin = w * rng.uniform(0.3, 0.7), color(rng, rng.uniform(0.2, 0.6), rng.uniform(0.4, 1))
     r = h * rng.uniform(0.1, 0.22)
@@ -145,7 +150,7 @@ def _person(rng, draw, ink, size) -> None:
         draw.rectangle((a, b, a + w * 0.12, b + h * 0.2), outline=ink, width=2)
 
 
-def _plain(rng, draw, ink, size) -> None:
+def _plain(rng: np.random.Generator, draw: ImageDraw.ImageDraw, ink: Color, size: Size) -> None:
     w, h = size
     for _ in range(rng.integers(0, 6)):
         a, b, r = rng.uniform(0, w), rng.uniform(0, h), rng.uniform(0.03, 0.3) * h

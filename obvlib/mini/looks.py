@@ -8,7 +8,7 @@ training never saw.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -160,7 +160,15 @@ class Looks:
             truth += [is_medical] * len(shown)
         return Reel(frames=np.stack(frames), is_medical=np.array(truth), segments=tuple(segments))
 
-    def _shot(self, rng, look, material, layout, neighbour, size) -> list[np.ndarray]:
+    def _shot(
+        self,
+        rng: np.random.Generator,
+        look: str,
+        material: Material | None,
+        layout: str,
+        neighbour: np.ndarray,
+        size: tuple[int, int],
+    ) -> list[np.ndarray]:
         """Frames of one shot: a cine runs, some stills are zoomed into, the rest stand still."""
         num, seed = int(rng.integers(7, 18)), int(rng.integers(2**31))
         pictures = read_material(material) if material else self._picture(rng, look, None)[None]
@@ -184,7 +192,9 @@ class Looks:
         found = self.materials.get(look)
         return found[rng.integers(len(found))] if found else None
 
-    def _picture(self, rng, look: str, material: Material | None) -> np.ndarray:
+    def _picture(
+        self, rng: np.random.Generator, look: str, material: Material | None
+    ) -> np.ndarray:
         if material:
             pictures = read_material(material)
             return pictures[rng.integers(len(pictures))]
@@ -198,5 +208,5 @@ class Looks:
         return drawn.draw_picture(rng, kinds[rng.integers(len(kinds))], 360, 560)
 
 
-def _pick(rng: np.random.Generator, names) -> str:
-    return str(names[rng.integers(len(names))])
+def _pick(rng: np.random.Generator, names: Sequence[str]) -> str:
+    return str(names[int(rng.integers(len(names)))])

@@ -140,7 +140,7 @@ def materials(*looks: str) -> list[Material]:
     """Return what is installed of `looks` (of all of them if none is named), in a fixed order."""
     if unknown := set(looks) - set(_FILES):
         raise ValueError(f"looks {sorted(unknown)} are unknown: use some of {', '.join(_FILES)}")
-    found = {}
+    found: dict[str, Material] = {}
     for look in looks or _FILES:
         for pattern in _FILES[look]:
             for folder in map(Path, sys.path):
@@ -189,7 +189,9 @@ def _volume(path: Path) -> np.ndarray:
     """Slices of the middle of a volume along its longest axis but one, each as it is shown."""
     import nibabel
 
-    values = np.asarray(nibabel.load(path).dataobj, dtype=np.float32)
+    values = np.asarray(
+        nibabel.spatialimages.SpatialImage.from_filename(path).dataobj, dtype=np.float32
+    )
     values = values.reshape(*values.shape[:3], -1)[..., 0]
     slices = np.moveaxis(values, int(np.argmin(values.shape)), 0)
     middle = slices[len(slices) // 5 : max(1, len(slices) * 4 // 5)]

@@ -8,10 +8,12 @@ frame around the picture.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL.Image import Image as Picture
 
 from obvlib.mini.drawn import background, color, contrasting, words, write
 
@@ -68,7 +70,7 @@ def vary_picture(rng: np.random.Generator, picture: np.ndarray, is_medical: bool
     if rng.random() < 0.5:
         share = rng.uniform(0.55, 1)
         w, h = round(image.width * share), round(image.height * share)
-        x, y = rng.integers(image.width - w + 1), rng.integers(image.height - h + 1)
+        x, y = int(rng.integers(image.width - w + 1)), int(rng.integers(image.height - h + 1))
         image = image.crop((x, y, x + w, y + h))
     if rng.random() < (0.15 if is_medical else 0.3):
         image = ImageOps.grayscale(image)
@@ -101,7 +103,15 @@ def vary_screen(rng: np.random.Generator, frame: np.ndarray) -> np.ndarray:
     return np.asarray(Image.open(stored).convert("RGB"))
 
 
-def _place(canvas, mask, image, box, *, fill: bool = False, marks: bool = True) -> None:
+def _place(
+    canvas: Picture,
+    mask: Picture,
+    image: Picture,
+    box: Sequence[float],
+    *,
+    fill: bool = False,
+    marks: bool = True,
+) -> None:
     """Put `image` into `box` (left, top, right, bottom), whole or filling it."""
     left, top, right, bottom = (round(edge) for edge in box)
     room = (max(8, right - left), max(8, bottom - top))
@@ -112,7 +122,9 @@ def _place(canvas, mask, image, box, *, fill: bool = False, marks: bool = True) 
     ImageDraw.Draw(mask).rectangle(inside, fill=255 if marks else 0)
 
 
-def _full(rng, canvas, mask, image, beside) -> None:
+def _full(
+    rng: np.random.Generator, canvas: Picture, mask: Picture, image: Picture, beside: Picture
+) -> None:
     w, h = canvas.size
     if rng.random() < 0.7:
         canvas.paste((0, 0, 0) if rng.random() < 0.7 else background(rng), (0, 0, w, h))
@@ -121,7 +133,9 @@ def _full(rng, canvas, mask, image, beside) -> None:
     _place(canvas, mask, image, box, fill=rng.random() < 0.4)
 
 
-def _viewer(rng, canvas, mask, image, beside) -> None:
+def _viewer(
+    rng: np.random.Generator, canvas: Picture, mask: Picture, image: Picture, beside: Picture
+) -> None:
     w, h = canvas.size
     gray = int(rng.integers(10, 70)) if rng.random() < 0.8 else int(rng.integers(190, 245))
     canvas.paste((gray, gray, gray + int(rng.integers(0, 10))), (0, 0, w, h))
@@ -145,9 +159,12 @@ def _viewer(rng, canvas, mask, image, beside) -> None:
     draw.line((w * 0.985, h * 0.3, w * 0.985, h * 0.7), fill=tint, width=2)
 
 
-def _slide(rng, canvas, mask, image, beside) -> None:
+def _slide(
+    rng: np.random.Generator, canvas: Picture, mask: Picture, image: Picture, beside: Picture
+) -> None:
     w, h = canvas.size
-    draw, ink = ImageDraw.Draw(canvas), contrasting(canvas.getpixel((0, 0)))
+    red, green, blue = np.asarray(canvas)[0, 0].tolist()
+    draw, ink = ImageDraw.Draw(canvas), contrasting((red, green, blue))
     write(draw, (w * 0.05, h * 0.05), words(rng, 2, 6).title(), h * 0.08, ink)
     share, left = rng.uniform(0.42, 0.72), rng.random() < 0.3
     box = (0.04, 0.2, share, 0.95) if left else (1 - share, 0.2, 0.96, 0.95)
@@ -157,7 +174,9 @@ def _slide(rng, canvas, mask, image, beside) -> None:
         write(draw, (x, h * (0.24 + 0.1 * i)), words(rng, 1, 4), h * 0.045, ink)
 
 
-def _inset(rng, canvas, mask, image, beside) -> None:
+def _inset(
+    rng: np.random.Generator, canvas: Picture, mask: Picture, image: Picture, beside: Picture
+) -> None:
     w, h = canvas.size
     share, edge = rng.uniform(0.4, 0.6), 0.03
     is_small = rng.random() < 0.5
@@ -171,7 +190,9 @@ def _inset(rng, canvas, mask, image, beside) -> None:
     _place(canvas, mask, small, box, fill=rng.random() < 0.6, marks=is_small)
 
 
-def _panes(rng, canvas, mask, image, beside) -> None:
+def _panes(
+    rng: np.random.Generator, canvas: Picture, mask: Picture, image: Picture, beside: Picture
+) -> None:
     w, h = canvas.size
     canvas.paste((0, 0, 0), (0, 0, w, h))
     rows, columns = ((1, 2), (2, 2), (1, 3))[rng.integers(3)]
@@ -182,7 +203,9 @@ def _panes(rng, canvas, mask, image, beside) -> None:
             _place(canvas, mask, pane, (*box, h * (row + 1) / rows - 4), fill=rng.random() < 0.5)
 
 
-def _captioned(rng, canvas, mask, image, beside) -> None:
+def _captioned(
+    rng: np.random.Generator, canvas: Picture, mask: Picture, image: Picture, beside: Picture
+) -> None:
     w, h = canvas.size
     _full(rng, canvas, mask, image, beside)
     draw = ImageDraw.Draw(canvas)

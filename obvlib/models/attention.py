@@ -36,7 +36,7 @@ def use(model: Any, choice: str = "auto") -> str:
         _register(choice)
     name = choice if choice == "sdpa" else f"obv_flash_{choice}"
     for module in model.modules():
-        config = getattr(module, "config", None)
+        config: Any = getattr(module, "config", None)
         if hasattr(config, "_attn_implementation_internal"):
             config._attn_implementation_internal = name
     return choice
@@ -129,13 +129,13 @@ def _attend(
         arguments, position_ids, batch, length, query.device
     )
     # under autocast the rotary embedding hands on fp32; the products made bf16 values
-    flat = [t.transpose(1, 2).flatten(0, 1).to(value.dtype) for t in (query, key, value)]
+    q, k, v = (t.transpose(1, 2).flatten(0, 1).to(value.dtype) for t in (query, key, value))
     scale = dim**-0.5 if scaling is None else scaling
     if kernel == "loop":
         host = bounds if host_bounds is None else host_bounds
-        out = loop(*flat, host.diff().tolist(), causal=causal, scale=scale)
+        out = loop(q, k, v, host.diff().tolist(), causal=causal, scale=scale)
     else:
-        out, _ = attend(*flat, bounds, host_bounds, longest, causal, scale, kernel)
+        out, _ = attend(q, k, v, bounds, host_bounds, longest, causal, scale, kernel)
     return out.unflatten(0, (batch, length)), None
 
 

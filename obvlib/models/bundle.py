@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from obvlib.core import FramePolicy
 
@@ -47,6 +47,11 @@ class Bundle:
     @property
     def num_parameters(self) -> int:
         return self.model.num_parameters()
+
+    def text_of(self, token_ids: Sequence[int]) -> str:
+        """Return what these tokens say, without the special ones and the spaces around it."""
+        text = self.tokenizer.decode(list(token_ids), skip_special_tokens=True)
+        return cast(str, text).strip()
 
     def weights_digest(self) -> str:
         """Return a short digest of the weights: names, shapes and up to 64 values of each."""
@@ -216,7 +221,8 @@ def tiny_bundle(*, seed: int = 0, attention: str = "sdpa", device: str = "cpu") 
         model = Qwen2VLForConditionalGeneration._from_config(
             tiny_config(tokenizer), attn_implementation=attention
         )
-    return Bundle(model=model.to(device), tokenizer=tokenizer, name=TINY, revision=f"seed {seed}")
+    cast(Any, model).to(device)
+    return Bundle(model=model, tokenizer=cast(Any, tokenizer), name=TINY, revision=f"seed {seed}")
 
 
 def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLConfig:
@@ -260,7 +266,12 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLConfig:
 
 
 def _from_directory(
-    directory, name: str, revision: str, attention: str, dtype, device: str
+    directory: Path | str,
+    name: str,
+    revision: str,
+    attention: str,
+    dtype: torch.dtype | str,
+    device: str,
 ) -> Bundle:
     from transformers import AutoModelForImageTextToText, AutoTokenizer
 
@@ -269,4 +280,5 @@ def _from_directory(
         directory, dtype=dtype, attn_implementation=attention
     )
     tokenizer = AutoTokenizer.from_pretrained(directory)
-    return Bundle(model=model.to(device), tokenizer=tokenizer, name=name, revision=revision)
+    cast(Any, model).to(device)
+    return Bundle(model=model, tokenizer=cast(Any, tokenizer), name=name, revision=revision)

@@ -5,14 +5,21 @@ scale).
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from obvlib.models.kernels import Spans
 
 MAX_RUNS = 16  # above this many runs of equal lengths, cuDNN's calls would cost more than they save
 
 
-def varlen_forward(query, key, value, spans, causal, scale):
+def varlen_forward(
+    query: Tensor, key: Tensor, value: Tensor, spans: Spans, causal: bool, scale: float
+) -> tuple[Tensor, Tensor]:
     lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
     out, softmax, *_ = torch.ops.aten._flash_attention_forward(
         query, key, value, *lengths, 0.0, causal, False, scale=scale
@@ -20,7 +27,17 @@ def varlen_forward(query, key, value, spans, causal, scale):
     return out, softmax
 
 
-def varlen_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+def varlen_backward(
+    gradient: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    out: Tensor,
+    softmax: Tensor,
+    spans: Spans,
+    causal: bool,
+    scale: float,
+) -> Sequence[Tensor]:
     lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
     no_dropout = torch.zeros(2, dtype=torch.uint64, device=query.device)
     unused = torch.empty(0, device=query.device)
@@ -30,7 +47,9 @@ def varlen_backward(gradient, query, key, value, out, softmax, spans, causal, sc
     )  # fmt: skip
 
 
-def flash2_forward(query, key, value, spans, causal, scale):
+def flash2_forward(
+    query: Tensor, key: Tensor, value: Tensor, spans: Spans, causal: bool, scale: float
+) -> tuple[Tensor, Tensor]:
     from flash_attn.flash_attn_interface import _flash_attn_varlen_forward
 
     lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
@@ -40,7 +59,17 @@ def flash2_forward(query, key, value, spans, causal, scale):
     return out, softmax
 
 
-def flash2_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+def flash2_backward(
+    gradient: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    out: Tensor,
+    softmax: Tensor,
+    spans: Spans,
+    causal: bool,
+    scale: float,
+) -> Sequence[Tensor]:
     from flash_attn.flash_attn_interface import _flash_attn_varlen_backward
 
     parts = [torch.empty_like(tensor) for tensor in (query, key, value)]
@@ -53,7 +82,9 @@ def flash2_backward(gradient, query, key, value, out, softmax, spans, causal, sc
     return parts
 
 
-def flash4_forward(query, key, value, spans, causal, scale):
+def flash4_forward(
+    query: Tensor, key: Tensor, value: Tensor, spans: Spans, causal: bool, scale: float
+) -> tuple[Tensor, Tensor]:
     """Equally long samples go as a batch, which the kernel computes sooner than mixed lengths."""
     from flash_attn.cute.interface import _flash_attn_fwd
 
@@ -62,10 +93,21 @@ def flash4_forward(query, key, value, spans, causal, scale):
         batch = [tensor.unflatten(0, shape) for tensor in (query, key, value)]
         out, softmax = _flash_attn_fwd(*batch, **options)[:2]  # softmax (batch, heads, length)
         return out.flatten(0, 1), softmax.transpose(0, 1).reshape(query.shape[1], -1)
-    return _flash_attn_fwd(query, key, value, **_flash4_lengths(spans), **options)[:2]
+    out, softmax, *_ = _flash_attn_fwd(query, key, value, **_flash4_lengths(spans), **options)
+    return out, softmax
 
 
-def flash4_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+def flash4_backward(
+    gradient: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    out: Tensor,
+    softmax: Tensor,
+    spans: Spans,
+    causal: bool,
+    scale: float,
+) -> Sequence[Tensor]:
     """Its gradient of the query is wrong on Hopper for head sizes that are no multiple of 32, such
     as the vision tower's 80 (flash-attn 4 beta 36; its pull request 2896): cuDNN takes those.
     """
@@ -82,14 +124,14 @@ def flash4_backward(gradient, query, key, value, out, softmax, spans, causal, sc
     return _flash_attn_bwd(query, key, value, out, gradient, softmax, scale, causal, **lengths)[:3]
 
 
-def _batch_shape(spans: Any) -> tuple[int, int] | None:
+def _batch_shape(spans: Spans) -> tuple[int, int] | None:
     """(number, length) where the CPU knows that all samples are equally long."""
     if spans.host_bounds is None or len(runs := spans.runs()) != 1:
         return None
     return runs[0][1], runs[0][2]
 
 
-def _flash4_lengths(spans: Any) -> dict:
+def _flash4_lengths(spans: Spans) -> dict[str, Any]:
     """Boundaries and longest sample, as the plain integers that flash-attn 4 wants."""
     return dict(
         cu_seqlens_q=spans.bounds, cu_seqlens_k=spans.bounds,
@@ -97,7 +139,9 @@ def _flash4_lengths(spans: Any) -> dict:
     )  # fmt: skip
 
 
-def cudnn_forward(query, key, value, spans, causal, scale):
+def cudnn_forward(
+    query: Tensor, key: Tensor, value: Tensor, spans: Spans, causal: bool, scale: float
+) -> tuple[Tensor, Tensor]:
     """One call for each run of equal lengths. Each new length costs cuDNN a plan, so the texts'
     many lengths, and rows of many runs, go to torch's varlen kernel.
     """
@@ -116,7 +160,17 @@ def cudnn_forward(query, key, value, spans, causal, scale):
     return _joined(outs, 0), _joined(softmaxes, 1)
 
 
-def cudnn_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+def cudnn_backward(
+    gradient: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    out: Tensor,
+    softmax: Tensor,
+    spans: Spans,
+    causal: bool,
+    scale: float,
+) -> Sequence[Tensor]:
     runs = spans.runs()
     if causal or len(runs) > MAX_RUNS:
         return varlen_backward(gradient, query, key, value, out, softmax, spans, causal, scale)
@@ -134,11 +188,11 @@ def cudnn_backward(gradient, query, key, value, out, softmax, spans, causal, sca
     return [_joined(part, 0) for part in zip(*parts, strict=True)]
 
 
-def _joined(parts: list[torch.Tensor], dim: int) -> torch.Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
+def _joined(parts: Sequence[Tensor], dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(tuple(parts), dim)
 
 
-def _heads_first(tensor: torch.Tensor, count: int, length: int) -> torch.Tensor:
+def _heads_first(tensor: Tensor, count: int, length: int) -> Tensor:
     """(count * length, heads, dim) → (count, heads, length, dim), without a copy."""
     return tensor.unflatten(0, (count, length)).transpose(1, 2)
 

@@ -16,8 +16,10 @@ the loop would cost a GPU most of its speed.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -59,12 +61,21 @@ def attend(
 
 
 @attend.register_fake
-def _attend_fake(query, key, value, bounds, host_bounds, longest, causal, scale, kernel):
+def _attend_fake(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    bounds: torch.Tensor,
+    host_bounds: torch.Tensor | None,
+    longest: int,
+    causal: bool,
+    scale: float,
+    kernel: str,
+) -> tuple[torch.Tensor, torch.Tensor]:
     tokens, heads, _ = query.shape
-    softmax = (0,) if kernel == "loop" else (heads, tokens)
-    return torch.empty_like(query, memory_format=torch.contiguous_format), query.new_empty(
-        softmax, dtype=query.dtype if kernel == "loop" else torch.float32
-    )
+    softmax: tuple[int, ...] = (0,) if kernel == "loop" else (heads, tokens)
+    dtype = query.dtype if kernel == "loop" else torch.float32
+    return contiguous_like(query), query.new_empty(softmax, dtype=dtype)
 
 
 @torch.library.custom_op("obv::attend_backward", mutates_args=())
@@ -86,25 +97,29 @@ def attend_backward(
     spans = Spans(bounds, host_bounds, longest)
     saved = (gradient.contiguous(), query, key, value, out, softmax)
     backward = _loop_backward if kernel == "loop" else BACKWARD[kernel]
-    parts = backward(*saved, spans, causal, scale)
-    return tuple(part.contiguous() for part in parts)
+    d_query, d_key, d_value = backward(*saved, spans, causal, scale)
+    return d_query.contiguous(), d_key.contiguous(), d_value.contiguous()
 
 
 @attend_backward.register_fake
 def _attend_backward_fake(
-    gradient, query, key, value, out, softmax, bounds, host_bounds, longest, causal, scale, kernel
-):
-    like = {"memory_format": torch.contiguous_format}
-    return tuple(torch.empty_like(tensor, **like) for tensor in (query, key, value))
+    gradient: torch.Tensor, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *rest: Any
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return contiguous_like(query), contiguous_like(key), contiguous_like(value)
 
 
-def _save(ctx, inputs, output):
+def contiguous_like(tensor: torch.Tensor) -> torch.Tensor:
+    """Return an uninitialised contiguous tensor of the same shape, type and device."""
+    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     query, key, value, bounds, host_bounds, *rest = inputs
     ctx.save_for_backward(query, key, value, *output, bounds, host_bounds)
     ctx.rest = rest
 
 
-def _differentiate(ctx, gradient, _):
+def _differentiate(ctx: Any, gradient: torch.Tensor, _: Any) -> tuple[Any, ...]:
     return (*attend_backward(gradient, *ctx.saved_tensors, *ctx.rest), *[None] * 6)
 
 
@@ -150,24 +165,32 @@ def loop(
     """One sdpa call per sample, or a single one where all are equally long, as a video's temporal
     patches are. (T, H, D) → (T, H, D).
     """
-    options = dict(is_causal=causal, scale=scale, enable_gqa=query.shape[1] != key.shape[1])
+    grouped = query.shape[1] != key.shape[1]
+    attention = functools.partial(
+        F.scaled_dot_product_attention, is_causal=causal, scale=scale, enable_gqa=grouped
+    )
     if len(set(lengths)) == 1:
         heads_first = [
             tensor.unflatten(0, (len(lengths), lengths[0])).transpose(1, 2)
             for tensor in (query, key, value)
         ]
-        return F.scaled_dot_product_attention(*heads_first, **options).transpose(1, 2).flatten(0, 1)
+        return attention(*heads_first).transpose(1, 2).flatten(0, 1)
     samples = zip(*(tensor.split(list(lengths)) for tensor in (query, key, value)), strict=True)
-    outputs = [
-        F.scaled_dot_product_attention(*(part.transpose(0, 1)[None] for part in sample), **options)[
-            0
-        ]
-        for sample in samples
-    ]
+    outputs = [attention(*(part.transpose(0, 1)[None] for part in sample))[0] for sample in samples]
     return torch.cat(outputs, dim=1).transpose(0, 1)
 
 
-def _loop_backward(gradient, query, key, value, out, softmax, spans, causal, scale):
+def _loop_backward(
+    gradient: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    out: torch.Tensor,
+    softmax: torch.Tensor,
+    spans: Spans,
+    causal: bool,
+    scale: float,
+) -> Sequence[torch.Tensor]:
     """The textbook's, sample by sample, in the type of the query."""
     groups = query.shape[1] // key.shape[1]
     parts = []

@@ -27,7 +27,7 @@ def family_processor(
         video_processing_auto,
     )
 
-    auto = {
+    auto: dict[str, Any] = {
         "processor": processing_auto.PROCESSOR_MAPPING,
         "image": image_processing_auto.IMAGE_PROCESSOR_MAPPING,
         "video": video_processing_auto.VIDEO_PROCESSOR_MAPPING,

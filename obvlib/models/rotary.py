@@ -8,9 +8,11 @@ by the negative angle.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-from obvlib.models.kernels import attend, attend_backward
+from obvlib.models.kernels import attend, attend_backward, contiguous_like
 
 
 @torch.library.custom_op("obv::rotate", mutates_args=())
@@ -24,17 +26,18 @@ def rotate(
 
 
 @rotate.register_fake
-def _rotate_fake(query, key, cos, sin, back):
-    like = {"memory_format": torch.contiguous_format}
-    return torch.empty_like(query, **like), torch.empty_like(key, **like)
+def _rotate_fake(
+    query: torch.Tensor, key: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, back: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return contiguous_like(query), contiguous_like(key)
 
 
-def _save(ctx, inputs, output):
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     _, _, cos, sin, ctx.back = inputs
     ctx.save_for_backward(cos, sin)
 
 
-def _differentiate(ctx, query, key):
+def _differentiate(ctx: Any, query: torch.Tensor, key: torch.Tensor) -> tuple[Any, ...]:
     cos, sin = ctx.saved_tensors
     return (*rotate(query, key, cos, sin, not ctx.back), None, None, None)
 
@@ -60,9 +63,17 @@ def attend_packed(
 
 
 @attend_packed.register_fake
-def _attend_packed_fake(made, cos, sin, bounds, host_bounds, scale, kernel):
+def _attend_packed_fake(
+    made: torch.Tensor,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    bounds: torch.Tensor,
+    host_bounds: torch.Tensor,
+    scale: float,
+    kernel: str,
+) -> tuple[torch.Tensor, torch.Tensor]:
     tokens, _, heads, dim = made.shape
-    softmax = (0,) if kernel == "loop" else (heads, tokens)
+    softmax: tuple[int, ...] = (0,) if kernel == "loop" else (heads, tokens)
     dtype = made.dtype if kernel == "loop" else torch.float32
     return made.new_empty(tokens, heads, dim), made.new_empty(softmax, dtype=dtype)
 
@@ -84,23 +95,25 @@ def attend_packed_backward(
     query, key = (_turned(made[:, part], cos, sin, False) for part in (0, 1))
     saved = (gradient, query, key, made[:, 2], out, softmax)
     parts = attend_backward(*saved, bounds, host_bounds, 0, False, scale, kernel)
-    whole = torch.empty_like(made, memory_format=torch.contiguous_format)
+    whole = contiguous_like(made)
     for place, (part, angle) in enumerate(zip(parts, (sin, sin, None), strict=True)):
         _turned(part, cos, angle, True, whole[:, place])
     return whole
 
 
 @attend_packed_backward.register_fake
-def _attend_packed_backward_fake(gradient, made, *rest):
-    return torch.empty_like(made, memory_format=torch.contiguous_format)
+def _attend_packed_backward_fake(
+    gradient: torch.Tensor, made: torch.Tensor, *rest: Any
+) -> torch.Tensor:
+    return contiguous_like(made)
 
 
-def _save_packed(ctx, inputs, output):
+def _save_packed(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     made, cos, sin, bounds, host_bounds, *ctx.rest = inputs
     ctx.save_for_backward(made, cos, sin, *output, bounds, host_bounds)
 
 
-def _differentiate_packed(ctx, gradient, _):
+def _differentiate_packed(ctx: Any, gradient: torch.Tensor, _: Any) -> tuple[Any, ...]:
     made = attend_packed_backward(gradient, *ctx.saved_tensors, *ctx.rest)
     return (made, *[None] * 6)
 
@@ -117,7 +130,7 @@ def _turned(
 ) -> torch.Tensor:
     """x turned, into `out` where that is given; copied where there is no sine."""
     if out is None:
-        out = torch.empty_like(x, memory_format=torch.contiguous_format)
+        out = contiguous_like(x)
     if sin is None:
         return out.copy_(x)
     if x.is_cuda:

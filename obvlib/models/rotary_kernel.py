@@ -10,7 +10,7 @@ BLOCK = 1024
 
 
 @triton.jit
-def _kernel(
+def _kernel(  # type: ignore[no-untyped-def]  # Triton reads the arguments
     x, cos, sin, out, count, token_stride, head_stride, out_stride, angle_stride, sign,
     WIDTH: tl.constexpr, DIM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip

@@ -93,11 +93,8 @@ def _build(num_ranks: int) -> PreTrainedTokenizerFast:
     def spell(token: bytes) -> str:
         return "".join(map(spelling.__getitem__, token))
 
-    merges = [
-        tuple(map(spell, _last_merge(token, rank, ranks)))
-        for token, rank in ranks.items()
-        if len(token) > 1
-    ]
+    pairs = (_last_merge(token, rank, ranks) for token, rank in ranks.items() if len(token) > 1)
+    merges = [(spell(left), spell(right)) for left, right in pairs]
     core = Tokenizer(models.BPE({spell(token): rank for token, rank in ranks.items()}, merges))
     words = (
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"

@@ -71,7 +71,7 @@ class LabelWidget(Widget):
     """
 
     rater = traitlets.Unicode("").tag(sync=True)
-    labels = traitlets.List().tag(sync=True)
+    labels: traitlets.List[Any] = traitlets.List().tag(sync=True)
     others = traitlets.Dict().tag(sync=True)
     store = traitlets.Unicode("").tag(sync=True)
 

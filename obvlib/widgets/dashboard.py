@@ -24,7 +24,7 @@ class Dashboard(Widget):
     """Bars by kind; `facets` holds what was clicked."""
 
     _esm = script("logic", "ui", "dashboard")
-    groups = traitlets.List().tag(sync=True)
+    groups: traitlets.List[Any] = traitlets.List().tag(sync=True)
     facets = traitlets.Dict().tag(sync=True)
 
 

@@ -36,7 +36,7 @@ class ClipInspector(LabelWidget):
     """The inspector; `inspect` makes one. `shelf` says where things are."""
 
     _esm = script("logic", "ui", "browse", "stage", "panels", "inspector")
-    flags = traitlets.List().tag(sync=True)
+    flags: traitlets.List[Any] = traitlets.List().tag(sync=True)
     start = traitlets.Unicode("").tag(sync=True)
     facets = traitlets.Dict().tag(sync=True)
     embedded = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)

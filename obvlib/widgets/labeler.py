@@ -40,8 +40,8 @@ class FrameLabeler(LabelWidget):
     """One frame at a time, a key for each class. `label_frames` makes one."""
 
     _esm = script("logic", "ui", "labeler")
-    items = traitlets.List().tag(sync=True)
-    classes = traitlets.List().tag(sync=True)
+    items: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    classes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     field = traitlets.Unicode(FIELD).tag(sync=True)
     threshold = traitlets.Float(0.5).tag(sync=True)
 

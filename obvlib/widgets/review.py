@@ -31,8 +31,8 @@ class QAReview(LabelWidget):
     """
 
     _esm = script("logic", "ui", "review")
-    items = traitlets.List().tag(sync=True)
-    reasons = traitlets.List().tag(sync=True)
+    items: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    reasons: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
     def on_open(self, _: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         return {}, []
