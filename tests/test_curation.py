@@ -324,7 +324,6 @@ def test_curating_killed_anywhere_ends_with_the_same_dataset(tmp_path):
 
 def test_a_real_small_model_answers_through_every_text_stage(tmp_path):
     """SmolLM2's answers are poor; what counts is that each ends in one of the four ways."""
-    pytest.importorskip("xllamacpp")
     server, url = start_smollm2()
     model = model_at(url, tmp_path, num_workers=1, max_tokens=160, timeout_s=60)
     record = passage(ECHO, caption="The left ventricle barely contracts.")

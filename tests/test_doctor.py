@@ -9,9 +9,9 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from obvlib.cli import doctor
+from obvlib.cli import doctor, hardware, software
 from obvlib.cli.app import app
-from obvlib.cli.doctor import Finding, Report
+from obvlib.cli.findings import Finding, Report
 from obvlib.core import gpus
 from obvlib.core.gpus import Gpu
 
@@ -86,7 +86,7 @@ def test_json_holds_the_same(machine):
     ],
 )
 def test_gpu_needs_bf16_memory_and_company(memory_gib, major, num_gpus, needed_by):
-    finding = doctor.describe_gpu(Gpu("H100", memory_gib, major), num_gpus)
+    finding = hardware.describe_gpu(Gpu("H100", memory_gib, major), num_gpus)
     assert finding.needed_by == needed_by
     assert finding.ok is (needed_by == ())
     assert ("no bf16" in finding.found) is (major < 8)
@@ -94,13 +94,13 @@ def test_gpu_needs_bf16_memory_and_company(memory_gib, major, num_gpus, needed_b
 
 @pytest.mark.parametrize(("gib", "short"), [(5, ("mini", "gpu")), (6, ("gpu",)), (16, ())])
 def test_too_little_room_names_the_profiles(gib, short):
-    finding = doctor.sized("memory", gib, {"mini": 6, "gpu": 16}, "add some")
+    finding = hardware.sized("memory", gib, {"mini": 6, "gpu": 16}, "add some")
     assert (finding.ok, finding.needed_by) == (not short, short)
     assert all(name in finding.remedy for name in short)
 
 
 def test_missing_package_group_names_what_lacks():
-    finding = doctor.package_group("parts", ("numpy", "no-such-thing"), "mini", ("mini",))
+    finding = software.package_group("parts", ("numpy", "no-such-thing"), "mini", ("mini",))
     assert not finding.ok
     assert finding.found == "lacks no-such-thing"
     assert finding.remedy == "pip install -e .[mini]"
@@ -110,37 +110,37 @@ def test_offline_hub_says_so_at_once(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert doctor.hub().found == "HF_HUB_OFFLINE is set"
+    assert software.hub().found == "HF_HUB_OFFLINE is set"
     (tmp_path / "hub/models--Qwen--Qwen2-VL-2B-Instruct/snapshots/abc").mkdir(parents=True)
-    assert doctor.hub().ok
+    assert software.hub().ok
 
 
 def test_silent_address_is_given_up_in_time():
     with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, never answers
         start_s = time.monotonic()
-        assert not doctor.answers(f"http://127.0.0.1:{server.getsockname()[1]}", timeout_s=0.3)
+        assert not software.answers(f"http://127.0.0.1:{server.getsockname()[1]}", timeout_s=0.3)
         assert time.monotonic() - start_s < 1.5
-    assert not doctor.answers("no address at all")
+    assert not software.answers("no address at all")
 
 
 def test_unusable_data_root_is_a_finding_and_no_crash(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("OBV_DATA", str(tmp_path / "file"))
-    finding = doctor.disk()
+    finding = hardware.disk()
     assert not finding.ok and "file" in finding.found
     monkeypatch.setenv("OBV_DATA", str(tmp_path / "not/yet/there"))
-    assert "GiB free" in doctor.disk().found
+    assert "GiB free" in hardware.disk().found
 
 
 def test_missing_ffmpeg_program_blocks_no_profile(monkeypatch):
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
-    program = next(finding for finding in doctor.video() if finding.part == "ffmpeg program")
+    monkeypatch.setattr(software.shutil, "which", lambda name: None)
+    program = next(finding for finding in software.video() if finding.part == "ffmpeg program")
     assert not program.ok and program.needed_by == ()
     assert "yt-dlp" in program.remedy
 
 
 def test_pyav_brings_the_codecs_that_the_book_needs():
-    pyav = next(finding for finding in doctor.video() if finding.part == "PyAV")
+    pyav = next(finding for finding in software.video() if finding.part == "PyAV")
     assert pyav.ok, pyav.found
 
 
@@ -160,7 +160,7 @@ def test_gpus_are_read_from_the_driver(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(gpus, "nvidia_smi", lambda *args: SMI if args else TABLE)
     monkeypatch.setattr(gpus, "cuda_of_torch", lambda: "13.0")
-    h100, v100, cuda = doctor.gpu_findings()
+    h100, v100, cuda = hardware.gpu_findings()
     assert (h100.ok, h100.found) == (True, "NVIDIA H100 80GB HBM3, 80 GiB, bf16")
     assert (v100.ok, v100.found) == (False, "Tesla V100, 16 GiB, no bf16")
     assert (cuda.ok, cuda.found) == (False, "driver for 12.8, torch built with 13.0")
@@ -168,7 +168,7 @@ def test_gpus_are_read_from_the_driver(monkeypatch):
 
 def test_hidden_gpus_are_said_to_be_hidden(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    (finding,) = doctor.gpu_findings()
+    (finding,) = hardware.gpu_findings()
     assert (finding.ok, finding.found) == (False, "hidden by CUDA_VISIBLE_DEVICES")
 
 
@@ -177,9 +177,10 @@ def test_hidden_gpus_are_said_to_be_hidden(monkeypatch):
     [("13.0", "13.0", True), ("13.1", "12.8", True), ("12.8", "13.0", False), ("13.0", "", False)],
 )
 def test_driver_serves_its_own_cuda_and_older_ones(driver, torch, ok):
-    assert doctor.cuda(driver, torch).ok is ok
+    assert hardware.cuda(driver, torch).ok is ok
 
 
 def test_cuda_of_the_installed_torch_is_what_torch_says():
-    torch = pytest.importorskip("torch", reason="needs torch (extra 'train')")
+    import torch
+
     assert gpus.cuda_of_torch() == (torch.version.cuda or "")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from obvlib import mini
 from obvlib.encoders import PARTS, part_path
-
-torch = pytest.importorskip("torch")
 
 
 def installed(name):

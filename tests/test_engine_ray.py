@@ -19,7 +19,6 @@ from obvlib.core.files import remove_leftovers
 from obvlib.engine import run_stage
 from obvlib.engine.ledger import Ledger
 
-pytest.importorskip("ray", reason="ray is an extra: pip install -e .[ray]")
 pytestmark = pytest.mark.slow
 
 

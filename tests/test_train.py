@@ -421,7 +421,6 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_checkpoint(tm
 
 
 def test_lora_trains_adapters_and_saves_a_merged_model(tmp_path, clips):
-    pytest.importorskip("peft")
     bundle = tiny_bundle()
     start = {name: value.clone() for name, value in bundle.model.state_dict().items()}
     views = Views(clips[:4], bundle, num_views=2)

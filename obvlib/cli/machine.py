@@ -19,7 +19,7 @@ def doctor(
 ) -> None:
     """Say what this machine can run, what is missing, and what to do about it."""
 
-    from obvlib.cli import doctor
+    from obvlib.cli import doctor, findings
     from obvlib.core import settings
 
     chosen = profile or settings.profile()
@@ -31,7 +31,7 @@ def doctor(
     print(
         json.dumps(report.to_dict() | {"profile": chosen}, indent=1)
         if as_json
-        else doctor.render(report, chosen)
+        else findings.render(report, chosen)
     )
     raise typer.Exit(0 if report.can_run(chosen) else 1)
 

@@ -133,9 +133,8 @@ def test_labeler_tuner_review_and_dashboard_work_without_a_kernel(chapter):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_every_widget_is_accessible_and_fits(page, scheme, width):
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    )
+    import axe_playwright_python.sync_playwright as axe
+
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(PAGE.as_uri())

@@ -126,9 +126,8 @@ def test_page_fits_a_phone(page, name):
 @pytest.mark.parametrize("name", pages()[:-2])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_is_accessible(page, name, scheme):
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    )
+    import axe_playwright_python.sync_playwright as axe
+
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     page.goto((HTML / name).as_uri())
     page.wait_for_load_state("networkidle")
