@@ -153,6 +153,7 @@ def test_secrets_are_not_shown():
         ("nothing at 'https://u:p'w@h/a?tok=SE'C', look", "nothing at 'https://h/a', look"),
         ("s3://K:SEC/RET@bucket/a.mp4", "s3://bucket/a.mp4"),
         ("http://h/v.mp4#access_token=SEC.", "http://h/v.mp4."),
+        ('Invalid bucket name "KEY:SEC@bucket"', 'Invalid bucket name "bucket"'),
         ("simplecache::https://u:SEC@[::1]:80/x", "simplecache::https://[::1]:80/x"),
         ("http://u:SEC@h/1 and ftp://v@h/2", "http://h/1 and ftp://h/2"),
         ("https://h/a;token=SEC/b?c", "https://h/a;token=…"),

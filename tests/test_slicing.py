@@ -156,6 +156,15 @@ def test_a_second_run_does_nothing_and_a_missing_file_is_made_again(videos, rows
     ).duration_s == 6.5
 
 
+def test_a_report_that_is_not_ours_is_not_replaced(videos, rows, tmp_path):
+    (tmp_path / "out").mkdir()
+    report = tmp_path / "out" / "coverage_slice.json"
+    report.write_text("mine")
+    with pytest.raises(ValueError, match="coverage_slice.json was not made by `obv slice`"):
+        slicing.slice_dataset(*rows, videos, tmp_path / "out", show_progress=False)
+    assert report.read_text() == "mine" and clip_files(tmp_path / "out") == set()
+
+
 def test_an_output_directory_that_was_moved_is_not_made_again(videos, rows, tmp_path):
     out = tmp_path / "segments"
     slicing.slice_dataset(*rows, videos, out, show_progress=False)

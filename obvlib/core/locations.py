@@ -13,6 +13,7 @@ CONNECT_S, IDLE_S = 30.0, 60.0  # without a byte, after which a connection count
 
 # user names and passwords; a password may hold a slash, which makes its host end in no port
 _CREDENTIALS = re.compile(r"(\b[\w+.-]+://)(?:[^/\s]*|[^/\s:@]*:(?!\d+/)[^\s?#@]*)@")
+_USER = re.compile(r"[^\s'\"/:@]+:[^\s'\"/@]+@(?=[\w.-])")  # where an error repeats only that part
 # to the end of the address: a quote or a bracket counts where only punctuation follows it
 _END = r"\S*?(?=['\")\]>]*[,;:.]*(?:\s|$))"
 _QUERY = re.compile(rf"(\bhttps?://[^\s?#]*)[?#]{_END}|(\b[\w+.-]+://[^\s?]*)[?]{_END}")
@@ -43,7 +44,7 @@ def shown(text: str) -> str:
     """Return text without what may be secret in it: user names, passwords and queries of locations,
     headers that authorize, and keys.
     """
-    text = _QUERY.sub(r"\1\2", _CREDENTIALS.sub(r"\1", text))
+    text = _USER.sub("", _QUERY.sub(r"\1\2", _CREDENTIALS.sub(r"\1", text)))
     return _KEYS.sub("…", _NAMED.sub(r"\1…", text))
 
 

@@ -109,7 +109,14 @@ def _run(
     with claimed(stage.output_dir, f"obv {stage.name}", settings) as claim:
         jobs, refused = make_jobs(asked.clips, asked.input_dir)
         jobs += whole_jobs(asked.whole_videos, asked.input_dir)
-        jobs, foreign = own_jobs(jobs, claim.take(job.file_name for job in jobs))
+        report_name, is_new = f"coverage_{stage.name}.json", not claim.names
+        not_ours = claim.take([report_name, *(job.file_name for job in jobs)])
+        if report_name in not_ours and is_new:
+            raise ValueError(
+                f"{files.shown(files.join(stage.output_dir, report_name))} was not made by `obv"
+                f" {stage.name}`: choose another output directory, or move it away"
+            )
+        jobs, foreign = own_jobs(jobs, not_ours)
         stage = dataclasses.replace(stage, made_in=_made_in(stage))
         with Ledger(ledger_path or data_root() / "ledger.sqlite") as ledger:
             result = run_stage(jobs, stage, ledger, **how)
