@@ -20,6 +20,7 @@ from obvlib.curation.relevance import Relevance
 
 TEMPLATES = "templates_v1.yaml"
 LETTERS = "ABCD"
+MIN_PIECE = 0.2  # probability of a sentence of a kept caption: a short one says little by itself
 _FILLERS = re.compile(
     r"\b(?:u+[hm]+|e+rm*|hmm+|you know|i mean|sort of|kind of|basically|okay|alright|you see)\b"
     r",?\s*",
@@ -56,12 +57,13 @@ def clean_caption(judged: Relevance) -> str:
     """Return the pieces of a raw caption that describe what can be seen, as sentences without
     fillers; all of them where it has no punctuation and was judged in overlapping windows.
     """
-    kept = [piece for piece, probability in judged.pieces if probability >= 0.5]
+    kept = [piece for piece, probability in judged.pieces if probability >= MIN_PIECE]
     joined = _joined(kept)
     found = []
     for sentence in joined:
         text = _TWICE.sub(r"\1", _OPENERS.sub("", _FILLERS.sub("", sentence).strip()))
-        text = re.sub(r"\s+([,.;:!?])", r"\1", " ".join(text.split())).strip(" ,;:")
+        text = re.sub(r"\s+([,.;:!?])", r"\1", " ".join(text.split()))
+        text = re.sub(r"[,;:]+([.!?])", r"\1", text).strip(" ,;:")
         if len(text.split()) >= 2:
             text = text[0].upper() + text[1:]
             found.append(text if text[-1] in ".!?" else f"{text}.")
@@ -107,7 +109,9 @@ def questions_from_templates(
     for field, question in asked.items():
         name, quote = labels[field]
         if name and name != "Other" and quote:
-            close = {"Other", name}.union(*(group for group in _CLOSE if name in group))
+            close = {"Other", "Anatomy and Biological Processes", name}.union(
+                *(group for group in _CLOSE if name in group)
+            )
             others = [other for other in names(field) if other not in close]
             found.append(Draft(question, name, _some(others, rng), quote, field))
     for row in templates():

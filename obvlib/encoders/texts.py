@@ -16,9 +16,16 @@ MAX_TOKENS = 256
 @lru_cache(maxsize=1)
 def _network() -> tuple[Any, Any]:
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
 
     path = str(part_path("all-minilm-l6-v2"))
-    return AutoTokenizer.from_pretrained(path), AutoModel.from_pretrained(path).eval()
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        return AutoTokenizer.from_pretrained(path), AutoModel.from_pretrained(path).eval()
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def embed_texts(texts: Sequence[str]) -> np.ndarray:
