@@ -346,6 +346,7 @@ def load_sample(
     spec: VisionSpec,
     *,
     storage_options: dict[str, Any] | None = None,
+    normalise: bool = True,
 ) -> ModelInput:
     """A row of the training set as model input; InputError where clip, tokenizer or policy are not
     those that it was built with.
@@ -365,7 +366,7 @@ def load_sample(
     turns = [
         Turn(m["role"], m["text"], visuals if i == 0 else ()) for i, m in enumerate(row["turns"])
     ]
-    sample = encode(turns, tokenizer, spec, name=row["clip_id"])
+    sample = encode(turns, tokenizer, spec, name=row["clip_id"], normalise=normalise)
     if sample.num_tokens != row["num_tokens"]:
         raise InputError(
             f"sample {row['clip_id']!r}: {sample.num_tokens} tokens, {row['num_tokens']} when the"
