@@ -27,6 +27,7 @@ from obvlib.training import (
     adapters,
     checkpoints,
     forecast,
+    loading,
     masters,
     model_card,
     optimizers,
@@ -140,7 +141,7 @@ def asked_of(config: TrainConfig, bundle: Bundle, data_hash: str) -> dict[str, A
         "settings": config.decisive(),
         "data": data_hash,
         "model": f"{bundle.name}, {bundle.revision}, weights {bundle.weights_digest()}",
-        "code": hash_code(inputs, models, rows, optimizers, masters, adapters),
+        "code": hash_code(inputs, models, rows, passes, loading, optimizers, masters, adapters),
         "processes": ranks.world_size(),
     }
 
@@ -247,7 +248,6 @@ def _trainer(
     from transformers import PrinterCallback
 
     from obvlib.models import attention
-    from obvlib.training import loading
     from obvlib.training import trainer as made
 
     _refuse_data_parallel()
