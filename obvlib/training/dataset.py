@@ -386,14 +386,8 @@ def _write_parquet(rows: Sequence[TrainingRow], path: Path) -> None:
     from datasets import Dataset, Features, Value
 
     kinds = {"int": Value("int64"), "float": Value("float64"), "str": Value("string")}
-    fields = TrainingRow.__dataclass_fields__
-    features = Features(
-        {
-            name: kinds.get(str(field.type), None)
-            for name, field in fields.items()
-            if name != "turns"
-        }
-    )
+    fields = {name: str(f.type) for name, f in TrainingRow.__dataclass_fields__.items()}
+    features = Features({name: kinds.get(kind) for name, kind in fields.items() if name != "turns"})
     features["turns"] = [{"role": Value("string"), "text": Value("string")}]
     table = {name: [getattr(row, name) for row in rows] for name in features if name != "turns"}
     table["turns"] = [[{"role": m.role, "text": m.text} for m in row.turns] for row in rows]
