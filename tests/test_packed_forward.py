@@ -11,7 +11,8 @@ import torch
 from obvlib.inputs import Turn, collate, encode, normalised_on_device
 from obvlib.models import attention
 from obvlib.models.packed_forward import Fast, install, vision_angles
-from obvlib.training.loading import FastRow, PackedRows, grid_places, row_of
+from obvlib.training.loading import FastRow, grid_places, row_of
+from obvlib.training.rows import PackedRows
 from tests.helpers_inputs import clip, picture, tiny
 
 CONVERSATIONS = (
@@ -117,15 +118,32 @@ def test_rows_load_their_samples_when_asked():
         asked.append(index)
         return samples(False)[index]
 
-    rows = PackedRows([[2], [0, 2]], load, make_row())
+    rows = PackedRows([[2], [0, 2]], load, make=make_row())
     loader = torch.utils.data.DataLoader(rows, batch_size=1, collate_fn=row_of)
     lengths = [row["text_lengths"] for row in loader]
     assert asked == [2, 0, 2] and [len(each) for each in lengths] == [1, 2]
 
 
-def test_normalised_patches_and_other_models_are_refused():
-    with pytest.raises(ValueError, match="float32: encode samples with normalise=False"):
-        make_row()(samples(True))
+def test_a_row_of_normalised_patches_has_the_same_loss():
+    model = fast_model()
+    with torch.no_grad():
+        losses = [
+            float(model(**make_row()(samples(normalise))).loss) for normalise in (True, False)
+        ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_without_a_compiler_a_cpu_computes_the_last_layer_only_where_the_loss_looks(expected):
+    model = fast_model(text=("all",) * 3, vision=("all",) * 2)
+    assert model.forward.trims_last
+    model.forward.trims_last = False
+    loss = model(**make_row()(samples(False))).loss
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(expected[0], rel=1e-6)
+    assert float((gradient(model) - expected[1]).norm() / expected[1].norm()) < 1e-5
+
+
+def test_other_models_are_refused():
     model = copy.deepcopy(tiny().model)
     model.model.language_model.layers[0].mlp.up_proj = torch.nn.Bilinear(2, 2, 2)
     with pytest.raises(ValueError, match="up_proj is a Bilinear"):

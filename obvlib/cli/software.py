@@ -98,6 +98,11 @@ def packages() -> list[Finding]:
     optional = (
         ("liger-kernel", "pip install -e .[gpu] halves fine-tuning's memory on a GPU"),
         ("flash-attn", "torch's own varlen attention serves without it"),
+        (
+            "flash-attn-4",
+            "Hopper and newer: faster than torch's varlen; the vision tower's backward pass stays"
+            " with cuDNN, since its gradient of the query is wrong at a head size of 80",
+        ),
         ("yt-dlp", "pip install -e .[download] to download source videos"),
         ("deno", "pip install -e .[download]: yt-dlp needs a JavaScript runtime for YouTube"),
         ("ray", "pip install -e .[ray] for data stages on several machines"),

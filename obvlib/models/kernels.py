@@ -180,6 +180,37 @@ def loop(
     return torch.cat(outputs, dim=1).transpose(0, 1)
 
 
+def attend_at(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    places: torch.Tensor,
+    host_bounds: torch.Tensor,
+    scale: float,
+) -> torch.Tensor:
+    """Causal attention of some tokens only: queries (K, heads, dim) of the tokens `places` (K,),
+    ascending, over the keys and values (T, key heads, dim) of their own samples. (K, heads, dim).
+    """
+    bounds = host_bounds.to(places).long()
+    sample = torch.searchsorted(bounds, places, right=True) - 1  # (K,)
+    seen, within = sample.unique_consecutive(return_counts=True)
+    first = torch.repeat_interleave(within.cumsum(0) - within, within)
+    row = torch.repeat_interleave(torch.arange(len(seen)), within)
+    column = torch.arange(len(places)) - first
+    starts, lengths = bounds[seen], (bounds[seen + 1] - bounds[seen])
+    steps = torch.arange(int(lengths.max()))
+    tokens = (starts[:, None] + steps).clamp(max=len(key) - 1)  # (N, longest)
+    shape = (len(seen), int(within.max()))
+    at = torch.zeros(shape, dtype=torch.long).index_put((row, column), places - bounds[sample])
+    mask = (steps <= at[..., None])[:, None]  # (N, 1, queries, longest)
+    queries = query.new_zeros(*shape, *query.shape[1:]).index_put((row, column), query)
+    keys, values = (tensor[tokens].transpose(1, 2) for tensor in (key, value))
+    out = F.scaled_dot_product_attention(
+        queries.transpose(1, 2), keys, values, mask, scale=scale, enable_gqa=True
+    )
+    return out.transpose(1, 2)[row, column]
+
+
 def _loop_backward(
     gradient: torch.Tensor,
     query: torch.Tensor,

@@ -38,6 +38,8 @@ class TrainConfig:
     seed: int = 0
     attention: str = "auto"  # for packed rows, see obvlib.models.attention
     bf16: bool = True  # products in bf16; weights that the optimizer changes are kept in fp32
+    # the pass of obvlib.models.packed_forward; None: wherever it can run
+    packed_pass: bool | None = None
     gradient_checkpointing: bool = True
     # fused linear cross-entropy: no (tokens, vocabulary) logits in memory; needs liger-kernel >=
     # 0.8 and CUDA

@@ -346,6 +346,7 @@ def load_sample(
     spec: VisionSpec,
     *,
     storage_options: dict[str, Any] | None = None,
+    normalise: bool = True,
 ) -> ModelInput:
     """A row of the training set as model input; InputError where clip, tokenizer or policy are not
     those that it was built with.
@@ -365,7 +366,7 @@ def load_sample(
     turns = [
         Turn(m["role"], m["text"], visuals if i == 0 else ()) for i, m in enumerate(row["turns"])
     ]
-    sample = encode(turns, tokenizer, spec, name=row["clip_id"])
+    sample = encode(turns, tokenizer, spec, name=row["clip_id"], normalise=normalise)
     if sample.num_tokens != row["num_tokens"]:
         raise InputError(
             f"sample {row['clip_id']!r}: {sample.num_tokens} tokens, {row['num_tokens']} when the"
@@ -385,14 +386,8 @@ def _write_parquet(rows: Sequence[TrainingRow], path: Path) -> None:
     from datasets import Dataset, Features, Value
 
     kinds = {"int": Value("int64"), "float": Value("float64"), "str": Value("string")}
-    fields = TrainingRow.__dataclass_fields__
-    features = Features(
-        {
-            name: kinds.get(str(field.type), None)
-            for name, field in fields.items()
-            if name != "turns"
-        }
-    )
+    fields = {name: str(f.type) for name, f in TrainingRow.__dataclass_fields__.items()}
+    features = Features({name: kinds.get(kind) for name, kind in fields.items() if name != "turns"})
     features["turns"] = [{"role": Value("string"), "text": Value("string")}]
     table = {name: [getattr(row, name) for row in rows] for name in features if name != "turns"}
     table["turns"] = [[{"role": m.role, "text": m.text} for m in row.turns] for row in rows]

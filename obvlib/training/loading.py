@@ -9,7 +9,7 @@ and temporal patches, and where visual, text and learned tokens are.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,26 +20,10 @@ from obvlib.inputs import IGNORE, ModelInput, collate
 VISUAL = (("pixel_values", "image_grid_thw"), ("pixel_values_videos", "video_grid_thw"))
 
 
-class PackedRows(torch.utils.data.Dataset):
-    """Packed rows as a dataset: `rows[i]` lists samples, loaded only when asked for."""
-
-    def __init__(
-        self,
-        rows: Sequence[Sequence[int]],
-        load: Callable[[int], ModelInput],
-        make: Callable[[Sequence[ModelInput]], dict[str, Any]] = collate,
-    ):
-        self.rows, self.load, self.make = rows, load, make
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.make([self.load(sample) for sample in self.rows[index]])
-
-
 class FastRow:
-    """Makes a batch for the fast pass of samples encoded with `normalise=False`."""
+    """Makes a batch for the packed pass. Samples encoded with `normalise=False` travel as bytes and
+    are normalised on the device; normalised ones are taken as they are.
+    """
 
     def __init__(self, image_token_id: int, video_token_id: int, merge_size: int = 2):
         self.visual_ids, self.merge_size = (image_token_id, video_token_id), merge_size
@@ -124,8 +108,6 @@ def _divided(
     """Patches of all pictures or all videos, divided by their grids."""
     if values is None:
         return []
-    if values.dtype != np.uint8:
-        raise ValueError(f"patches are {values.dtype}: encode samples with normalise=False")
     ends = np.cumsum(grids.prod(axis=1))[:-1]
     return list(zip(np.split(values, ends), grids, strict=True))
 

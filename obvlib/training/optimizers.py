@@ -48,7 +48,7 @@ class MuonAdamW(torch.optim.Optimizer):
         if hidden:
             parts.append(Muon(hidden, **options))
         if others:
-            parts.append(torch.optim.AdamW(others, **options))
+            parts.append(torch.optim.AdamW(others, fused=True, **options))
         self.parts = tuple(parts)
         super().__init__([weight for _, weight in named], options)
         self._share_groups()

@@ -23,10 +23,9 @@ def from_first(value: Any) -> Any:
     """Return the first process's `value` in every process."""
     if world_size() == 1:
         return value
-    from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
 
-    PartialState()
+    _state()
     (shared,) = broadcast_object_list([value])
     return shared
 
@@ -34,17 +33,24 @@ def from_first(value: Any) -> Any:
 def barrier() -> None:
     """Wait until every process is here."""
     if world_size() > 1:
-        from accelerate import PartialState
-
-        PartialState().wait_for_everyone()
+        _state().wait_for_everyone()
 
 
 def all_of(value: Any) -> list[Any]:
     """Return the `value` of every process, in every process."""
     if world_size() == 1:
         return [value]
-    from accelerate import PartialState
     from accelerate.utils import gather_object
 
-    PartialState()
+    _state()
     return gather_object([value])
+
+
+def _state() -> Any:
+    """Return accelerate's state, which connects the processes: by gloo where there is no GPU, for
+    which accelerate has to be told that a CPU is meant.
+    """
+    import torch
+    from accelerate import PartialState
+
+    return PartialState(cpu=not torch.cuda.is_available())

@@ -68,6 +68,35 @@ def fill_in_order(order: Sequence[int], lengths: Sequence[int], capacity: int) -
     return rows
 
 
+def dealt(
+    rows: list[list[int]], visual: Sequence[int], rows_per_step: int, world_size: int
+) -> list[list[int]]:
+    """Return the rows with those of each optimizer step reordered so that every process sees about
+    as many visual tokens, in the step and in each of its rows.
+
+    `visual` counts them for each sample, `rows_per_step` for each process. Position i of the list
+    goes to process i modulo `world_size`. A step keeps its rows, so what it learns is the same.
+    """
+    if world_size == 1:
+        return rows
+    size, made = rows_per_step * world_size, []
+    for start in range(0, len(rows), size):
+        step = rows[start : start + size]
+        step = sorted(step, key=lambda row: -sum(visual[i] for i in row))
+        for turn, first in enumerate(range(0, len(step), world_size)):
+            together = step[first : first + world_size]
+            made += together[::-1] if turn % 2 else together
+    return made
+
+
+def imbalance(rows: list[list[int]], visual: Sequence[int], world_size: int) -> float:
+    """Return the visual tokens of the process that sees the most, over the mean of all."""
+    sums = [
+        sum(visual[i] for row in rows[rank::world_size] for i in row) for rank in range(world_size)
+    ]
+    return max(sums) * world_size / sum(sums) if sum(sums) else 1.0
+
+
 class PackedRows:
     """Packed rows as a map-style dataset: `rows[i]` lists samples, read and collated only when
     asked for.
@@ -75,16 +104,19 @@ class PackedRows:
     A sample whose clip cannot be read is left out; the row says which ones under "skipped", a list
     of (sample, reason), and the number of rows stays the same in every process. A row without a
     picture gets `blank` as its last sample, of which no token is learned: the vision tower then
-    takes part in every row's backward pass, as data-parallel training requires.
+    takes part in every row's backward pass, as data-parallel training requires. `make` turns
+    samples into a row: `collate`, or `obvlib.training.loading.FastRow`.
     """
 
     def __init__(
         self,
-        rows: list[list[int]],
+        rows: Sequence[Sequence[int]],
         load: Callable[[int], ModelInput],
         blank: ModelInput | None = None,
+        *,
+        make: Callable[[Sequence[ModelInput]], dict[str, Any]] = collate,
     ):
-        self.rows, self.load, self.blank = rows, load, blank
+        self.rows, self.load, self.blank, self.make = rows, load, blank, make
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -101,14 +133,14 @@ class PackedRows:
             samples.append(self.blank)
         elif not samples:
             raise ValueError(f"row {index}: none of its samples can be read: {skipped[0][1]}")
-        return collate(samples) | ({"skipped": skipped} if skipped else {})
+        return self.make(samples) | ({"skipped": skipped} if skipped else {})
 
 
-def blank_sample(tokenizer: Any, spec: VisionSpec) -> ModelInput:
+def blank_sample(tokenizer: Any, spec: VisionSpec, *, normalise: bool = True) -> ModelInput:
     """Return one black picture of one token, with nothing to learn from it."""
     picture = Image(np.zeros((spec.factor, spec.factor, 3), dtype=np.uint8))
     turns = [Turn("user", "-", (picture,)), Turn("assistant", "-")]
-    sample = encode(turns, tokenizer, spec, name="blank")
+    sample = encode(turns, tokenizer, spec, name="blank", normalise=normalise)
     return replace(sample, labels=np.full_like(sample.labels, IGNORE))
 
 

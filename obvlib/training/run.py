@@ -27,9 +27,11 @@ from obvlib.training import (
     adapters,
     checkpoints,
     forecast,
+    loading,
     masters,
     model_card,
     optimizers,
+    passes,
     planner,
     ranks,
     rows,
@@ -139,7 +141,7 @@ def asked_of(config: TrainConfig, bundle: Bundle, data_hash: str) -> dict[str, A
         "settings": config.decisive(),
         "data": data_hash,
         "model": f"{bundle.name}, {bundle.revision}, weights {bundle.weights_digest()}",
-        "code": hash_code(inputs, models, rows, optimizers, masters, adapters),
+        "code": hash_code(inputs, models, rows, passes, loading, optimizers, masters, adapters),
         "processes": ranks.world_size(),
     }
 
@@ -185,7 +187,7 @@ def train_in(
     if result := finished(run, bundle):
         return result
     started = time.monotonic()
-    planned = plan_rows(data.lengths, config)
+    planned = _planned(config, data, watchers)
     checkpoint = ranks.from_first(_newest_checkpoint(run, watchers) if ranks.is_first() else None)
     dtype = bundle.model.dtype
     trainer = _trainer(run, config, bundle, data, planned, watchers)
@@ -197,6 +199,8 @@ def train_in(
         if advice := forecast.memory_advice(error, config, bundle, data, planned):
             raise MemoryError(advice) from None
         raise
+    finally:
+        passes.restore(bundle)
     losses = [
         (entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry
     ]
@@ -210,6 +214,17 @@ def train_in(
     )
     _save(run, config, bundle, data, result, trainer, dtype)
     return result
+
+
+def _planned(config: TrainConfig, data: TrainingData, watchers: Watchers) -> list[list[int]]:
+    """Return the rows in training order, dealt to the processes."""
+    num = ranks.world_size()
+    visual = [cost.num_patches for cost in data.costs] or list(data.lengths)
+    planned = rows.dealt(plan_rows(data.lengths, config), visual, config.rows_per_step, num)
+    if num > 1 and ranks.is_first():
+        share = rows.imbalance(planned, visual, num)
+        watchers.say(f"{num} processes; visual tokens of the largest over their mean: {share:.3f}")
+    return planned
 
 
 def _newest_checkpoint(run: Run, watchers: Watchers) -> Path | None:
@@ -237,6 +252,8 @@ def _trainer(
 
     _refuse_data_parallel()
     chosen = attention.use(bundle.model, config.attention)
+    taken = passes.packed_pass(bundle, config)
+    make_row = passes.prepare(bundle, taken)
     model = adapters.prepare(bundle.model, config)
     speed = forecast.speed(config, bundle, data, planned)
     optimizer = optimizers.make(model, config)
@@ -249,15 +266,21 @@ def _trainer(
         callbacks += [tracker] if tracker else []
         watchers.say(
             f"run {run.key} in {run.folder}: attention {chosen},"
-            f" {'bf16' if config.bf16 else 'fp32'} products, fp32 masters,"
-            f" Liger {'on' if config.liger else 'off'}, {made.workers_of(config)} readers; {note}"
+            f" {passes.told(taken)}, {'bf16' if config.bf16 else 'fp32'} products, fp32 masters,"
+            f" Liger {'on' if config.liger and taken is None else 'off'},"
+            f" {made.workers_of(config)} readers; {note}"
         )
-    dataset = PackedRows(planned, data.load, rows.blank_sample(bundle.tokenizer, bundle.spec))
+    blank = rows.blank_sample(bundle.tokenizer, bundle.spec, normalise=taken is None)
+    dataset = PackedRows(planned, data.load, blank, make=make_row)
+    collators = {
+        True: loading.row_of,
+        False: rows.only_row if config.liger else rows.label_positions_only,
+    }
     trainer = made.PackedTrainer(
         model=model,
-        args=made.arguments(config, run, speed.num_steps),
+        args=made.arguments(config, run, speed.num_steps, model, taken),
         train_dataset=dataset,
-        data_collator=rows.only_row if config.liger else rows.label_positions_only,
+        data_collator=collators[taken is not None],
         callbacks=callbacks,
         optimizers=(optimizer, None),
         run=run,

@@ -75,13 +75,16 @@ def training_samples(
     """The training samples of cut `clips`: views for the tiny model, with generated clips beside
     them; else a built training set.
     """
+    from obvlib.training.passes import packed_pass
+
+    normalise = packed_pass(bundle, config) is None  # else patches travel as bytes
     if model == "tiny":
         seen = [
             *segment_clips(clips, Path(clips_dir), policy),
             *generated_clips(NUM_GENERATED, seed=seed),
         ]
-        return Views(seen, bundle, seed=seed)
-    return Built(model, bundle, clips, clips_dir, policy, config)
+        return Views(seen, bundle, seed=seed, normalise=normalise)
+    return Built(model, bundle, clips, clips_dir, policy, config, normalise=normalise)
 
 
 class Views:
@@ -94,8 +97,10 @@ class Views:
         *,
         num_views: int = NUM_VIEWS,
         seed: int = 0,
+        normalise: bool = True,
     ):
         self.clips, self.num_views, self.seed = clips, num_views, seed
+        self.normalise = normalise
         self.tokenizer, self.spec = bundle.tokenizer, bundle.spec
 
     def turns(self, index: int) -> list[Turn]:
@@ -118,6 +123,7 @@ class Views:
             self.tokenizer,
             self.spec,
             name=self.clips[index % len(self.clips)].name,
+            normalise=self.normalise,
         )
 
     def lengths(self) -> list[int]:
@@ -160,6 +166,8 @@ class Built:
         clips_dir: Path | str,
         policy: FramePolicy,
         config: TrainConfig,
+        *,
+        normalise: bool = True,
     ):
         from obvlib.training.dataset import (
             VIDEO_BENCHMARKS,
@@ -191,6 +199,7 @@ class Built:
         self.rows, self.clips, self.clips_dir = training_set(out_dir), clips, clips_dir
         self.card = json.loads((out_dir / "card.json").read_text())
         self.tokenizer, self.spec = bundle.tokenizer, bundle.spec
+        self.normalise = normalise
         if ranks.is_first() and (said := self.said()):
             warnings.warn(said, stacklevel=1)
 
@@ -210,7 +219,9 @@ class Built:
     def load(self, index: int) -> ModelInput:
         from obvlib.training.dataset import load_sample
 
-        return load_sample(self.rows[index], self.clips_dir, self.tokenizer, self.spec)
+        return load_sample(
+            self.rows[index], self.clips_dir, self.tokenizer, self.spec, normalise=self.normalise
+        )
 
     def lengths(self) -> list[int]:
         return list(self.rows["num_tokens"])

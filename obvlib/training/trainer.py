@@ -17,6 +17,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import nested_gather
 
 from obvlib.models import load_weights
+from obvlib.models.packed_forward import Fast
 from obvlib.training import checkpoints, ranks
 from obvlib.training.config import TrainConfig
 from obvlib.training.loading import num_workers_here
@@ -167,8 +168,16 @@ class Watch(TrainerCallback):
             self.call(state.global_step, logs["loss"])
 
 
-def arguments(config: TrainConfig, run: Run, num_steps: int) -> TrainingArguments:
-    """Return Trainer's arguments for a run of `num_steps` optimizer steps."""
+def arguments(
+    config: TrainConfig, run: Run, num_steps: int, model: Any, taken: Fast | None = None
+) -> TrainingArguments:
+    """Return Trainer's arguments for a run of `num_steps` optimizer steps of `model` by the pass
+    `taken`, which keeps its own choice of activations.
+
+    Autocast serves fp32 weights only: bf16 weights, whose masters the optimizer holds, make bf16
+    products by themselves.
+    """
+    has_fp32 = any(w.dtype == torch.float32 for w in model.parameters() if w.requires_grad)
     # in later releases of transformers
     renamed = hasattr(TrainingArguments, "activation_checkpointing")
     checkpointing = "activation_checkpointing" if renamed else "gradient_checkpointing"
@@ -183,10 +192,10 @@ def arguments(config: TrainConfig, run: Run, num_steps: int) -> TrainingArgument
         warmup_steps=config.warmup_fraction,
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
-        bf16=config.bf16,
-        **{checkpointing: config.gradient_checkpointing},
+        bf16=config.bf16 and has_fp32,
+        **{checkpointing: config.gradient_checkpointing and taken is None},
         **({} if renamed else {"gradient_checkpointing_kwargs": {"use_reentrant": False}}),
-        use_liger_kernel=config.liger,
+        use_liger_kernel=config.liger and taken is None,
         use_cpu=not on_gpu,
         dataloader_num_workers=workers_of(config),
         dataloader_pin_memory=on_gpu,
@@ -198,6 +207,7 @@ def arguments(config: TrainConfig, run: Run, num_steps: int) -> TrainingArgument
         save_total_limit=None,  # obvlib.training.checkpoints counts by step
         report_to="none",  # the tracker is a callback of ours
         disable_tqdm=True,
+        ddp_find_unused_parameters=False,  # every row reaches every weight, see rows.PackedRows
         seed=config.seed,
         data_seed=config.seed,
     )

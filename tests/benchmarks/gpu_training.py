@@ -31,8 +31,9 @@ from obvlib.core import FramePolicy
 from obvlib.inputs import ModelInput, Turn, Video, VisionSpec, encode
 from obvlib.models import qwen_tokenizer
 from obvlib.models.packed_forward import Fast, install
-from obvlib.training.loading import FastRow, PackedRows, limit_threads, num_workers_here, row_of
+from obvlib.training.loading import FastRow, limit_threads, num_workers_here, row_of
 from obvlib.training.masters import MasterAdamW
+from obvlib.training.rows import PackedRows
 
 WORDS = "the probe shows a dilated left ventricle with reduced motion of its wall and fluid".split()
 # name: seconds of a clip, its most visual tokens, capacity of a row, words of its captions
@@ -108,7 +109,7 @@ def run_row(name: str, paths: list[str], arguments: argparse.Namespace) -> dict[
     rows = [[step * per_row + i for i in range(per_row)] for step in range(num_steps)]
     make = FastRow(clips.spec.image_token_id, clips.spec.video_token_id)
     loader = torch.utils.data.DataLoader(
-        PackedRows(rows, clips.load, make),
+        PackedRows(rows, clips.load, make=make),
         batch_size=1, collate_fn=row_of, num_workers=arguments.workers,
         pin_memory=device == "cuda", worker_init_fn=limit_threads,
         prefetch_factor=3 if arguments.workers else None,
