@@ -10,6 +10,7 @@ from obvlib.report.benchmark import (
     readable_controls,
     readable_scores,
     score_rows,
+    sensitivity_rows,
     smallest_shown,
 )
 from obvlib.report.evaluation_report import compare, evaluation_report, write_report
@@ -42,6 +43,7 @@ __all__ = [
     "rule_counts",
     "save_result",
     "score_rows",
+    "sensitivity_rows",
     "smallest_difference",
     "smallest_shown",
     "stored_results",
