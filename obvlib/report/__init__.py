@@ -14,6 +14,7 @@ from obvlib.report.benchmark import (
     smallest_shown,
 )
 from obvlib.report.evaluation_report import compare, evaluation_report, write_report
+from obvlib.report.paper_table import kept_runs, paper_table
 from obvlib.report.power import smallest_difference
 from obvlib.report.results import load_result, save_result, stored_results
 from obvlib.report.tables import (
@@ -33,8 +34,10 @@ __all__ = [
     "control_rows",
     "evaluation_report",
     "family_table",
+    "kept_runs",
     "load_result",
     "paper",
+    "paper_table",
     "percent",
     "plots",
     "readable",
