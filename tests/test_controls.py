@@ -3,15 +3,16 @@ that can be read and scored again.
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from obvlib import mini
+from obvlib import mini, report
 from obvlib.core import Example, FramePolicy, Prediction
 from obvlib.core.records import read_jsonl, write_jsonl
-from obvlib.evaluation import EvalConfig, memory_reader
+from obvlib.evaluation import EvalConfig, memory_reader, sensitivity, time_probe
 from obvlib.evaluation.controls import CONTROLS, control_names, controlled
 from obvlib.evaluation.likelihood import likeliest, likelihood_verdicts, option_logprobs
 from obvlib.evaluation.runs import evaluate, load_evaluation, rescore
@@ -93,6 +94,39 @@ def test_an_evaluation_is_kept_whole_and_rescored_without_the_model(tmp_path, cl
     assert len(list(tmp_path.glob("verdicts.until_*.jsonl"))) == 1
     assert rescore(tmp_path) == []
     assert load_evaluation(tmp_path).verdicts != run.verdicts
+
+
+def test_the_probe_of_time_asks_for_the_strongest_contraction(tmp_path):
+    times = [0.0, 0.5, 1.0, 1.5, 2.0]
+    asked = time_probe.frame_question("a", "a", times, [0.1, 0.3, 1.0, 0.2, 0.9])
+    assert asked.answer_text == "1.00 s" and "2.00 s" not in asked.options.values()
+    assert sorted(asked.options.values()) == ["0.00 s", "0.50 s", "1.00 s", "1.50 s"]
+    assert time_probe.frame_question("a", "a", times, [0.9, 0.8, 1.0, 0.2, 0.9]) is None
+    seen, examples = time_probe.drawn_probe(24, 3)
+    assert len(seen) == len(examples) > 3
+    assert len({e.answer for e in examples}) > 1  # no letter is always right
+    real = time_probe.real_probe(tmp_path)
+    assert real.answer_text == "0.20 s" and Path(real.media[0]).is_file()
+
+
+def test_a_score_is_measured_under_several_frame_policies(tmp_path):
+    variants = sensitivity.policy_variants(FramePolicy.mini())
+    assert {n: (p.max_frames, p.max_pixels) for n, p in variants.items()} == {
+        "as trained": (8, 4703), "half the frames": (4, 4703), "half the pixels": (8, 2352),
+        "twice the frames": (16, 4703), "twice the pixels": (8, 9406),
+    }  # fmt: skip
+    assert variants["twice the frames"].max_visual_tokens == 48
+    usual = sensitivity.policy_variants(FramePolicy())
+    assert usual["half the frames a second"].fps == 0.5 and len(usual) == 7
+    example = time_probe.real_probe(tmp_path)
+    few = {name: variants[name] for name in ("as trained", "half the frames")}
+    config = EvalConfig(max_new_tokens=2)
+    runs = sensitivity.sensitivity(tiny_bundle(), [example], tmp_path / "runs", config, few)
+    rows = report.sensitivity_rows(runs)
+    assert [(row["policy"], row["max_frames"], row["n"]) for row in rows] == [
+        ("as trained", 8, 1), ("half the frames", 4, 1)
+    ]  # fmt: skip
+    assert rows[0]["change"] == "" and rows[1]["change"].startswith("+0.0 [")
 
 
 def test_what_was_not_obtained_is_outside_the_score_and_counted(tmp_path):

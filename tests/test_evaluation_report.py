@@ -3,6 +3,7 @@ and the commands that print it.
 """
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -109,6 +110,23 @@ def test_the_report_is_written_as_markdown_latex_and_json(run_dir):
     assert "| VQA-RAD | closed | 28 of 30 (14) | 100.0 [" in markdown
     assert latex.startswith(r"\begin{tabular}{lllllllll}") and r"score \%" in latex
     assert json.loads((run_dir / "report.json").read_text())["about"]["model"] == "tiny"
+
+
+def test_runs_stand_beside_the_paper_with_blind_control_and_coverage(run_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "evaluate"
+    run_dir = shutil.copytree(run_dir, folder / "vqa-rad")
+    runs = report.kept_runs(folder)
+    assert list(runs) == [run_dir]
+    rows = report.paper_table(runs)
+    assert [row["benchmark"] for row in rows][:3] == ["MIMICEchoQA", "SurgeryVideoQA", "VQA-RAD"]
+    (ours,) = [row for row in rows if row["ours"] != "not run"]
+    total = report.score_rows(runs[run_dir])[-1]
+    assert (ours["benchmark"], ours["2B"]) == ("VQA-RAD", "14.7 → 58.2")
+    assert ours["ours"].startswith(f"{100 * total['score']:.1f} [")
+    assert ours["blind"] == f"{100 * total['blind']:.1f}"
+    assert (ours["n"], ours["profile"], ours["date"]) == ("38 of 40", "mini", "2026-01-02")
+    assert ours["run"].endswith(run_dir.name)
+    assert all(row["ours"] == "not run" for row in report.paper_table({}))
 
 
 def test_runs_compare_question_by_question(run_dir, tmp_path):

@@ -66,6 +66,14 @@ def test_a_given_axes_is_drawn_on_and_returned():
     assert len(plt.get_fignums()) == 1
 
 
+def test_the_results_figure_is_drawn_from_the_paper_s_numbers():
+    rows = paper.paper_scores()
+    ax = drawn(plots.benchmark_bars(rows))
+    widths = sorted(round(patch.get_width(), 1) for patch in ax.patches)
+    assert widths == sorted(value for row in rows for value in row.values() if type(value) is float)
+    assert [label.get_text() for label in ax.get_yticklabels()] == [r["benchmark"] for r in rows]
+
+
 def test_paper_comparison_shows_ours_only_where_there_is_one():
     rows = [
         {"benchmark": "x", "paper_before": 10.0, "paper_after": 20.0},

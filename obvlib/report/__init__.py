@@ -10,9 +10,11 @@ from obvlib.report.benchmark import (
     readable_controls,
     readable_scores,
     score_rows,
+    sensitivity_rows,
     smallest_shown,
 )
 from obvlib.report.evaluation_report import compare, evaluation_report, write_report
+from obvlib.report.paper_table import kept_runs, paper_table
 from obvlib.report.power import smallest_difference
 from obvlib.report.results import load_result, save_result, stored_results
 from obvlib.report.tables import (
@@ -32,8 +34,10 @@ __all__ = [
     "control_rows",
     "evaluation_report",
     "family_table",
+    "kept_runs",
     "load_result",
     "paper",
+    "paper_table",
     "percent",
     "plots",
     "readable",
@@ -42,6 +46,7 @@ __all__ = [
     "rule_counts",
     "save_result",
     "score_rows",
+    "sensitivity_rows",
     "smallest_difference",
     "smallest_shown",
     "stored_results",

@@ -4,7 +4,7 @@ its blind control, its coverage and what it would be if all that is missing were
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from obvlib.core import Example, Verdict
@@ -76,6 +76,28 @@ def control_rows(run: Evaluation) -> list[dict[str, Any]]:
                 "p_value": change.p_value,
                 "is_above": change.low > 0,
             }
+        )
+    return rows
+
+
+def sensitivity_rows(runs: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
+    """One row for each frame policy, from `evaluation.sensitivity`: what it shows, the score, and
+    its paired change against the first run.
+    """
+    first = next(iter(runs.values()))
+    rows = []
+    for name, run in runs.items():
+        policy, (ours, theirs) = (
+            run.about["settings"]["policy"],
+            _shared(run.verdicts, first.verdicts),
+        )
+        change = paired(theirs, ours)
+        row = {field: policy[field] for field in ("fps", "max_frames", "max_pixels")}
+        score = accuracy(run.verdicts)
+        points = (100 * change.difference, 100 * change.low, 100 * change.high)
+        rows.append(
+            {"policy": name, **row, "n": score.num, "score %": percent(score)}
+            | {"change": "{:+.1f} [{:+.1f}, {:+.1f}]".format(*points) if run is not first else ""}
         )
     return rows
 

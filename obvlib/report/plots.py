@@ -22,7 +22,13 @@ from obvlib.report.plot_style import (
     new_axes,
     use_style,
 )
-from obvlib.report.score_plots import above_controls, claimed_gains, paper_comparison, score_bars
+from obvlib.report.score_plots import (
+    above_controls,
+    benchmark_bars,
+    claimed_gains,
+    paper_comparison,
+    score_bars,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,6 +46,7 @@ __all__ = [
     "claimed_gains",
     "histogram",
     "loss_curve",
+    "benchmark_bars",
     "paper_comparison",
     "score_bars",
     "segment_timeline",

@@ -1,4 +1,4 @@
-"""Figures of scores: before and after, beside the paper, above the controls."""
+"""Figures of scores: before and after, the paper's and ours beside it, above the controls."""
 
 from __future__ import annotations
 
@@ -108,6 +108,31 @@ def paper_comparison(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) 
             capsize=3,
             label="ours, with 95 % interval",
         )
+    ax.set_yticks(places, [row["benchmark"] for row in rows])
+    ax.grid(axis="y", visible=False)
+    ax.set(xlim=(0, 101), xlabel="accuracy (%)")
+    ax.invert_yaxis()
+    return legend_below(ax, 3)
+
+
+def benchmark_bars(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
+    """The paper's results figure: for each benchmark the bars of `paper.paper_scores`, both sizes
+    before and after and the reference model.
+    """
+    check_not_empty(rows, "rows of paper.paper_scores")
+    ax = new_axes(ax, height=0.78 * len(rows) + 1.3)
+    places = np.arange(len(rows))
+    bars = (
+        ("base_2b", "2B, before", SKY, "//"),
+        ("biomed_2b", "2B, after", BLUE, None),
+        ("base_7b", "7B, before", GREEN, "//"),
+        ("biomed_7b", "7B, after", ORANGE, None),
+        ("reference_model", "reference model", GREY, None),
+    )
+    for i, (name, label, colour, hatch) in enumerate(bars):
+        values = [row[name] for row in rows]
+        look: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "white"}
+        ax.barh(places + 0.16 * (i - 2), values, 0.16, label=label, **look)
     ax.set_yticks(places, [row["benchmark"] for row in rows])
     ax.grid(axis="y", visible=False)
     ax.set(xlim=(0, 101), xlabel="accuracy (%)")
