@@ -4,11 +4,14 @@ right frame" is exact.
 
 from __future__ import annotations
 
+import inspect
+
+import av
 import numpy as np
 import pytest
 import video_samples as samples
 
-from obvlib import media
+from obvlib import media, slicing
 from obvlib.core import frame_policy
 
 
@@ -97,6 +100,17 @@ def test_a_slice_shows_what_the_source_shows(video, tmp_path, mode, start_s, end
         num >= (end_s - start_s) * 16_000 - 1100
         and np.abs(sound[:num] - source_sound[:num]).max() < 1e-3
     )
+
+
+def test_by_default_every_stored_frame_of_a_clip_is_shown(video, tmp_path):
+    """Readers that count stored frames (decord, OpenCV) then show what was asked for."""
+    made = media.slice_clip(video, tmp_path / "clip.mp4", 4.5, 6.9)  # 4.48 to 6.88 s at 25 fps
+    with av.open(made.path) as clip:
+        stored = [packet for packet in clip.demux(video=0) if packet.size]
+        assert clip.streams.video[0].frames == len(stored) == made.num_frames == 61
+        assert not any(packet.is_discard for packet in stored)
+    default = inspect.signature(slicing.slice_dataset).parameters["mode"].default
+    assert made.mode == default == media.DEFAULT_MODE
 
 
 def test_smart_copies_all_but_the_head(video, tmp_path):

@@ -19,8 +19,12 @@ def slice_clips(
     input_dir: InputDir,
     output_dir: OutputDir,
     mode: Annotated[
-        str, typer.Option(help="smart, exact (re-encode everything) or copy (re-encode nothing).")
-    ] = "smart",
+        str,
+        typer.Option(
+            help="exact (the default: re-encode everything, right in any reader), smart (re-encode"
+            " up to the first key frame) or copy (re-encode nothing)."
+        ),
+    ] = "",
     num_workers: NumWorkers = 1,
     engine: Engine = "local",
     split: Split = "",
@@ -32,7 +36,7 @@ def slice_clips(
     The exit status is 0 when every clip is there, 3 when some are (missing videos are common), 1
     when none is.
     """
-    from obvlib import slicing
+    from obvlib import media, slicing
     from obvlib.manifests import coverage
 
     clips, problems, whole = _rows(dataset, split)
@@ -43,7 +47,7 @@ def slice_clips(
         problems,
         input_dir,
         output_dir,
-        mode=mode,
+        mode=mode or media.DEFAULT_MODE,
         whole_videos=whole,
         num_workers=num_workers,
         engine=engine,

@@ -3,7 +3,8 @@ every sample.
 
 The paper samples 1 frame per second up to 420 s, then 420 frames spread evenly, and keeps a clip
 within 16,384 visual tokens. Qwen2-VL joins two frames into one temporal patch and four 14 x 14 px
-patches into one token, so a token costs 28 x 28 px of two frames.
+patches into one token, so a token costs 28 x 28 px of two frames. Sizes are those that a viewer
+sees: upright, mirrored back, square pixels.
 
 >>> policy = FramePolicy()
 >>> policy.sample_times(3.0)  # shorter than 8 s: 8 frames spread evenly

@@ -5,7 +5,7 @@ what the source shows.
 """
 
 from obvlib.media.clean import open_source
-from obvlib.media.cut import MODES, Slice, slice_clip
+from obvlib.media.cut import DEFAULT_MODE, MODES, Slice, slice_clip
 from obvlib.media.opening import MediaError
 from obvlib.media.prepare import METADATA_KEY, Prepared, clip_frames, prepare_clip, prepare_clips
 from obvlib.media.read import PacketInfo, VideoInfo, audio, frames_at, packets, probe
@@ -13,7 +13,7 @@ from obvlib.media.source import Source
 from obvlib.media.write import write_video
 
 __all__ = [
-    "METADATA_KEY", "MODES", "MediaError", "PacketInfo", "Prepared", "Slice", "Source", "VideoInfo",
-    "audio", "clip_frames", "frames_at", "open_source", "packets", "prepare_clip", "prepare_clips",
-    "probe", "slice_clip", "write_video",
+    "DEFAULT_MODE", "METADATA_KEY", "MODES", "MediaError", "PacketInfo", "Prepared", "Slice",
+    "Source", "VideoInfo", "audio", "clip_frames", "frames_at", "open_source", "packets",
+    "prepare_clip", "prepare_clips", "probe", "slice_clip", "write_video",
 ]  # fmt: skip

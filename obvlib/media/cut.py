@@ -30,6 +30,8 @@ from obvlib.media.verify import verify_clip
 from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, copy_look, video_stream
 
 MODES = ("exact", "smart", "copy")
+# every stored frame of an `exact` clip is shown, so readers that count stored frames are right too
+DEFAULT_MODE = "exact"
 # as fast as plain ultrafast and a third of its size: B-frames, arithmetic coding and a short
 # lookahead save more than they cost (measured: tests/benchmarks/slicing.py)
 ENCODING = {
@@ -80,7 +82,7 @@ def slice_clip(
     out: str | os.PathLike,
     start_s: float,
     end_s: float | None,
-    mode: str = "exact",
+    mode: str = DEFAULT_MODE,
     num_threads: int = 0,
 ) -> Slice:
     """Write [start_s, end_s) of a video to the MP4 file `out` and check it; `source` may be one

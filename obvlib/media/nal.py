@@ -87,17 +87,21 @@ def is_whole(codec: str, extradata: bytes, packet: Any, known: set[bytes]) -> bo
     """
     size = length_size(codec, extradata)
     data: Any = memoryview(packet)  # without a copy of the pictures
-    found = list(units(data if size else bytes(data), size))
-    if not all(len(unit) and unit[0] < 128 for unit in found):
-        return False
-    kinds = [_kind(codec, unit) for unit in found]
-    is_sps, pictures = (HEVC_SPS, range(32)) if codec == "hevc" else (SPS, range(1, 6))
-    parameters = {bytes(unit) for unit, kind in zip(found, kinds, strict=True) if kind == is_sps}
+    is_hevc, filled, has_picture = codec == "hevc", 0, False
+    sps, pictures = (HEVC_SPS, range(32)) if is_hevc else (SPS, range(1, 6))
+    parameters: set[bytes] = set()
+    for unit in units(data if size else bytes(data), size):
+        if not unit or unit[0] > 127:
+            return False
+        kind = unit[0] >> 1 & 63 if is_hevc else unit[0] & 31
+        has_picture = has_picture or kind in pictures
+        filled += size + len(unit)
+        if kind == sps:
+            parameters.add(bytes(unit))
     if parameters and known and parameters != known:
         return False
     known |= parameters
-    is_filled = not size or sum(size + len(unit) for unit in found) == len(data)
-    return is_filled and any(kind in pictures for kind in kinds)
+    return has_picture and (not size or filled == len(data))
 
 
 def _kind(codec: str, unit: bytes) -> int:

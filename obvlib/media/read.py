@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +48,10 @@ def probe(path: str | os.PathLike) -> VideoInfo:
     """Read a file's headers; of one that is not well behaved, also its clean intermediate. Raises
     MediaError for what is missing, broken or no video.
     """
-    with open_source(path, num_threads=1) as source, opened_raw(os.fspath(path)) as raw:
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(path, num_threads=1))
         frame_at_start(source)
+        raw = stack.enter_context(opened_raw(os.fspath(path))) if source.note else source
         video, audio = raw.video, raw.audio
         return VideoInfo(
             duration_s=duration_s(source),

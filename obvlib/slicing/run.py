@@ -16,8 +16,6 @@ from obvlib.manifests import RowProblem, coverage
 from obvlib.slicing.jobs import make_jobs, own_jobs, whole_jobs
 from obvlib.slicing.stages import ClipStage, PrepareStage, SliceStage
 
-DEFAULT_MODE = "smart"  # accurate to the frame like exact, and nearly as fast as copy
-
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
@@ -37,7 +35,7 @@ def slice_dataset(
     input_dir: str | os.PathLike,
     output_dir: str | os.PathLike,
     *,
-    mode: str = DEFAULT_MODE,
+    mode: str = media.DEFAULT_MODE,
     whole_videos: Iterable[str] = (),
     num_workers: int = 0,
     engine: str = "local",

@@ -146,7 +146,7 @@ class ClipStage(Stage):
 class SliceStage(ClipStage):
     """Cut clips as they are, in one of `media.MODES`."""
 
-    mode: str = "smart"
+    mode: str = media.DEFAULT_MODE
 
     name = "slice"
 
