@@ -1,0 +1,163 @@
+"""`obv forget`: everything of one source goes, nothing of any other, and a killed run is finished
+by the next.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from obvlib.core import RecordError
+from obvlib.core.labels import LabelFile
+from obvlib.engine import Ledger
+from obvlib.engine.forgetting import forget_source
+
+MINE = ["abc_1000_2000", "abc_1.5_2.25", "abc"]
+OTHERS = ["abcd", "ab", "abc-d", "abc_x", "xabc_1000_2000", "abc_10_20_1_2", "abc_30_40", "ABC"]
+
+
+def row(video_id: str, name: str) -> dict:
+    return {"video_id": video_id, "clip_id": name, "video": f"part/{name}.mp4"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A data root with the source "abc" among others, one of which is called "abc_30_40"."""
+    root = tmp_path / "data"
+    for folder in ("videos/set", "media/set", "labels", "runs/mini/model", "cache/clean"):
+        (root / folder).mkdir(parents=True)
+    for name in MINE + OTHERS:
+        (root / "media/set" / f"{name}.mp4").write_text(name)
+    for name in ("abc", "abcd", "abc_30_40"):
+        (root / "videos/set" / f"{name}.mp4").write_text(name)
+        (root / "videos/set" / f"{name}.en.vtt").write_text(name)
+    (root / "media/set/surgery 7.mp4").write_text("named by its row")
+    rows = [row("abc", "surgery 7"), *(row("abc", name) for name in MINE)]
+    rows += [row("abc_30_40", "abc_30_40"), row("abcd", "abcd_1_2"), {"text": "abc"}]
+    lines = [json.dumps(line) for line in rows]
+    (root / "rows.jsonl").write_text("\n".join(lines) + "\nnot json\n")
+    with Ledger(root / "ledger.sqlite") as ledger:
+        for name in MINE + OTHERS:
+            ledger.record(name, "slice", "done", output={"id": name})
+    for name in ("abc_1000_2000", "abcd_1_2"):
+        LabelFile("ada", root).add(name, "hash", "flag", "no video")
+    (root / "runs/mini/model/model.safetensors").write_text("weights")
+    (root / "cache/clean/0a1b.mp4").write_text("an intermediate")
+    return root
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    files = (path for path in root.rglob("*") if path.is_file() and "sqlite" not in path.name)
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+def ledger_ids(root: Path) -> set[str]:
+    with Ledger(root / "ledger.sqlite") as ledger:
+        return {entry["item_id"] for entry in ledger.rows()}
+
+
+def check_forgotten(root: Path, before: dict[str, bytes]) -> None:
+    gone = {f"media/set/{name}.mp4" for name in [*MINE, "surgery 7"]} | {"cache/clean/0a1b.mp4"}
+    gone |= {"videos/set/abc.mp4", "videos/set/abc.en.vtt"}
+    after = snapshot(root)
+    assert before.keys() - after.keys() == gone
+    lines = before["rows.jsonl"].splitlines(keepends=True)
+    assert after["rows.jsonl"] == b"".join(lines[len(MINE) + 1 :])
+    labels = [json.loads(line)["item_id"] for line in after["labels/ada.jsonl"].splitlines()]
+    assert labels == ["abcd_1_2"]
+    assert ledger_ids(root) == set(OTHERS)
+    changed = {"rows.jsonl", "labels/ada.jsonl"}
+    assert all(after[name] == before[name] for name in after.keys() - changed)
+
+
+def test_everything_of_the_source_goes_and_nothing_of_another(root):
+    before = snapshot(root)
+    report = forget_source("abc", root)
+    check_forgotten(root, before)
+    assert report.rows == {"labels/ada.jsonl": 1, "rows.jsonl": len(MINE) + 1}
+    assert report.ledger_rows == {"ledger.sqlite": len(MINE)}
+    assert report.cached_files == ["cache/clean/0a1b.mp4"]
+    assert len(report.left) == 1 and "weights cannot forget" in report.left[0]
+    assert b'"abc_1000_2000"' not in (root / "ledger.sqlite").read_bytes()
+    again = forget_source("abc", root)
+    assert not (again.files or again.rows or again.ledger_rows or again.cached_files)
+
+
+def test_dry_run_says_the_same_and_changes_nothing(root):
+    before = snapshot(root)
+    planned = forget_source("abc", root, dry_run=True)
+    assert snapshot(root) == before and ledger_ids(root) == set(MINE + OTHERS)
+    assert forget_source("abc", root) == planned
+
+
+def test_a_source_whose_id_looks_like_a_clip_is_removed_by_its_own_name(root):
+    forget_source("abc_30_40", root)
+    assert not (root / "media/set/abc_30_40.mp4").exists()
+    assert (root / "media/set/abc_1000_2000.mp4").exists()
+    assert "abc_1000_2000" in ledger_ids(root)
+
+
+@pytest.mark.parametrize("video_id", ["../abc", "set/abc", "/etc/passwd", "", ".", "..", "a*"])
+def test_paths_and_patterns_are_refused(root, video_id):
+    before = snapshot(root)
+    with pytest.raises(RecordError, match="video_id"):
+        forget_source(video_id, root)
+    assert snapshot(root) == before
+
+
+def test_links_are_removed_and_never_followed(root, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "abc.mp4").write_text("elsewhere")
+    (root / "media/outside").symlink_to(outside)
+    (root / "media/set/abc_5_6.mp4").symlink_to(outside / "abc.mp4")
+    forget_source("abc", root)
+    assert not (root / "media/set/abc_5_6.mp4").is_symlink()
+    assert (outside / "abc.mp4").read_text() == "elsewhere"
+    assert (root / "media/outside").is_symlink()
+
+
+@pytest.mark.parametrize("num_removed", [0, 1, 3, 6])
+def test_running_again_finishes_a_killed_run(root, num_removed):
+    before = snapshot(root)
+    script = f"""
+import os, pathlib, signal
+from obvlib.engine import forgetting
+unlink, count = pathlib.Path.unlink, [0]
+def counted(self, missing_ok=False):
+    if count[0] == {num_removed}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    count[0] += 1
+    unlink(self, missing_ok)
+pathlib.Path.unlink = counted
+forgetting.forget_source("abc", pathlib.Path({str(root)!r}))
+"""
+    killed = subprocess.run([sys.executable, "-c", script], timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    forget_source("abc", root)
+    check_forgotten(root, before)
+
+
+def obv(root: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "obvlib.cli", "forget", *arguments]
+    environment = os.environ | {"OBV_DATA": str(root)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+
+
+def test_the_command_says_what_it_did_and_what_is_left(root):
+    planned = obv(root, "abc", "--dry-run")
+    assert planned.returncode == 3 and json.loads(planned.stdout)["dry_run"]
+    done = obv(root, "abc")
+    assert done.returncode == 3
+    assert "videos/set/abc.mp4" in json.loads(done.stdout)["files"]
+    (root / "runs/mini/model/model.safetensors").unlink()
+    assert obv(root, "abc").returncode == 1
+    refused = obv(root, "../abc")
+    assert refused.returncode == 1 and "video_id '../abc'" in refused.stderr
+    assert "Traceback" not in refused.stderr
