@@ -109,7 +109,9 @@ def test_labelled_frames_train_the_frame_classifier(data):
     features = rng.normal(size=(40, NUM_WINDOWS, 4)).astype(np.float32)
     features[:20, :, 0] += 2
     one = np.ones(4, np.float32)
-    head = FrameHead(np.eye(4, dtype=np.float32)[0], 0.0, 0 * one, one, np.zeros(6, np.float32), 0)
+    untrained = {"bias": 0.0, "mean": 0 * one, "scale": one, "pool_bias": 0.0}
+    weight, pool = np.eye(4, dtype=np.float32)[0], np.zeros(6, np.float32)
+    head = FrameHead(weight=weight, pool_weight=pool, **untrained)
     items = [FrameItem(item_id=f"f{i}", image=features[i], score=0.5) for i in range(40)]
     widget = label_frames(items, rater="ada")
     sent = requests(widget)
