@@ -25,6 +25,7 @@ test("filters combine, searches need every word, sorting is stable", () => {
   assert.deepEqual(find({ text: '"the heart"' }, { texts }), ["a"]);
   assert.deepEqual(find({ text: "<b>" }, { texts }), ["d"]);
   assert.deepEqual(find({ text: "c" }), ["c"]);
+  assert.deepEqual(find({ todo: true }, { judged: new Set(["a", "c"]) }), ["b", "d"]);
   assert.deepEqual(find({ flagged: true }, { flagged: new Set(["c"]) }), ["c"]);
 });
 

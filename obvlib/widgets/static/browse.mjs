@@ -22,14 +22,14 @@ const SORTS = {
   modality: "by modality",
   questions: "by questions",
 };
-const EVERYTHING = { text: "", outcome: "", changed: false, flagged: false };
+const EVERYTHING = { text: "", outcome: "", changed: false, flagged: false, todo: false };
 const ANSWERS = ["right", "wrong", "unread", "failed"];
 
 export class Browser {
-  /** `onOpen(index)` shows a sample; `flagged()` gives the ids that the rater flagged. */
-  constructor(onOpen, flagged) {
+  /** `onOpen(index)` shows a sample; `having(field)` gives the ids that the rater gave a field. */
+  constructor(onOpen, having) {
     this.onOpen = onOpen;
-    this.flagged = flagged;
+    this.having = having;
     this.columns = { id: [] };
     this.outcomes = [];
     this.texts = null;
@@ -82,6 +82,7 @@ export class Browser {
 
   takeTexts(texts) {
     this.texts = texts.map((text) => text.toLowerCase());
+    this.element.dataset.searchable = "true";
     if (this.query.text) this.apply();
   }
 
@@ -109,8 +110,8 @@ export class Browser {
   _filter() {
     const started = performance.now();
     const { texts, outcomes } = this;
-    const flagged = this.query.flagged ? this.flagged() : new Set();
-    this.order = filterSamples(this.columns, this.query, { texts, outcomes, flagged });
+    const [flagged, judged] = [this.having("flag"), this.having("verdict")];
+    this.order = filterSamples(this.columns, this.query, { texts, outcomes, flagged, judged });
     this.element.dataset.filterMs = (performance.now() - started).toFixed(1);
     const [found, all, total] = [this.order.length, this.columns.id.length, this.total].map((n) =>
       n.toLocaleString("en"),
@@ -182,6 +183,7 @@ export class Browser {
         "div.obv-together",
         {},
         this.runs.length > 1 ? this._toggle("Changed", "changed") : null,
+        this._toggle("☐ To do", "todo"),
         this._toggle("⚑ Flagged", "flagged"),
       ),
       h(
@@ -238,7 +240,7 @@ export class Browser {
       this.order.length,
       first + Math.ceil((this.list.clientHeight || 300) / ROW_HEIGHT) + 8,
     );
-    const flagged = this.flagged();
+    const flagged = this.having("flag");
     const shown = [];
     for (let position = first; position < last; position++)
       shown.push(this._row(position, flagged));

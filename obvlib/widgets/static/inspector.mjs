@@ -25,7 +25,7 @@ class Inspector {
     );
     this.browser = new Browser(
       (index) => this._show(index),
-      () => this.flagged(),
+      (field) => this.having(field),
     );
     this.stage = new Stage({
       exactFrame: (index) => this._image("frame", { index }),
@@ -253,19 +253,17 @@ class Inspector {
 
   item() {
     const { id } = this;
-    return { id, hash: this.detail?.id === id ? this.detail.hash : "" };
+    return { id, hash: id && this.detail?.id === id ? this.detail.hash : "" };
   }
 
   frame() {
     return this.stage.pictures ? { time: this.stage.stopAt(), shown: this.stage.mode } : null;
   }
 
-  flagged() {
-    return new Set(
-      Object.entries(this.labels.held)
-        .filter(([, fields]) => fields.flag)
-        .map(([id]) => id),
-    );
+  /** The ids of samples that this rater has given a field. */
+  having(field) {
+    const held = Object.entries(this.labels.held);
+    return new Set(held.filter(([, fields]) => fields[field]).map(([id]) => id));
   }
 
   _labelsChanged() {

@@ -19,7 +19,7 @@ export function isBarField(field) {
 export class LabelBar {
   /**
    * `host` has `item()`, the {id, hash} in view, `frame()`, the {time, shown} in view or null,
-   * `open(id)`, `export(format)`, and the rater's `labels`.
+   * `having(field)`, `open(id)`, `export(format)`, and the rater's `labels`.
    */
   constructor(host, flags) {
     this.host = host;
@@ -56,11 +56,10 @@ export class LabelBar {
         h("div.obv-group", { role: "group", "aria-label": "Verdict" }, this.verdicts),
         this.flag,
         this.mark,
-        undo,
       ),
       this.hint,
       h("div.obv-bar.obv-notes", {}, this.note, this.correction),
-      h("div.obv-bar.obv-foot", {}, this.saved, this.exporting),
+      h("div.obv-bar.obv-foot", {}, this.saved, undo, this.exporting),
     );
   }
 
@@ -137,5 +136,7 @@ export class LabelBar {
     const marks = Object.keys(held).filter((field) => field.startsWith(MARK)).length;
     this.mark.textContent = marks ? `◉ ${marks} marked` : "◉ mark frame";
     labels.showStatus(this.saved);
+    const judged = this.host.having("verdict").size;
+    if (judged) this.saved.textContent += ` · ${judged} judged`;
   }
 }

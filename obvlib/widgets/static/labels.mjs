@@ -128,8 +128,8 @@ export class Labels {
     this.log = mergeLabels(model.get("labels") ?? [], this.unsaved.all());
     line.on("labelled", (message) => this._arrived(message.label));
     this.hear = ({ detail }) => {
-      if (detail.label.rater === this.rater && detail.store === this.store)
-        this._arrived(detail.label);
+      if (detail.rater !== this.rater || detail.store !== this.store) return;
+      if (!this._arrived(detail.label)) this.update(); // one that is known: it may be saved now
     };
     window.addEventListener(ARRIVED, this.hear);
     this.update();
@@ -219,14 +219,21 @@ export class Labels {
     this.unsaved.add(label);
     this._send(label);
     this.update();
-    window.dispatchEvent(new CustomEvent(ARRIVED, { detail: { store: this.store, label } }));
+    this._tell(label);
   }
 
-  /** A label that another widget, tab or kernel has set. */
+  /** Tell the other widgets of this page about a label that was set or saved. */
+  _tell(label) {
+    const detail = { rater: this.rater, store: this.store, label };
+    window.dispatchEvent(new CustomEvent(ARRIVED, { detail }));
+  }
+
+  /** Take a label that another widget, tab or kernel has set; false where it is known. */
   _arrived(label) {
-    if (this.log.some((known) => known.label_id === label.label_id)) return;
+    if (this.log.some((known) => known.label_id === label.label_id)) return false;
     this.log.push(label);
     this.update();
+    return true;
   }
 
   _send(label) {
@@ -256,6 +263,7 @@ export class Labels {
     this.attempts = 0;
     this._expectAnswer();
     this.update();
+    this._tell(written ?? label);
   }
 
   _refused(error) {

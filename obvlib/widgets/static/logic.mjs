@@ -33,12 +33,12 @@ export function hasChanged(outcomes, index) {
 
 /**
  * Indices of the samples that a query keeps, in its order. `query.facets` maps a column to the value
- * wanted; `outcomes` holds one column a run; `flagged` is a set of ids.
+ * wanted; `outcomes` holds one column a run; `flagged` and `judged` are sets of ids.
  */
 export function filterSamples(
   columns,
   query,
-  { texts = null, outcomes = [], flagged = new Set() } = {},
+  { texts = null, outcomes = [], flagged = new Set(), judged = new Set() } = {},
 ) {
   const facets = Object.entries(query.facets ?? {}).filter(([, value]) => value !== "");
   const terms = searchTerms(query.text ?? "");
@@ -48,6 +48,7 @@ export function filterSamples(
     if (query.outcome && !outcomes.some((column) => column[i] === query.outcome)) continue;
     if (query.changed && !hasChanged(outcomes, i)) continue;
     if (query.flagged && !flagged.has(columns.id[i])) continue;
+    if (query.todo && judged.has(columns.id[i])) continue;
     if (terms.length) {
       const text = (texts ? texts[i] + "\n" : "") + columns.id[i].toLowerCase();
       if (!terms.every((term) => text.includes(term))) continue;
