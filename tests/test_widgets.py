@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import PIL.Image
@@ -288,6 +289,91 @@ def test_a_sample_without_pictures_shows_everything_else(tmp_path, data, kind):
     assert tokens["num_visual"] == 0 and len(tokens["ids"]) > 10
 
 
+@pytest.mark.parametrize("num_frames", [1, 4000])
+def test_one_frame_and_four_thousand_are_shown(tmp_path, data, num_frames):
+    record = Clip(video_id="v", start_s=0, end_s=num_frames / 25)
+    encode(tmp_path / record.file_name, "libx264", times_s=[i / 25 for i in range(num_frames)])
+    widget = inspect([record], clips_dir=tmp_path, timelines={}, policy=FramePolicy())
+    answer, images = ask(widget, requests(widget), "pictures", id=record.clip_id)
+    facts = answer["pictures"]
+    assert len(facts["all_pts"]) == num_frames
+    assert len(images) == len(facts["pts"]) == len(FramePolicy().sample_times(num_frames / 25))
+    assert facts["video"] == ""  # not under the data root: never served
+
+
+def test_a_file_that_lost_its_frames_and_one_of_no_bytes_are_said_so(tmp_path, data):
+    clips = [Clip(video_id=name, start_s=0, end_s=3) for name in ("empty", "header")]
+    whole = tmp_path / "whole.mp4"
+    encode(whole, "libx264", times_s=[i / 25 for i in range(75)])
+    (tmp_path / clips[0].file_name).write_bytes(b"")
+    (tmp_path / clips[1].file_name).write_bytes(whole.read_bytes()[:40])
+    widget = inspect(clips, clips_dir=tmp_path, timelines={})
+    for clip in clips:
+        sent = requests(widget)
+        problem = ask(widget, sent, "pictures", id=clip.clip_id)[0]["pictures"]["problem"]
+        assert clip.file_name in problem
+        assert ask(widget, sent, "show", id=clip.clip_id)[0]["detail"]["facts"]["clip"]
+
+
+def test_a_row_that_cannot_be_read_does_not_stop_a_run_from_opening(tmp_path, data):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps(clip_row()) + "\n{\n")
+    write_run(tmp_path / "run", {"v1_1000_3500-0": "A", "gone": "B"})
+    widget = inspect(rows, runs=tmp_path / "run", timelines={})
+    assert widget.table()["runs"][0]["column"][1] == ""
+
+
+def test_what_was_dropped_and_why_can_be_filtered(tmp_path, data):
+    rows = mini.rows()
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.record(rows[0].clip_id, "slice", "dropped", reason="frozen picture")
+        ledger.record(rows[1].file_name, "slice", "failed", reason="no sound")
+        ledger.record(rows[2].clip_id, "slice", "failed", reason="no disk", params="first")
+        ledger.record(rows[2].clip_id, "slice", "done", params="again")
+        ledger.record(rows[-1].video_id, "download", "failed", reason="gone")
+    columns = inspect("mini", ledger=tmp_path / "ledger.sqlite").shelf.samples.columns
+    assert columns["outcome"][:4] == ["dropped", "failed", "", ""]
+    assert columns["reason"][:2] == ["slice: frozen picture", "slice: no sound"]
+    assert columns["reason"][-1] == "download: gone"
+
+
+def test_what_curation_recorded_is_the_time_line(tmp_path, data):
+    from obvlib.core import Word
+    from obvlib.curation.narration import Transcript
+    from obvlib.curation.stages import ScoredVideo, SegmentedVideo, Stretch
+
+    found = Stretch(video_id="v1", path="v1.mp4", start_s=1, end_s=2, score=0.9, change=0, flat=0)
+    flat = (0.1, 0.2, 0.9, 0.9, 0.1)
+    outputs = {
+        "score_frames": ScoredVideo(
+            video_id="v1", path="v1.mp4", duration_s=2.5, step_s=0.5, scores=flat, changes=flat,
+            flat=flat,
+        ),
+        "find_segments": SegmentedVideo(video_id="v1", stretches=(found,)),
+        "transcribe": Transcript(video_id="v1", words=(Word("heart", 1.1, 1.4),)),
+    }  # fmt: skip
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        for stage, output in outputs.items():
+            ledger.record("v1", stage, "done", params={"threshold": 0.7}, output=to_json(output))
+    clip = Clip(video_id="v1", start_s=0.5, end_s=1.6)
+    widget = inspect([clip], ledger=tmp_path / "ledger.sqlite", timelines={})
+    line = widget.on_show({"id": clip.clip_id})[0]["detail"]["timeline"]
+    assert (line["score_times"], line["scores"]) == ([0.5, 1.0, 1.5], [0.2, 0.9, 0.9])
+    assert line["words"] == [["heart", 1.1, 1.4]] and line["threshold"] == 0.7
+    assert line["segments"] == [[1, 2, "segment"]]
+
+
+def test_a_page_never_holds_a_video_that_would_not_be_served(tmp_path, data, sliced):
+    row = mini.rows()[0]
+    held = inspect([row], clips_dir=sliced.parent, timelines={}, embed_mb=2).embedded
+    assert held["samples"][row.clip_id]["pictures"]["video"] == ""
+    inside = data / "clips"
+    inside.mkdir(parents=True)
+    shutil.copy(sliced, inside / row.file_name)
+    held = inspect([row], clips_dir=inside, timelines={}, embed_mb=2).embedded
+    assert held["samples"][row.clip_id]["pictures"]["video"].startswith("data:video/mp4")
+
+
 def test_lineage_is_every_line_of_the_ledger_about_the_sample_and_its_source(tmp_path, data):
     row = mini.rows()[0]
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
@@ -321,6 +407,7 @@ def test_exports_hold_every_label_that_holds(tmp_path, data, name):
     ada = LabelFile("ada")
     ada.add("x", "h", "verdict", "right")
     ada.add("x", "h", "note", HOSTILE)
+    ada.add("x", "h", "frame 0.500", {"shown": "model", "time_s": 0.5})
     ada.add("y", "h", "flag", "private")
     ada.add("z", "h", "flag", "taken back")
     ada.undo()
@@ -331,15 +418,24 @@ def test_exports_hold_every_label_that_holds(tmp_path, data, name):
         [json.loads(line) for line in text.splitlines()] if name == "jsonl" else json.loads(text)
     )
     if name == "jsonl":
-        assert found[0]["labels"] == {"verdict": "right", "note": HOSTILE}
+        mark = {"shown": "model", "time_s": 0.5}
+        labels = {"verdict": "right", "note": HOSTILE, "frame 0.500": mark}
+        assert found[0]["labels"] == labels
     elif name == "label_studio":
         assert [result["value"] for result in found[0]["annotations"][0]["result"]] == [
             {"choices": ["right"]},
             {"text": [HOSTILE]},
+            {"text": ['{"shown": "model", "time_s": 0.5}']},
         ]
+        view = ElementTree.parse(path.with_suffix(".xml")).getroot()
+        controls = {control.get("name"): control.tag for control in view[1:]}
+        fields = {"flag": "Choices", "frame 0.500": "TextArea", "note": "TextArea"}
+        assert controls == fields | {"verdict": "Choices"}
     else:
-        assert found["samples"][0]["filepath"] == "/clips/x.mp4"
-        assert found["samples"][1]["tags"] == ["private"]
+        first, second = found["samples"]
+        assert (first["filepath"], first["note"]) == ("/clips/x.mp4", HOSTILE)
+        assert first["verdict"] == {"_cls": "Classification", "label": "right"}
+        assert first["marked_s"] == [0.5] and second["filepath"] == "y.mp4"
     assert "taken back" not in text
 
 

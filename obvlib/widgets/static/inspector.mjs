@@ -12,6 +12,12 @@ import { TimeLine } from "./timeline.mjs";
 import { tokensPanel } from "./tokens.mjs";
 
 const RATERS_MS = 3000; // between two looks at what others have said
+/** The sample that this page was opened with. JupyterLab drops the end of its address at once. */
+function linkedSample() {
+  const opened = performance.getEntriesByType("navigation")[0]?.name ?? "";
+  return sampleOfHash(window.location.hash) || sampleOfHash(opened.replace(/^[^#]*/, ""));
+}
+
 class Inspector {
   constructor(model, el) {
     this.model = model;
@@ -113,7 +119,7 @@ class Inspector {
   }
 
   _take(table, texts) {
-    const linked = sampleOfHash(window.location.hash);
+    const linked = linkedSample();
     const wanted = this.id || linked || this.model.get("start");
     this.browser.load(table);
     if (texts) this.browser.takeTexts(texts);
