@@ -293,11 +293,11 @@ def test_a_sample_without_pictures_shows_everything_else(tmp_path, data, kind):
 def test_one_frame_and_four_thousand_are_shown(tmp_path, data, num_frames):
     record = Clip(video_id="v", start_s=0, end_s=num_frames / 25)
     encode(tmp_path / record.file_name, "libx264", times_s=[i / 25 for i in range(num_frames)])
-    widget = inspect([record], clips_dir=tmp_path, timelines={}, policy=FramePolicy())
+    widget = inspect([record], clips_dir=tmp_path, timelines={}, policy=FramePolicy.mini())
     answer, images = ask(widget, requests(widget), "pictures", id=record.clip_id)
     facts = answer["pictures"]
     assert len(facts["all_pts"]) == num_frames
-    assert len(images) == len(facts["pts"]) == len(FramePolicy().sample_times(num_frames / 25))
+    assert len(images) == len(facts["pts"]) == len(FramePolicy.mini().sample_times(num_frames / 25))
     assert facts["video"] == ""  # not under the data root: never served
 
 
@@ -350,7 +350,7 @@ def test_what_curation_recorded_is_the_time_line(tmp_path, data):
             flat=flat,
         ),
         "find_segments": SegmentedVideo(video_id="v1", stretches=(found,)),
-        "transcribe": Transcript(video_id="v1", words=(Word("heart", 1.1, 1.4),)),
+        "transcribe": Transcript(video_id="v1", words=(Word(text="heart", start_s=1.1, end_s=1.4),)),
     }  # fmt: skip
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         for stage, output in outputs.items():

@@ -66,7 +66,7 @@ def recorded_timeline(rows: Sequence[Mapping[str, Any]]) -> Timeline | None:
         return None
     scores = scored.get("scores", ())
     settings = done.get("find_segments", {}).get("settings") or {}
-    words = [Word(word["text"], word["start_s"], word["end_s"]) for word in heard.get("words", ())]
+    words = [Word(**word) for word in heard.get("words", ())]
     return Timeline(
         words=words,
         segments=[(s["start_s"], s["end_s"], "segment") for s in found.get("stretches", ())],
