@@ -292,7 +292,12 @@ def test_a_sample_without_pictures_shows_everything_else(tmp_path, data, kind):
 @pytest.mark.parametrize("num_frames", [1, 4000])
 def test_one_frame_and_four_thousand_are_shown(tmp_path, data, num_frames):
     record = Clip(video_id="v", start_s=0, end_s=num_frames / 25)
-    encode(tmp_path / record.file_name, "libx264", times_s=[i / 25 for i in range(num_frames)])
+    encode(
+        tmp_path / record.file_name,
+        "mpeg4",
+        times_s=[i / 25 for i in range(num_frames)],
+        size=(60, 80),
+    )
     widget = inspect([record], clips_dir=tmp_path, timelines={}, policy=FramePolicy.mini())
     answer, images = ask(widget, requests(widget), "pictures", id=record.clip_id)
     facts = answer["pictures"]
@@ -343,6 +348,7 @@ def test_what_curation_recorded_is_the_time_line(tmp_path, data):
     from obvlib.curation.stages import ScoredVideo, SegmentedVideo, Stretch
 
     found = Stretch(video_id="v1", path="v1.mp4", start_s=1, end_s=2, score=0.9, change=0, flat=0)
+    heart = Word(text="heart", start_s=1.1, end_s=1.4)
     flat = (0.1, 0.2, 0.9, 0.9, 0.1)
     outputs = {
         "score_frames": ScoredVideo(
@@ -350,7 +356,7 @@ def test_what_curation_recorded_is_the_time_line(tmp_path, data):
             flat=flat,
         ),
         "find_segments": SegmentedVideo(video_id="v1", stretches=(found,)),
-        "transcribe": Transcript(video_id="v1", words=(Word(text="heart", start_s=1.1, end_s=1.4),)),
+        "transcribe": Transcript(video_id="v1", words=(heart,)),
     }  # fmt: skip
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         for stage, output in outputs.items():
