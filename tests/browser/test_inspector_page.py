@@ -123,6 +123,12 @@ def test_labeler_tuner_review_and_dashboard_work_without_a_kernel(chapter):
     review.focus()
     chapter.keyboard.press("a")
     assert "1 decided" in review.inner_text()
+    chapter.keyboard.press("r")
+    assert "1 not supported by what was said" in review.locator(".obv-caption").inner_text()
+    chapter.keyboard.press("2")
+    assert "2 decided" in review.inner_text()
+    chapter.keyboard.press("k")
+    assert "reject: answerable without the video" in review.locator(".obv-caption").inner_text()
     board, view = first(chapter, "dashboard"), chapter.locator(".obv-inspector").last
     bar = board.locator(".obv-bars button").nth(1)
     value = bar.locator("span").first.inner_text()

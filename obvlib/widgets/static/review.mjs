@@ -39,8 +39,8 @@ class QAReview {
     );
     this.edit = button("e edit", "Edit this question (e)", () => this.setEditing(!this.editing));
     this.reject = select(
-      "Reject with a reason",
-      [["", "r reject …"], ...this.reasons.map((reason) => [reason, reason])],
+      "Reject with a reason (r, then its number)",
+      [["", "r reject …"], ...this.reasons.map((reason, i) => [reason, `${i + 1} ${reason}`])],
       "",
       (reason) => reason && this.decide({ action: "reject", reason }),
     );
@@ -63,17 +63,39 @@ class QAReview {
         h("div.obv-bar", { style: "padding:0" }, tools, this.saved),
       ),
     );
-    bindKeys(this.root, {
+    bindKeys(this.root, this._keys());
+    el.append(this.root);
+  }
+
+  /** Any key but the number of a reason leaves the choice of one. */
+  _keys() {
+    const keys = {
       a: () => this.decide({ action: "accept" }),
       e: () => this.setEditing(true),
-      r: () => this.reject.focus(),
       u: () => this.undo(),
       j: () => this.go(this.at + 1),
       k: () => this.go(this.at - 1),
       ArrowRight: () => this.go(this.at + 1),
       ArrowLeft: () => this.go(this.at - 1),
+    };
+    for (const [key, action] of Object.entries(keys)) {
+      keys[key] = () => {
+        this.askReason(false);
+        action();
+      };
+    }
+    keys.r = () => this.askReason(!this.isAsking);
+    this.reasons.forEach((reason, i) => {
+      keys[i + 1] = () => this.isAsking && this.decide({ action: "reject", reason });
     });
-    el.append(this.root);
+    return keys;
+  }
+
+  askReason(isOn) {
+    this.isAsking = isOn;
+    const choices = this.reasons.map((reason, i) => `${i + 1} ${reason}`);
+    if (isOn) this.state.textContent = `Reject: ${choices.join(" · ")}`;
+    else this._showState();
   }
 
   _labelsChanged() {
@@ -94,6 +116,7 @@ class QAReview {
   }
 
   decide(decision) {
+    this.isAsking = false;
     const item = this.items[this.at];
     if (!item) return;
     this.labels.set(item.id, item.hash, FIELD, decision);
@@ -136,7 +159,7 @@ class QAReview {
         {},
         h("b", {}, letter),
         h("span", {}, text),
-        letter === item.answer ? h("span.obv-tag", {}, "key") : null,
+        letter === item.answer ? h("span.obv-tag", {}, "answer") : null,
       ),
     );
     return h(
@@ -145,7 +168,7 @@ class QAReview {
       h("h4", {}, item.question),
       options.length
         ? h("ul.obv-options", {}, options)
-        : h("p.obv-text", {}, h("span.obv-tag", {}, "key"), ` ${item.answer}`),
+        : h("p.obv-text", {}, h("span.obv-tag", {}, "answer"), ` ${item.answer}`),
     );
   }
 
@@ -162,7 +185,7 @@ class QAReview {
     const letters = Object.keys(item.options ?? {});
     this.inputs.answer = letters.length
       ? select(
-          "Key",
+          "Answer",
           letters.map((letter) => [letter, letter]),
           item.answer,
           () => {},
@@ -173,7 +196,7 @@ class QAReview {
       "div.obv-question",
       {},
       h("label", {}, "Question", this.inputs.question),
-      h("div.obv-form", {}, rows, h("label", {}, "Key", this.inputs.answer)),
+      h("div.obv-form", {}, rows, h("label", {}, "Answer", this.inputs.answer)),
       h(
         "div.obv-choices",
         {},
