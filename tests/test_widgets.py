@@ -245,6 +245,8 @@ def test_the_page_gets_table_detail_frames_and_tokens(data):
     tokens = ask(widget, sent, "tokens", id=clip_id)[0]["tokens"]
     assert tokens["num_visual"] == 16 and len(tokens["positions"][0]) == len(tokens["ids"])
     assert "<|im_start|>" in tokens["texts"]
+    _, (preview,) = ask(widget, sent, "first_frame", id=clip_id)
+    assert preview.startswith(b"\xff\xd8")
     frame, image = ask(widget, sent, "video_frame", id=clip_id, time=0.55)
     assert frame["time"] == pytest.approx(0.5) and image[0].startswith(b"\x89PNG")
 
@@ -260,6 +262,20 @@ def test_a_label_is_on_the_disk_when_the_page_hears_of_it(data):
     ask(widget, sent, "label", label=undo)
     ask(widget, sent, "label", label=undo)
     assert LabelFile("ada").values() == {} and len(LabelFile("ada").labels()) == 2
+
+
+def test_samples_that_were_passed_by_are_not_read(data, monkeypatch):
+    from threading import Event
+
+    widget, hold = inspect("mini", rater="ada"), Event()
+    ids = [row.clip_id for row in mini.rows()]
+    read: list[str] = []
+    monkeypatch.setattr(widget, "_read", lambda item_id: (read.append(item_id), hold.wait(20)))
+    for number in range(5):
+        widget.on_show({"id": ids[number], "next": [ids[number + 5]]})
+    hold.set()
+    widget._worker.shutdown()
+    assert set(read) == {ids[0], ids[5], ids[4], ids[9]}
 
 
 def test_what_goes_wrong_is_an_answer_not_a_crash(data):

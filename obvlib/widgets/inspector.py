@@ -14,7 +14,7 @@ from typing import Any
 import traitlets
 
 from obvlib.core import Example, profile
-from obvlib.media import MediaError
+from obvlib.media import MediaError, frames_at
 from obvlib.widgets import details, exports
 from obvlib.widgets.base import LabelWidget, as_bytes, script
 from obvlib.widgets.details import Shelf
@@ -24,6 +24,7 @@ from obvlib.widgets.pictures import (
     frame_of_video,
     picture_facts,
     read_pictures,
+    to_jpeg,
     to_png,
 )
 from obvlib.widgets.server import VideoServer, own_roots
@@ -34,6 +35,7 @@ SCRIPTS = (
     "logic ui labels browse grid controls stage timeline tokens panels raters labelbar keys"
     " inspector"
 ).split()
+PREVIEW_SIDE = 640  # px
 KEPT_SAMPLES = 12  # whose frames stay in memory: the last ones seen and the next ones
 
 
@@ -50,7 +52,7 @@ class ClipInspector(LabelWidget):
         self.shelf, self.bundle = shelf, bundle
         self._index = {item_id: i for i, item_id in enumerate(shelf.samples.ids)}
         self._pictures: OrderedDict[str, Future] = OrderedDict()
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="frames")
+        self._worker = ThreadPoolExecutor(max_workers=2, thread_name_prefix="frames")
         self._server: VideoServer | None = None
         super().__init__(flags=list(FLAGS), **traits)
 
@@ -64,10 +66,25 @@ class ClipInspector(LabelWidget):
         return {}, [as_bytes(self.shelf.samples.texts)]
 
     def on_show(self, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Answer a sample's detail; its frames and those of the next ones begin to be read, and
+        what was wanted earlier and has not begun is dropped.
+        """
         detail, _ = details.describe(self.shelf, self._index[content["id"]])
-        for item_id in (content["id"], *content.get("next", ())):
+        wanted = (content["id"], *content.get("next", ()))
+        for item_id in set(self._pictures) - set(wanted):
+            if self._pictures[item_id].cancel():
+                del self._pictures[item_id]
+        for item_id in wanted:
             self._reading(item_id)
         return {"detail": detail}, []
+
+    def on_first_frame(self, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Answer a preview of the sample's first frame, to look at while the others are read."""
+        _, place = details.describe(self.shelf, self._index[content["id"]])
+        if place is None or place.is_image:
+            raise ValueError("there is no video to decode")
+        frames, _ = frames_at(place.path, [place.start_s])
+        return {}, [to_jpeg(frames[0], PREVIEW_SIDE)]
 
     def on_pictures(self, content: dict[str, Any]) -> None:
         reading, number = self._reading(content["id"]), content["number"]

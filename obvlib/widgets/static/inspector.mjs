@@ -11,6 +11,7 @@ import { Stage } from "./stage.mjs";
 import { TimeLine } from "./timeline.mjs";
 import { tokensPanel } from "./tokens.mjs";
 
+const PATIENCE_FOR_FRAMES_MS = 80; // before the first one is asked for alone
 const RATERS_MS = 3000; // between two looks at what others have said
 /** The sample that this page was opened with. JupyterLab drops the end of its address at once. */
 function linkedSample() {
@@ -147,16 +148,35 @@ class Inspector {
     this.heading.textContent = id;
     this.stage.clear("Reading the frames …");
     this.bar.show();
+    const early = setTimeout(() => this._showFirst(id, started), PATIENCE_FOR_FRAMES_MS);
     try {
       const [detail, pictures] = this._fetch(id);
       this._showDetail(id, await detail);
-      this.detail_ms = performance.now() - started;
       this._showPictures(id, await pictures);
+      this._shown(id, started);
       this.root.dataset.shownMs = String(Math.round(performance.now() - started));
       this.root.dataset.shown = id;
     } catch (error) {
       if (this.id === id) this.stage.clear(error.message);
+    } finally {
+      clearTimeout(early);
     }
+  }
+
+  /** Note when the first picture of a sample was on screen. */
+  _shown(id, started) {
+    if (this.root.dataset.first === id) return;
+    this.root.dataset.first = id;
+    this.root.dataset.firstMs = String(Math.round(performance.now() - started));
+  }
+
+  /** While a sample's frames are being read, show the first of them. */
+  async _showFirst(id, started) {
+    if (!this.line.live) return;
+    const reply = await this.line.ask("first_frame", { id }).catch(() => null);
+    if (!reply || this.id !== id || this.stage.pictures) return;
+    this.stage.preview(reply.buffers[0]);
+    this._shown(id, started);
   }
 
   _fetch(id) {

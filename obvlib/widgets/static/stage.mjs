@@ -91,6 +91,15 @@ export class Stage {
     this.setMode(this.videoButton.disabled ? "model" : this.mode);
   }
 
+  /** Show one picture while the frames are still being read. */
+  preview(image) {
+    this._note("");
+    this._setImage(imageUrl(image), true);
+    this.image.alt = "The first frame; the others are being read";
+    this.image.hidden = false;
+    this._say("A preview of the first frame · the frames that the model received are being read …");
+  }
+
   setMode(mode) {
     this.mode = mode;
     this._stopCycle();
