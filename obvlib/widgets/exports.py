@@ -104,7 +104,7 @@ def _as_fiftyone(rater: str, items: Mapping[str, dict[str, Any]], places: Mappin
     for item_id, fields in items.items():
         plain = {name: value for name, value in fields.items() if not name.startswith("frame ")}
         marks = [float(name.removeprefix("frame ")) for name in fields if name not in plain]
-        sample = {
+        sample: dict[str, Any] = {
             "filepath": places.get(item_id) or f"{item_id}.mp4",
             "tags": [rater],
             "item_id": item_id,
