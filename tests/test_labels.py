@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,52 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     assert ada.path.read_bytes() == before
     ada.add("b", "h", "flag", True)
     assert [label.item_id for label in ada.labels()] == ["a", "b"]
+
+
+def test_a_disk_that_fills_up_within_a_line_leaves_the_file_as_it_was(tmp_path):
+    """A real limit on the file's size: the system takes a part of the line and no more."""
+    code = (
+        "import resource, sys\nfrom obvlib.core.labels import LabelFile\nada = LabelFile('ada')\n"
+        "ada.add('a', 'h', 'note', 'x' * 300)\nsize = ada.path.stat().st_size\n"
+        "limits = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, limits[1]))\n"
+        "try:\n    ada.add('b', 'h', 'note', 'y' * 300)\nexcept OSError as error:\n"
+        "    assert error.errno == 27, error\nelse:\n    sys.exit('no error')\n"
+        "assert ada.path.stat().st_size == size\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, limits)\nada.add('c', 'h', 'note', 'z')\n"
+    )
+    env = os.environ | {"OBV_DATA": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
+    labels, problems = read_labels(tmp_path / "labels/ada.jsonl")
+    assert ([label.item_id for label in labels], problems) == (["a", "c"], [])
+
+
+def test_a_clock_that_is_set_back_changes_no_order(tmp_path):
+    ada = LabelFile("ada", tmp_path)
+    first = ada.add("a", "h", "flag", "first")
+    later = json.dumps(asdict(first) | {"label_id": "z", "new": "second", "at": "1999-01-01"})
+    with open(ada.path, "a") as out:
+        out.write(later + "\n")
+    assert ada.values() == {("a", "flag"): "second"}
+    assert ada.undo().undo_of == "z" and ada.values() == {("a", "flag"): "first"}
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_reading_goes_on(tmp_path):
+    (tmp_path / "labels").write_text("a file where the folder should be")
+    ada = LabelFile("ada", tmp_path)
+    assert ada.values() == {}
+    with pytest.raises(OSError, match="labels"):
+        ada.add("a", "h", "flag", True)
+
+
+def test_which_line_takes_a_label_back(tmp_path):
+    ada = LabelFile("ada", tmp_path)
+    label = ada.add("a", "h", "flag", True)
+    assert ada.undo_of(label.label_id) is None
+    undo = ada.undo()
+    assert ada.undo_of(label.label_id) == undo
+    ada.undo(undo.label_id)
+    assert ada.undo_of(label.label_id) is None
 
 
 def test_a_killed_process_loses_no_label_that_add_returned(tmp_path):

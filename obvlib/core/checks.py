@@ -21,12 +21,17 @@ def check_id(value: str, field_name: str = "video_id") -> str:
     """Return `value` if it can serve as one path component, else raise RecordError: ids come from
     manifests and become file names.
     """
-    if not isinstance(value, str) or not _SAFE_ID.fullmatch(value):
+    if not is_id(value):
         raise RecordError(
             f"{field_name} {value!r} cannot be used in a file name: use 1 to 200 letters, digits,"
             " '_', '-' or '.', not starting with '.'"
         )
     return value
+
+
+def is_id(value: object) -> bool:
+    """Whether a value can serve as one path component."""
+    return isinstance(value, str) and _SAFE_ID.fullmatch(value) is not None
 
 
 def check_path(path: str, field_name: str = "video") -> str:

@@ -19,12 +19,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
+from obvlib.core.checks import check_id, is_id
 from obvlib.core.jsonl import RecordError, parse
 from obvlib.core.record_rows import digest, from_json
-from obvlib.core.records import check_id
 from obvlib.core.settings import data_root
 
 
@@ -46,32 +47,34 @@ class Label:
 
 
 class LabelsRead(NamedTuple):
-    """What a label file holds: its labels in order, and one sentence for each line that is none."""
+    """A file's labels in order, and one sentence for each line that is not a label."""
 
     labels: list[Label]
     problems: list[str]
 
 
 def labels_dir(root: str | os.PathLike | None = None) -> Path:
-    """Where label files lie: `labels` under `root`, by default the data root."""
+    """Return the folder of label files: `labels` under `root`, by default the data root."""
     return (Path(root) if root is not None else data_root()) / "labels"
 
 
 def label_files(root: str | os.PathLike | None = None) -> dict[str, Path]:
-    """Every rater's file, by rater."""
-    return {path.stem: path for path in sorted(labels_dir(root).glob("*.jsonl"))}
+    """Return every rater's file, by rater; a file whose name no rater can have is not one."""
+    return {
+        path.stem: path for path in sorted(labels_dir(root).glob("*.jsonl")) if is_id(path.stem)
+    }
 
 
 def hash_item(item: Any) -> str:
-    """A short hash of what is labelled (a record or JSON value): a label whose item has changed
-    since can be told from one that still applies.
+    """Return a short hash of what is labelled (a record or JSON value), by which a label whose item
+    has changed since can be told from one that still applies.
     """
     return digest(item)
 
 
 def read_labels(path: str | os.PathLike) -> LabelsRead:
-    """Read a label file. A line that is not a label (cut short, not JSON, another rater's) becomes
-    a problem that names the line; all others are kept. A file that does not exist holds none.
+    """Return what a label file holds. A line that is not a label (cut short, not JSON, of another
+    rater) becomes a problem that names the line; all others are kept. A missing file holds none.
     """
     path = Path(path)
     labels: list[Label] = []
@@ -103,8 +106,9 @@ def _label_of(line: bytes, where: str, rater: str) -> Label:
 
 
 def standing(labels: Iterable[Label]) -> dict[tuple[str, str], Label]:
-    """The label that holds for each (item_id, field) of one rater: the last that was not taken
-    back. An undo can itself be undone. Cleared fields are left out.
+    """Return the label that holds for each (item_id, field) of one rater: the last in the file
+    that was not taken back, whatever its time says. An undo can itself be undone. Cleared fields
+    are left out.
     """
     histories: dict[tuple[str, str], list[Label]] = defaultdict(list)
     for label in labels:
@@ -116,14 +120,14 @@ def standing(labels: Iterable[Label]) -> dict[tuple[str, str], Label]:
 
 
 def _last_standing(history: list[Label]) -> Label | None:
-    """The label that holds, given all labels of one field of one item."""
+    """Return the label that holds, given all labels of one field of one item."""
     taken_back = _taken_back(history)
     holding = [x for x in history if not x.undo_of and x.label_id not in taken_back]
     return holding[-1] if holding else None
 
 
 def _taken_back(labels: list[Label]) -> set[str]:
-    """Ids of the labels that an undo takes back; an undo that is itself taken back does nothing."""
+    """Return the ids of labels that an undo takes back; an undo that is taken back does nothing."""
     found: set[str] = set()
     for label in reversed(labels):
         if label.undo_of and label.label_id not in found:
@@ -144,7 +148,7 @@ class LabelFile:
         self.problems: list[str] = []
 
     def labels(self) -> list[Label]:
-        """All labels in the order in which they were written, those taken back included."""
+        """Return all labels in the order in which they were written, also those taken back."""
         size = self.path.stat().st_size if self.path.exists() else 0
         if size != self._seen_bytes:
             self._labels, self.problems = read_labels(self.path)
@@ -152,7 +156,7 @@ class LabelFile:
         return list(self._labels)
 
     def values(self) -> dict[tuple[str, str], Any]:
-        """What now holds: (item_id, field) → value."""
+        """Return what now holds: (item_id, field) → value."""
         return {key: label.new for key, label in standing(self.labels()).items()}
 
     def add(self, item_id: str, item_hash: str, field: str, new: Any, label_id: str = "") -> Label:
@@ -173,8 +177,8 @@ class LabelFile:
         return self._append(wanted)
 
     def undo(self, label_id: str = "", undo_id: str = "") -> Label | None:
-        """Take back the label of that id, by default the last one that holds; None where there is
-        none. Return the line that does it, whose own id the caller may give as `undo_id`.
+        """Take back the label of that id, by default the last one that holds, and return the line
+        that does it, whose own id the caller may give as `undo_id`; None where nothing holds.
         """
         labels = self.labels()
         if undo_id and (known := [label for label in labels if label.label_id == undo_id]):
@@ -191,12 +195,19 @@ class LabelFile:
         wanted = replace(targets[0], label_id=undo_id or uuid.uuid4().hex)
         return self._append(wanted, undo_of=targets[0].label_id)
 
+    def undo_of(self, label_id: str) -> Label | None:
+        """Return the line that takes the label of that id back, None where it stands."""
+        labels = self.labels()
+        taken_back = _taken_back(labels)
+        undos = [x for x in labels if x.undo_of == label_id and x.label_id not in taken_back]
+        return undos[-1] if undos else None
+
     def _append(self, wanted: Label, undo_of: str = "") -> Label:
         import fcntl  # of Unix alone: on Windows labels can be read
 
         is_new = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path, "a+b") as out:
+        with open(self.path, "a+b", buffering=0) as out:
             fcntl.flock(out, fcntl.LOCK_EX)
             labels = self.labels()
             if known := [label for label in labels if label.label_id == wanted.label_id]:
@@ -210,7 +221,7 @@ class LabelFile:
         return label
 
     def _stamped(self, wanted: Label, undo_of: str, labels: list[Label]) -> Label:
-        """`wanted` with the time, and the values before and after it."""
+        """Return `wanted` with the time, and the values before and after it."""
         key = (wanted.item_id, wanted.field)
         history = [x for x in labels if (x.item_id, x.field) == key]
         before = _last_standing(history)
@@ -223,9 +234,11 @@ class LabelFile:
         return replace(label, new=after.new if after else None)
 
 
-def _write_line(out: BinaryIO, label: Label) -> None:
-    """Append the line, whole or not at all, and wait until it is on the disk. What a kill cut
-    short before is left alone on its line.
+def _write_line(out: FileIO, label: Label) -> None:
+    """Append the line, whole or not at all, and wait until it is on the disk. A line that a kill
+    has cut short is closed first, so that it costs no other.
+
+    `out` has no buffer: after a failed write, one would try to write its rest when it is closed.
     """
     try:
         text = json.dumps(asdict(label), allow_nan=False)
@@ -237,8 +250,9 @@ def _write_line(out: BinaryIO, label: Label) -> None:
     size = out.seek(0, os.SEEK_END)
     cut_short = size > 0 and os.pread(out.fileno(), 1, size - 1) != b"\n"
     try:
-        out.write(b"\n" * cut_short + text.encode() + b"\n")
-        out.flush()
+        data = b"\n" * cut_short + text.encode() + b"\n"
+        while data:
+            data = data[out.write(data) :]
         os.fsync(out.fileno())
     except OSError:
         os.ftruncate(out.fileno(), size)
@@ -246,7 +260,7 @@ def _write_line(out: BinaryIO, label: Label) -> None:
 
 
 def _sync_directory(path: Path) -> None:
-    """Make a new file's name itself survive a power cut."""
+    """Wait until a new file's name, too, is on the disk."""
     directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -184,6 +184,15 @@ class Ledger:
         query = f"SELECT * FROM items WHERE item_id IN ({marks}) ORDER BY recorded_at"
         return [_parsed(row) for row in self._fetch(query, list(item_ids))]
 
+    def losses(self) -> dict[str, tuple[str, str, str]]:
+        """Return the items whose newest row is not done: id → (status, stage, reason)."""
+        query = (
+            "SELECT item_id, status, stage, reason, MAX(recorded_at) FROM items GROUP BY item_id"
+            " HAVING status != 'done'"
+        )
+        rows = self._fetch(query, [])
+        return {row["item_id"]: (row["status"], row["stage"], row["reason"]) for row in rows}
+
     def report(self, stage: str | None = None) -> list[dict[str, Any]]:
         """How many items ended how, and why: rows of stage, params, status, reason and count, most
         frequent first.

@@ -4,8 +4,9 @@ In: records, runs, scores and plans. Out: widgets whose labels go to `core/label
 """
 
 from obvlib.widgets.dashboard import dashboard
-from obvlib.widgets.inspector import ClipInspector, inspect
+from obvlib.widgets.inspector import ClipInspector
 from obvlib.widgets.labeler import FrameItem, FrameLabeler, label_frames
+from obvlib.widgets.opening import inspect
 from obvlib.widgets.pictures import read_pictures
 from obvlib.widgets.review import QAReview, review_questions, reviewed
 from obvlib.widgets.samples import open_samples

@@ -15,7 +15,8 @@ from typing import Any
 import anywidget
 import traitlets
 
-from obvlib.core.labels import LabelFile, label_files, read_labels, standing
+from obvlib.core.labels import LabelFile, label_files
+from obvlib.core.record_rows import digest
 
 STATIC = Path(__file__).parent / "static"
 _IMPORT = re.compile(r'^import [^;]*? from "\./[\w.]+";\n', re.MULTILINE)
@@ -23,15 +24,15 @@ _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 
 def script(*names: str) -> str:
-    """The modules of these names as one: in their order, the imports among them left out. No
-    bundler is needed, and node can test each as it is.
+    """Return the modules of these names as one script, in their order and without the imports among
+    them: no bundler is needed, and node can test each module as it is.
     """
     parts = ((STATIC / f"{name}.mjs").read_text(encoding="utf-8") for name in names)
     return "\n".join(_EXPORT.sub("", _IMPORT.sub("", part)) for part in parts)
 
 
 def style() -> str:
-    """The style sheet of all widgets."""
+    """Return the style sheet of all widgets."""
     return (STATIC / "obv.css").read_text(encoding="utf-8")
 
 
@@ -78,15 +79,34 @@ class LabelWidget(Widget):
     def __init__(self, *, rater: str = "", root: str | os.PathLike | None = None, **traits: Any):
         self.file = LabelFile(rater or default_rater(), root)
         self.root = root
-        mine = [label.__dict__ for label in self.file.labels()]
-        others = held_by_others(self.file.rater, root)
-        super().__init__(rater=self.file.rater, labels=mine, others=others, **traits)
+        self._others: dict[str, LabelFile] = {}
+        super().__init__(
+            rater=self.file.rater,
+            labels=[label.__dict__ for label in self.file.labels()],
+            others=self.held_by_others(),
+            store=digest(str(self.file.path.resolve())),
+            **traits,
+        )
+
+    def on_open(self, _: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Answer a page that opens, or is loaded again: this rater's labels as they are now, and
+        what others say.
+        """
+        labels = [label.__dict__ for label in self.file.labels()]
+        return {"others": self.held_by_others()}, [as_bytes(labels)]
+
+    def on_others(self, _: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Answer what other raters say by now."""
+        return {"others": self.held_by_others()}, []
 
     def on_label(self, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        """Write one label; the answer is sent when it is on the disk."""
+        """Write one label and tell every page that shows this widget; the answer is sent when it
+        is on the disk. A label that another session has taken back already stays taken back.
+        """
         label = content["label"]
-        if label.get("undo_of"):
-            written = self.file.undo(label["undo_of"], undo_id=label["label_id"])
+        if target := label.get("undo_of"):
+            done = self.file.undo_of(target)
+            written = done or self.file.undo(target, undo_id=label["label_id"])
         else:
             written = self.file.add(
                 label["item_id"],
@@ -95,28 +115,31 @@ class LabelWidget(Widget):
                 label["new"],
                 label_id=label["label_id"],
             )
-        return {"label": written.__dict__ if written else None}, []
+        row = written.__dict__ if written else None
+        self.send({"kind": "labelled", "number": "", "label": row})
+        return {"label": row}, []
 
     def values(self) -> dict[tuple[str, str], Any]:
-        """What this rater's labels now say: (item_id, field) → value."""
+        """Return what this rater's labels now say: (item_id, field) → value."""
         return self.file.values()
 
-
-def held_by_others(
-    rater: str, root: str | os.PathLike | None = None
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """What every other rater's labels say: rater → item_id → field → value."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for name, path in label_files(root).items():
-        if name != rater:
+    def held_by_others(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return what every other rater's labels say: rater → item_id → field → value. A file is
+        read again only where it has grown.
+        """
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for name in label_files(self.root):
+            if name == self.file.rater:
+                continue
+            file = self._others.setdefault(name, LabelFile(name, self.root))
             found[name] = {}
-            for (item_id, field), label in standing(read_labels(path).labels).items():
-                found[name].setdefault(item_id, {})[field] = label.new
-    return found
+            for (item_id, field), value in file.values().items():
+                found[name].setdefault(item_id, {})[field] = value
+        return found
 
 
 def default_rater() -> str:
-    """The name that labels go under unless another is given: the user's, as a file name."""
+    """Return the user's name as a file name: what labels go under unless a rater is given."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError):
@@ -125,7 +148,7 @@ def default_rater() -> str:
 
 
 def as_bytes(value: Any) -> bytes:
-    """A JSON value as a buffer: large tables travel beside the messages, and are never stored in a
-    saved notebook.
+    """Return a JSON value as a buffer: large tables travel beside the messages and are never stored
+    in a saved notebook.
     """
     return json.dumps(value, separators=(",", ":")).encode()

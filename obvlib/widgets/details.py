@@ -1,16 +1,16 @@
-"""Everything that is shown about one sample, as plain JSON. What cannot be shown is said in its
-place; the rest still is.
+"""Everything that is shown about one sample, as plain JSON. Where something cannot be shown, a
+notice says why, and the rest is shown.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from obvlib.core import Clip, Example, FramePolicy, QAPair, RecordError, Word
+from obvlib.core import Clip, Example, FramePolicy, QAPair, RecordError
 from obvlib.core.labels import hash_item
 from obvlib.core.records import to_json
 from obvlib.engine import Ledger
@@ -18,19 +18,7 @@ from obvlib.media import MediaError
 from obvlib.widgets.pictures import Place, find_place
 from obvlib.widgets.runs import Run
 from obvlib.widgets.samples import Samples
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timeline:
-    """What is known along a source video, in seconds of that video: spoken words, segments (start,
-    end, what it is), and a classifier's scores with its threshold.
-    """
-
-    words: Sequence[Word] = ()
-    segments: Sequence[tuple[float, float, str]] = ()
-    score_times_s: Sequence[float] = ()
-    scores: Sequence[float] = ()
-    threshold: float | None = None
+from obvlib.widgets.timelines import Timeline, recorded_timeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +46,8 @@ def describe(shelf: Shelf, index: int) -> tuple[dict[str, Any], Place | None]:
     clip = record if isinstance(record, Clip) else _clip_of(shelf, record)
     detail |= {"hash": hash_item(to_json(record)), "facts": _facts(record, clip)}
     detail["questions"] = _questions(shelf, record)
-    detail["timeline"] = _timeline(shelf, clip)
     detail["lineage"] = lineage(shelf.ledger, _names(record, clip), detail["notices"])
+    detail["timeline"] = _timeline(shelf, clip, detail["lineage"])
     for run in shelf.runs:
         detail["notices"] += run.problems[:3]
     try:
@@ -128,19 +116,14 @@ def _answer(run: Run, example_id: str) -> dict[str, Any] | None:
     return answer | {"extras": run.extras.get(example_id, {})}
 
 
-def _timeline(shelf: Shelf, clip: Clip | None) -> dict[str, Any] | None:
-    if clip is None or clip.video_id not in shelf.timelines:
+def _timeline(
+    shelf: Shelf, clip: Clip | None, recorded: Sequence[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """Return what is known along the clip's source: what was given, else what the ledger holds."""
+    if clip is None:
         return None
-    line = shelf.timelines[clip.video_id]
-    return {
-        "from": clip.start_s,
-        "to": clip.end_s,
-        "words": [[word.text, word.start_s, word.end_s] for word in line.words],
-        "segments": [list(segment) for segment in line.segments],
-        "score_times": list(line.score_times_s),
-        "scores": list(line.scores),
-        "threshold": line.threshold,
-    }
+    line = shelf.timelines.get(clip.video_id) or recorded_timeline(recorded)
+    return line.as_json(clip.start_s, clip.end_s) if line else None
 
 
 def _names(record: Clip | Example, clip: Clip | None) -> list[str]:
@@ -173,21 +156,3 @@ def lineage(ledger: Path | None, names: Sequence[str], notices: list[str]) -> li
         }
         for row in rows
     ]
-
-
-def mini_timelines() -> dict[str, Timeline]:
-    """Words and parts of the shipped lectures; the parts are known from how they were made."""
-    from obvlib import mini
-
-    return {
-        source.video_id: Timeline(
-            words=source.words,
-            segments=[(part.start_s, part.end_s, part.kind) for part in source.parts],
-        )
-        for source in mini.sources()
-    }
-
-
-def policy_facts(policy: FramePolicy) -> dict[str, Any]:
-    """The policy's settings, for the panel that says how frames were chosen."""
-    return asdict(policy)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from obvlib.media import MediaError
 from obvlib.widgets import details
-from obvlib.widgets.pictures import Pictures, data_url
+from obvlib.widgets.pictures import Pictures, data_url, picture_facts
+from obvlib.widgets.server import is_served, own_roots
 
 if TYPE_CHECKING:
     from obvlib.widgets.inspector import ClipInspector
@@ -50,8 +51,6 @@ def _rows(column: Any, shown: list[int]) -> Any:
 
 
 def _one(widget: ClipInspector, index: int, max_video_bytes: int) -> dict[str, Any]:
-    from obvlib.widgets.inspector import picture_facts
-
     detail, _ = details.describe(widget.shelf, index)
     sample: dict[str, Any] = {"detail": detail}
     try:
@@ -73,10 +72,13 @@ def _one(widget: ClipInspector, index: int, max_video_bytes: int) -> dict[str, A
 
 
 def _video(pictures: Pictures, max_bytes: int) -> str:
-    """The slice as an address that holds it; "" where it is too large or only a stretch of a
-    source.
+    """Return the slice as an address that holds it; "" where it is too large, only a stretch of a
+    source, or a file that would not be served either.
     """
     place = pictures.place
     if place.is_image or not place.is_slice or place.path.stat().st_size * 4 / 3 > max_bytes:
         return ""
-    return data_url(place.path.read_bytes(), "video/mp4")
+    path = place.path.resolve()
+    if not any(is_served(path, root) for root in own_roots()):
+        return ""
+    return data_url(path.read_bytes(), "video/mp4")

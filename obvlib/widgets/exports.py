@@ -7,12 +7,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from obvlib.core import data_root
 from obvlib.core.files import write_text
 from obvlib.core.labels import LabelFile
 
 FORMATS = ("jsonl", "label_studio", "fiftyone")
+CHOICES = ("verdict", "flag", "medical", "decision")  # fields of few values; others are texts
 
 
 def export(
@@ -24,8 +26,9 @@ def export(
     """Write the labels that hold, by default to `exports/` under the data root; return the file.
 
     "jsonl": one line an item, its fields as an object. "label_studio": tasks with annotations, for
-    its import dialogue. "fiftyone": the `samples.json` of its `FiftyOneDataset` layout, labels as
-    tags and fields. `places` gives each item's media file.
+    its import dialogue; the labelling configuration that they need lies beside the file, as XML.
+    "fiftyone": what `fiftyone.Dataset.from_json` reads, verdict and flag as classifications.
+    `places` gives each item's media file.
     """
     if format_name not in FORMATS:
         raise ValueError(f"format {format_name!r}: use one of {', '.join(FORMATS)}")
@@ -40,6 +43,8 @@ def export(
     out = Path(path or data_root() / "exports" / f"{file.rater}-{format_name}.{ending}")
     out.parent.mkdir(parents=True, exist_ok=True)
     write_text(str(out), text)
+    if format_name == "label_studio":
+        write_text(str(out.with_suffix(".xml")), _configuration(items))
     return out
 
 
@@ -65,8 +70,8 @@ def _as_label_studio(
 
 
 def _result(name: str, value: Any) -> dict[str, Any]:
-    is_choice = name in ("verdict", "flag", "medical", "decision")
     text = value if isinstance(value, str) else json.dumps(value)
+    is_choice = name in CHOICES
     return {
         "from_name": name,
         "to_name": "video",
@@ -75,15 +80,39 @@ def _result(name: str, value: Any) -> dict[str, Any]:
     }
 
 
+def _configuration(items: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a Label Studio configuration with a control for every field that was labelled."""
+    values: dict[str, dict[str, None]] = {}
+    for fields in items.values():
+        for name, value in fields.items():
+            text = value if isinstance(value, str) else json.dumps(value)
+            values.setdefault(name, {})[text] = None
+    view = ElementTree.Element("View")
+    ElementTree.SubElement(view, "Video", name="video", value="$video")
+    for name, known in sorted(values.items()):
+        kind = "Choices" if name in CHOICES else "TextArea"
+        control = ElementTree.SubElement(view, kind, name=name, toName="video")
+        for text in known if name in CHOICES else ():
+            ElementTree.SubElement(control, "Choice", value=text)
+    ElementTree.indent(view)
+    return ElementTree.tostring(view, encoding="unicode") + "\n"
+
+
 def _as_fiftyone(rater: str, items: Mapping[str, dict[str, Any]], places: Mapping[str, str]) -> str:
-    samples = [
-        {
-            "filepath": places.get(item_id, ""),
-            "tags": [str(fields[name]) for name in ("flag", "verdict") if name in fields],
+    """Marked frames become one list of times: a field's name there has no space and no dot."""
+    samples = []
+    for item_id, fields in items.items():
+        plain = {name: value for name, value in fields.items() if not name.startswith("frame ")}
+        marks = [float(name.removeprefix("frame ")) for name in fields if name not in plain]
+        sample: dict[str, Any] = {
+            "filepath": places.get(item_id) or f"{item_id}.mp4",
+            "tags": [rater],
             "item_id": item_id,
-            "rater": rater,
-            "labels": fields,
+            "marked_s": sorted(marks),
         }
-        for item_id, fields in items.items()
-    ]
-    return json.dumps({"samples": samples}, indent=1) + "\n"
+        for name, value in plain.items():
+            text = value if isinstance(value, str) else json.dumps(value)
+            is_choice = name in CHOICES
+            sample[name] = {"_cls": "Classification", "label": text} if is_choice else text
+        samples.append(sample)
+    return json.dumps({"name": f"labels-of-{rater}", "samples": samples}, indent=1) + "\n"

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -14,28 +13,36 @@ from typing import Any
 
 import traitlets
 
-from obvlib import mini
-from obvlib.core import Clip, Example, FramePolicy, data_root, manifests_dir, profile
-from obvlib.manifests import media_dir
-from obvlib.media import MediaError
+from obvlib.core import Example, profile
+from obvlib.media import MediaError, frames_at
 from obvlib.widgets import details, exports
-from obvlib.widgets.base import LabelWidget, as_bytes, held_by_others, script
-from obvlib.widgets.details import Shelf, Timeline, mini_timelines
-from obvlib.widgets.embedding import embed
-from obvlib.widgets.pictures import Pictures, Place, frame_of_video, read_pictures, to_png
-from obvlib.widgets.runs import find_runs, judge
-from obvlib.widgets.samples import Samples, open_samples
-from obvlib.widgets.server import VideoServer
+from obvlib.widgets.base import LabelWidget, as_bytes, script
+from obvlib.widgets.details import Shelf
+from obvlib.widgets.pictures import (
+    Pictures,
+    Place,
+    frame_of_video,
+    picture_facts,
+    read_pictures,
+    to_jpeg,
+    to_png,
+)
+from obvlib.widgets.server import VideoServer, own_roots
 from obvlib.widgets.tokens import token_view, turns_of
 
 FLAGS = ("no video", "wrong caption", "bad question", "not medical", "private", "other")
+SCRIPTS = (
+    "logic ui labels browse grid controls stage timeline tokens panels raters labelbar keys"
+    " inspector"
+).split()
+PREVIEW_SIDE = 640  # px
 KEPT_SAMPLES = 12  # whose frames stay in memory: the last ones seen and the next ones
 
 
 class ClipInspector(LabelWidget):
     """The inspector; `inspect` makes one. `shelf` says where things are."""
 
-    _esm = script("logic", "ui", "browse", "stage", "panels", "inspector")
+    _esm = script(*SCRIPTS)
     flags: traitlets.List[Any] = traitlets.List().tag(sync=True)
     start = traitlets.Unicode("").tag(sync=True)
     facets = traitlets.Dict().tag(sync=True)
@@ -45,24 +52,39 @@ class ClipInspector(LabelWidget):
         self.shelf, self.bundle = shelf, bundle
         self._index = {item_id: i for i, item_id in enumerate(shelf.samples.ids)}
         self._pictures: OrderedDict[str, Future] = OrderedDict()
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="frames")
+        self._worker = ThreadPoolExecutor(max_workers=2, thread_name_prefix="frames")
         self._server: VideoServer | None = None
         super().__init__(flags=list(FLAGS), **traits)
 
     # What the page asks for.
 
-    def on_open(self, _: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        others = held_by_others(self.rater, self.root)
-        return {"others": others}, [as_bytes(self.table())]
+    def on_open(self, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        answer, buffers = super().on_open(content)
+        return answer, [*buffers, as_bytes(self.table())]
 
     def on_texts(self, _: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         return {}, [as_bytes(self.shelf.samples.texts)]
 
     def on_show(self, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Answer a sample's detail; its frames and those of the next ones begin to be read, and
+        what was wanted earlier and has not begun is dropped.
+        """
         detail, _ = details.describe(self.shelf, self._index[content["id"]])
-        for item_id in (content["id"], *content.get("next", ())):
+        wanted = (content["id"], *content.get("next", ()))
+        for item_id in set(self._pictures) - set(wanted):
+            if self._pictures[item_id].cancel():
+                del self._pictures[item_id]
+        for item_id in wanted:
             self._reading(item_id)
         return {"detail": detail}, []
+
+    def on_first_frame(self, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Answer a preview of the sample's first frame, to look at while the others are read."""
+        _, place = details.describe(self.shelf, self._index[content["id"]])
+        if place is None or place.is_image:
+            raise ValueError("there is no video to decode")
+        frames, _ = frames_at(place.path, [place.start_s])
+        return {}, [to_jpeg(frames[0], PREVIEW_SIDE)]
 
     def on_pictures(self, content: dict[str, Any]) -> None:
         reading, number = self._reading(content["id"]), content["number"]
@@ -187,7 +209,7 @@ class ClipInspector(LabelWidget):
         if place.is_image:
             return ""
         if self._server is None:
-            self._server = VideoServer([data_root(), manifests_dir() / "mini" / "videos"])
+            self._server = VideoServer(own_roots())
         return self._server.url(place.path)
 
     def export(self, format_name: str, path: str | os.PathLike | None = None) -> Path:
@@ -198,94 +220,3 @@ class ClipInspector(LabelWidget):
                 _, place = details.describe(self.shelf, self._index[item_id])
                 places[item_id] = str(place.path) if place else ""
         return exports.export(self.file, format_name, places, path)
-
-
-def picture_facts(pictures: Pictures, policy: FramePolicy) -> dict[str, Any]:
-    """What the page needs to know of a sample's frames."""
-    _, height, width, _ = pictures.frames.shape
-    place = pictures.place
-    end_s = place.end_s if place.end_s is not None else float(pictures.all_pts_s[-1]) + 0.04
-    return {
-        "times": pictures.times_s.tolist(),
-        "pts": pictures.pts_s.round(6).tolist(),
-        "all_pts": pictures.all_pts_s.round(6).tolist(),
-        "height": height,
-        "width": width,
-        "rows": height // policy.factor,
-        "columns": width // policy.factor,
-        "temporal": policy.temporal_patch_size,
-        "exact": pictures.is_exact,
-        "can_decode": not place.is_image,
-        "start": place.start_s,
-        "end": end_s,
-        "notice": ""
-        if place.is_slice
-        else "The slice is not there; these are the same seconds of the source video.",
-    }
-
-
-def inspect(
-    source: Any = "mini",
-    *,
-    runs: str | os.PathLike | Sequence[str | os.PathLike] = (),
-    clips_dir: str | os.PathLike | None = None,
-    videos_dir: str | os.PathLike | None = None,
-    policy: FramePolicy | None = None,
-    timelines: Mapping[str, Timeline] | None = None,
-    ledger: str | os.PathLike | None = None,
-    bundle: Any = None,
-    rater: str = "",
-    start: str = "",
-    embed_mb: float = 0.0,
-) -> ClipInspector:
-    """Open the inspector on `source`: the name of a dataset or benchmark, a rows file, a run's
-    folder, or records. `runs` are folders of predictions; a run's folder brings its own.
-
-    Slices are looked for in `clips_dir`, else the same seconds of the source in `videos_dir`.
-    `start` is the first sample's id. With `embed_mb`, samples up to that many megabytes become part
-    of the page, which then works without a kernel.
-    """
-    samples = open_samples(source)
-    folders = [runs] if isinstance(runs, (str, os.PathLike)) else list(runs)
-    if not folders and isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
-        folders = [source] if any(Path(source).rglob("predictions.jsonl")) else []
-    shelf = Shelf(
-        samples=samples,
-        policy=policy or (FramePolicy.mini() if profile() == "mini" else FramePolicy()),
-        clips_dir=Path(clips_dir) if clips_dir else media_dir(samples.name),
-        videos_dir=Path(videos_dir) if videos_dir else _videos_dir(samples.name),
-        runs=_judged(folders, samples),
-        timelines=timelines if timelines is not None else mini_timelines(),
-        ledger=Path(ledger) if ledger else data_root() / "ledger.sqlite",
-        clips=_clips_by_file(),
-    )
-    widget = ClipInspector(
-        shelf, bundle=bundle, rater=rater, title=samples.name, store=samples.name, start=start
-    )
-    if embed_mb:
-        widget.embedded = embed(widget, round(embed_mb * 1e6))
-    return widget
-
-
-def _videos_dir(name: str) -> Path:
-    return data_root() / "videos" / name.lower() if name != "mini" else mini.videos_dir()
-
-
-def _judged(folders: Sequence[str | os.PathLike], samples: Samples) -> list[Any]:
-    """The runs of these folders with a verdict for each answer whose question is known."""
-    runs = [run for folder in folders for run in find_runs(folder)]
-    if not runs:
-        return []
-    records = [samples.record(i) for i in range(len(samples))]
-    examples = [record for record in records if isinstance(record, Example)]
-    from obvlib.manifests import clip_examples
-
-    clips = [record for record in records if isinstance(record, Clip)]
-    examples += clip_examples(clips, samples.name, Path("."))
-    judge(runs, examples)
-    return runs
-
-
-def _clips_by_file() -> dict[str, Clip]:
-    """The shipped clips by the name of their slice, so that a run's questions find theirs."""
-    return {clip.file_name: clip for clip in mini.rows()}

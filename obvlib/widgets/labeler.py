@@ -39,7 +39,7 @@ class FrameItem:
 class FrameLabeler(LabelWidget):
     """One frame at a time, a key for each class. `label_frames` makes one."""
 
-    _esm = script("logic", "ui", "labeler")
+    _esm = script("logic", "ui", "labels", "labeler")
     items: traitlets.List[Any] = traitlets.List().tag(sync=True)
     classes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     field = traitlets.Unicode(FIELD).tag(sync=True)
@@ -48,9 +48,6 @@ class FrameLabeler(LabelWidget):
     def __init__(self, frames: Sequence[FrameItem], *, embed: bool = False, **traits: Any) -> None:
         self.frames = {frame.item_id: frame for frame in frames}
         super().__init__(items=[_row(frame, embed) for frame in frames], **traits)
-
-    def on_open(self, _: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        return {}, []
 
     def on_image(self, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         return {}, [self.frames[content["id"]].jpeg()]
@@ -85,7 +82,6 @@ def label_frames(
         root=root,
         embed=embed,
         title="Frames",
-        store=f"frames-{field}",
     )
 
 

@@ -136,11 +136,35 @@ def _still(place: Place, policy: FramePolicy) -> Pictures:
 
 
 def frame_of_video(place: Place, time_s: float) -> tuple[bytes, float]:
-    """The frame on screen `time_s` after the sample's start at the file's own size, as PNG, and
-    its presentation time: what a paused video shows and what a label is about.
+    """Return the frame on screen `time_s` after the sample's start as PNG at the file's own size,
+    and its presentation time: what a paused video shows and what a label is about.
     """
-    frames, pts_s = frames_at(place.path, [place.start_s + max(0.0, time_s)])
+    frames, pts_s = frames_at(place.path, [place.start_s + max(0.0, time_s) + ON_SCREEN_S])
     return to_png(frames[0]), float(pts_s[0]) - place.start_s
+
+
+def picture_facts(pictures: Pictures, policy: FramePolicy) -> dict[str, Any]:
+    """What the page needs to know of a sample's frames."""
+    _, height, width, _ = pictures.frames.shape
+    place = pictures.place
+    end_s = place.end_s if place.end_s is not None else float(pictures.all_pts_s[-1]) + 0.04
+    return {
+        "times": pictures.times_s.tolist(),
+        "pts": pictures.pts_s.round(6).tolist(),
+        "all_pts": pictures.all_pts_s.round(6).tolist(),
+        "height": height,
+        "width": width,
+        "rows": height // policy.factor,
+        "columns": width // policy.factor,
+        "temporal": policy.temporal_patch_size,
+        "exact": pictures.is_exact,
+        "can_decode": not place.is_image,
+        "start": place.start_s,
+        "end": end_s,
+        "notice": ""
+        if place.is_slice
+        else "The slice is not there; these are the same seconds of the source video.",
+    }
 
 
 def to_png(frame: np.ndarray) -> bytes:

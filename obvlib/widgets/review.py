@@ -30,12 +30,9 @@ class QAReview(LabelWidget):
     `review_questions` makes one.
     """
 
-    _esm = script("logic", "ui", "review")
+    _esm = script("logic", "ui", "labels", "review")
     items: traitlets.List[Any] = traitlets.List().tag(sync=True)
     reasons: traitlets.List[Any] = traitlets.List().tag(sync=True)
-
-    def on_open(self, _: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        return {}, []
 
     def decisions(self) -> dict[str, dict[str, Any]]:
         """The decision on every question reviewed so far, by its id (`clip_id-number`)."""
@@ -61,14 +58,7 @@ def review_questions(
         for clip in clips
         for number, pair in enumerate(clip.qa_pairs)
     ]
-    return QAReview(
-        items=items,
-        reasons=list(REASONS),
-        rater=rater,
-        root=root,
-        title="Questions",
-        store="review",
-    )
+    return QAReview(items=items, reasons=list(REASONS), rater=rater, root=root, title="Questions")
 
 
 def _item(clip: Clip, number: int, pair: QAPair, warnings: Sequence[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,21 @@ def samples_of(records: Sequence[Clip | Example], name: str) -> Samples:
     for record in records:
         samples.add(record, _text_of(record), _values_of(record))
     return samples
+
+
+def note_losses(samples: Samples, losses: Mapping[str, tuple[str, str, str]]) -> None:
+    """Set the outcome and the reason of samples that the ledger's `losses` name, by the sample's
+    id, the name of its slice, or its source.
+    """
+    outcomes, reasons = samples.columns["outcome"], samples.columns["reason"]
+    for index, (item_id, source) in enumerate(
+        zip(samples.ids, samples.columns["source"], strict=True)
+    ):
+        names = (item_id, f"{item_id}.mp4", source)
+        found = next((losses[name] for name in names if name in losses), None)
+        if found and not outcomes[index]:
+            status, stage, reason = found
+            outcomes[index], reasons[index] = status, f"{stage}: {reason}"
 
 
 def check_source(source: str) -> None:

@@ -20,16 +20,21 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
+from obvlib.core import data_root, manifests_dir
+
 CHUNK_BYTES = 1 << 18
 SERVED = {".mp4", ".m4v", ".webm", ".mov", ".mkv", ".png", ".jpg", ".jpeg"}
 LOCAL_HOSTS = {"127.0.0.1", "localhost", "[::1]"}
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+
+
+def own_roots() -> list[Path]:
+    """Return the folders whose videos may go to a page: the data root and the shipped videos."""
+    return [data_root().resolve(), (manifests_dir() / "mini" / "videos").resolve()]
 
 
 class VideoServer:
-    """Serves files under `roots` until `close`; `url` gives a file's address, "" for a file that is
-    not served.
-    """
+    """A server of the video and image files under `roots`, until `close`."""
 
     def __init__(self, roots: Sequence[str | os.PathLike]) -> None:
         self.roots = [Path(root).resolve() for root in roots]
@@ -40,9 +45,10 @@ class VideoServer:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def url(self, path: str | os.PathLike) -> str:
+        """Return a file's address, "" for a file that is not served."""
         real = Path(path).resolve()
         for number, root in enumerate(self.roots):
-            if _is_served(real, root):
+            if is_served(real, root):
                 name = quote(real.relative_to(root).as_posix())
                 return f"http://127.0.0.1:{self.port}/{self.token}/{number}/{name}"
         return ""
@@ -72,7 +78,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: addresses hold the token."""
 
     def _answer(self, *, with_body: bool) -> None:
-        path = self._asked_file()
+        try:
+            path = self._asked_file()
+        except (OSError, ValueError, RuntimeError):  # a name too long, a loop of links, odd digits
+            path = None
         if path is None:
             return self._refuse(HTTPStatus.NOT_FOUND)
         try:
@@ -92,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.NOT_FOUND)
 
     def _asked_file(self) -> Path | None:
-        """The file that the address names, if this server serves it."""
+        """Return the file that the address names, if this server serves it."""
         host = self.headers.get("Host", "").rpartition(":")[0]
         parts = unquote(urlsplit(self.path).path).split("/", 3)
         if host not in LOCAL_HOSTS or len(parts) != 4:
@@ -104,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         root = self.server.roots[int(number)]
         path = (root / name).resolve()
-        return path if _is_served(path, root) else None
+        return path if is_served(path, root) else None
 
     def _send_headers(self, path: Path, span: tuple[int, int], size: int) -> None:
         first, after = span
@@ -135,14 +144,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-def _is_served(path: Path, root: Path) -> bool:
-    """Is `path`, links followed, a video or image file inside `root`?"""
+def is_served(path: Path, root: Path) -> bool:
+    """Whether `path`, its links followed, is a video or image file inside `root`."""
     return path.is_relative_to(root) and path.suffix.lower() in SERVED and path.is_file()
 
 
 def _span(text: str, size: int) -> tuple[int, int] | None:
-    """First byte and the one after the last of a range header; the whole file without one, None
-    for a range that the file does not have.
+    """Return the first byte and the one after the last of a range header: the whole file without
+    one, None for a range that the file does not have.
     """
     if not text:
         return 0, size

@@ -4,20 +4,18 @@ and keyboard, the kernel is killed, and every label is found.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from lab import jupyterlab, new_page, open_notebook, run_all, write_notebook
 
 from obvlib import mini
 from obvlib.core.labels import LabelFile
-from obvlib.media import slice_clip
+from obvlib.media import packets, slice_clip
 from obvlib.widgets import open_samples
 
 NEEDS_BOOK = False
@@ -47,14 +45,6 @@ tuner""",
 ]  # fmt: skip
 
 
-def notebook() -> dict:
-    import nbformat.v4 as v4
-
-    cells = [v4.new_code_cell(text.replace("HOSTILE", repr(HOSTILE))) for text in CELLS]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-
-
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """JupyterLab's address and its folder, where `clips/` holds the first clip's slice."""
@@ -64,29 +54,9 @@ def lab(tmp_path_factory):
     (root / "clips").symlink_to(root / "data" / "clips")
     source = mini.videos_dir() / f"{row.video_id}.mp4"
     slice_clip(source, root / "clips" / row.file_name, row.start_s, row.end_s)
-    (root / "test.ipynb").write_text(json.dumps(notebook()))
-    folders = {"RUNTIME_DIR": "run", "CONFIG_DIR": "config"}
-    env = os.environ | {f"JUPYTER_{name}": str(root / place) for name, place in folders.items()}
-    folders = {"SETTINGS_DIR": "settings", "WORKSPACES_DIR": "workspaces"}
-    env |= {f"JUPYTERLAB_{name}": str(root / place) for name, place in folders.items()}
-    env |= {"OBV_DATA": str(root / "data"), "PYTHONPATH": str(ROOT), "HOME": str(root)}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"]
-    command += [f"--ServerApp.root_dir={root}", "--IdentityProvider.token=t"]
-    command += ["--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None"]
-    with open(root / "lab.log", "w") as log:
-        server = subprocess.Popen(command, env=env, stdout=log, stderr=log, cwd=root)
-    yield wait_for_address(root, server), root
-    server.terminate()
-    server.wait(20)
-
-
-def wait_for_address(root: Path, server) -> str:
-    for _ in range(600):
-        for file in (root / "run").glob("jpserver-*.json"):
-            return json.loads(file.read_text())["url"]
-        assert server.poll() is None, (root / "lab.log").read_text()[-2000:]
-        time.sleep(0.2)
-    raise AssertionError("JupyterLab did not start:" + (root / "lab.log").read_text()[-2000:])
+    write_notebook(root / "test.ipynb", [cell.replace("HOSTILE", repr(HOSTILE)) for cell in CELLS])
+    with jupyterlab(root) as address:
+        yield address, root
 
 
 @pytest.fixture(scope="module")
@@ -99,28 +69,22 @@ def shots(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def notebook_page(lab, browser):
-    """The notebook, run from top to bottom; `outside` lists requests that leave the machine."""
-    address, root = lab
-    context = browser.new_context(viewport={"width": 1500, "height": 1000})
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    page.outside, page.errors = [], []
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-
-    def route(route):
-        if re.match(r"(https?|ws)://(127\.0\.0\.1|localhost)[:/]|data:|blob:", route.request.url):
-            return route.continue_()
-        page.outside.append(route.request.url)
-        return route.abort()
-
-    context.route("**/*", route)
-    page.set_default_timeout(90_000)
-    page.goto(f"{address}lab/tree/test.ipynb?token=t")
-    page.locator("#jp-main-statusbar").get_by_text(re.compile("Idle")).first.wait_for()
-    page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    """The notebook, run from top to bottom."""
+    page = new_page(browser)
+    open_notebook(page, lab[0])
+    run_all(page)
     page.locator(".obv-planner").first.wait_for()
     yield page
-    context.close()
+    page.context.close()
+
+
+BOB = ("right", "right", "unclear")  # what he says of the first three clips
+
+
+def cohen(one, two) -> float:
+    from sklearn.metrics import cohen_kappa_score
+
+    return cohen_kappa_score(one, two)
 
 
 def inspector(page):
@@ -235,7 +199,7 @@ def test_labels_are_on_the_disk_at_a_label_a_second_and_faster(notebook_page, la
     shown(page, rows[0].clip_id)
     inspector(page).focus()
     started = time.monotonic()
-    for key in "1j2j3jfj1j":
+    for key in "1j2j3jf1j1j":
         page.keyboard.press(key)
     seconds = time.monotonic() - started
     saved(page)
@@ -262,9 +226,9 @@ def test_labels_are_on_the_disk_at_a_label_a_second_and_faster(notebook_page, la
 def test_two_raters_keep_their_own_and_see_where_they_differ(notebook_page, lab):
     page, (_, root), rows = notebook_page, lab, mini.rows()
     bob = LabelFile("bob", root / "data")
-    for row, verdict in zip(rows[:3], ("right", "right", "unclear"), strict=True):
+    for row, verdict in zip(rows[:3], BOB, strict=True):
         bob.add(row.clip_id, "h", "verdict", verdict)
-    page.evaluate("""window.jupyterapp.commands.execute('notebook:run-all-cells')""")
+    run_all(page)
     page.wait_for_function(
         "document.querySelector('.obv-inspector .obv-saved')?.textContent.includes('saved')"
     )
@@ -274,6 +238,15 @@ def test_two_raters_keep_their_own_and_see_where_they_differ(notebook_page, lab)
     page.wait_for_function("document.querySelector('.obv-table') !== null")
     cells = table.locator("tbody tr").first.locator("td").all_inner_texts()
     assert cells[:3] == ["ada and bob", "verdict", "3"] and rows[1].clip_id in cells[4]
+    # what bob says from now on shows while the tab is open
+    bob.add(rows[3].clip_id, "h", "flag", "private")
+    bob.add(rows[3].clip_id, "h", "verdict", "right")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.obv-table tbody tr')].some("
+        "row => row.textContent.startsWith('ada and bobflag1'))"
+    )
+    kappa = table.locator("tbody tr").first.locator("td").nth(3).inner_text()
+    assert float(kappa) == pytest.approx(cohen(("right", "wrong", "unclear"), BOB), abs=0.005)
     assert held(root, "bob")[rows[1].clip_id, "verdict"] == "right"
     assert held(root)[rows[1].clip_id, "verdict"] == "wrong"
 
@@ -372,6 +345,75 @@ def test_a_deep_link_leads_back_to_the_sample(notebook_page):
     assert row.clip_id in page.evaluate("navigator.clipboard.readText()")
 
 
+def test_labels_are_there_when_the_page_is_loaded_again(lab, notebook_page):
+    page, (address, _), row = notebook_page, lab, mini.rows()[6]
+    inspector(page).locator(".obv-search").fill(row.clip_id)
+    shown(page, row.clip_id)
+    inspector(page).focus()
+    page.keyboard.press("3")
+    saved(page)
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_timeout(500)
+    open_notebook(page, address, "&reset")
+    inspector(page).wait_for()
+    inspector(page).locator(".obv-search").fill(row.clip_id)
+    shown(page, row.clip_id)
+    unclear = inspector(page).get_by_role("button", name=re.compile("unclear"))
+    assert unclear.get_attribute("aria-pressed") == "true"
+
+
+def test_a_link_opens_its_sample(lab, notebook_page):
+    page, (address, _), row = notebook_page, lab, mini.rows()[7]
+    open_notebook(page, address, f"&reset#sample={row.clip_id}")
+    run_all(page)
+    shown(page, row.clip_id)
+
+
+def test_speed_loop_edges_and_marks_by_keys(notebook_page, lab):
+    page, (_, root), row = notebook_page, lab, mini.rows()[0]
+    inspector(page).locator(".obv-search").fill(row.clip_id)
+    shown(page, row.clip_id)
+    inspector(page).focus()
+    caption = inspector(page).locator(".obv-stage .obv-caption")
+    page.keyboard.press("v")
+    decoded(page)
+    rate = "document.querySelector('.obv-inspector video').playbackRate"
+    page.keyboard.press(" ")
+    for _ in range(6):
+        page.keyboard.press(".")
+    assert page.evaluate(rate) == 4
+    # at four times the speed the end of the clip comes soon, and the loop begins again
+    page.evaluate("window.turns = 0")
+    page.evaluate(
+        "document.querySelector('.obv-inspector video').addEventListener('seeked',"
+        " () => { window.turns += 1; })"
+    )
+    page.wait_for_function("window.turns >= 2")
+    for _ in range(9):
+        page.keyboard.press(",")
+    assert page.evaluate(rate) == 0.1
+    page.keyboard.press("m")  # stops on the frame that is marked
+    decoded(page)
+    saved(page)
+    marks = [field for item, field in held(root) if item == row.clip_id and "frame" in field]
+    (mark,) = [
+        held(root)[row.clip_id, m] for m in marks if held(root)[row.clip_id, m]["shown"] == "video"
+    ]
+    assert f"{mark['time_s']:.3f} s" in caption.inner_text()
+    frames = [packet.time_s for packet in packets(root / "clips" / row.file_name)]
+    assert min(abs(mark["time_s"] - time_s) for time_s in frames) < 1e-5
+    page.keyboard.press("]")
+    decoded(page)
+    assert "frame 73 of 73" in caption.inner_text()
+    page.keyboard.press("[")
+    decoded(page)
+    assert "frame 1 of 73" in caption.inner_text()
+    page.keyboard.press("v")
+    for _ in range(4):
+        page.keyboard.press(".")
+    inspector(page).locator(".obv-search").fill("")
+
+
 def test_it_is_as_good_in_the_dark_and_narrow(notebook_page, shots):
     page = notebook_page
     inspector(page).locator(".obv-search").fill("")
@@ -408,11 +450,12 @@ def test_a_killed_kernel_loses_no_label(notebook_page, lab):
     assert labels.problems == []
     # what is clicked while no kernel answers is kept in the browser, and saved when one does
     page.keyboard.press("f")
+    page.keyboard.press("1")
     kept = "Object.values(localStorage).some(text => text.includes('no video'))"
     assert page.evaluate(kept)
     page.locator(".jp-Dialog").get_by_role("button", name=re.compile("ok", re.I)).click()
     page.locator("#jp-main-statusbar").get_by_text(re.compile("Idle")).first.wait_for()
-    page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    run_all(page)
     for _ in range(120):
         if (rows[9].clip_id, "flag") in held(root):
             break

@@ -69,6 +69,8 @@ def test_search_filter_and_labels_without_a_kernel(chapter):
     view.focus()
     chapter.keyboard.press("1")
     chapter.keyboard.press("f")
+    assert "2 wrong caption" in view.locator(".obv-labels").inner_text()
+    chapter.keyboard.press("2")
     assert "2 kept in this browser" in view.locator(".obv-saved").inner_text()
     view.get_by_role("button", name="Flagged").click()
     assert view.locator(".obv-rowitem").count() == 1
@@ -121,6 +123,12 @@ def test_labeler_tuner_review_and_dashboard_work_without_a_kernel(chapter):
     review.focus()
     chapter.keyboard.press("a")
     assert "1 decided" in review.inner_text()
+    chapter.keyboard.press("r")
+    assert "1 not supported by what was said" in review.locator(".obv-caption").inner_text()
+    chapter.keyboard.press("2")
+    assert "2 decided" in review.inner_text()
+    chapter.keyboard.press("k")
+    assert "reject: answerable without the video" in review.locator(".obv-caption").inner_text()
     board, view = first(chapter, "dashboard"), chapter.locator(".obv-inspector").last
     bar = board.locator(".obv-bars button").nth(1)
     value = bar.locator("span").first.inner_text()
@@ -176,3 +184,30 @@ def test_focus_goes_through_a_widget_in_reading_order(chapter):
         for mark in ("obv-list", "Previous sample", "Show the frames", "obv-strip", 'role="tab"')
     ]
     assert places == sorted(places)
+
+
+def test_it_works_in_a_frame_of_a_foreign_origin_without_storage(page, tmp_path):
+    """What other notebook front ends draw outputs in: scripts run, but storage is refused."""
+    outer = tmp_path / "outer.html"
+    frame = f'<iframe sandbox="allow-scripts" src="{PAGE.as_uri()}" width="1200" height="800">'
+    outer.write_text(f"<!doctype html><title>outer</title>{frame}</iframe>")
+    page.goto(outer.as_uri())
+    view = page.frame_locator("iframe").locator(".obv-inspector").first
+    view.locator(".obv-cell").first.wait_for()
+    view.focus()
+    page.keyboard.press("1")
+    assert "1 kept in this page only: export them" in view.locator(".obv-saved").inner_text()
+    right = view.get_by_role("button", name=re.compile("right"))
+    assert right.get_attribute("aria-pressed") == "true"
+    assert page.outside == []
+
+
+def test_to_do_shows_what_has_no_verdict_yet(chapter):
+    view = first(chapter)
+    total = view.locator(".obv-rowitem").count()
+    view.focus()
+    chapter.keyboard.press("2")
+    assert view.locator(".obv-rowitem").count() == total
+    view.get_by_role("button", name="To do").click()
+    assert view.locator(".obv-rowitem").count() == total - 1
+    assert "1 judged" in view.locator(".obv-saved").inner_text()

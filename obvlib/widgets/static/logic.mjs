@@ -5,7 +5,9 @@
 export function decodeTable(table) {
   const columns = {};
   for (const [name, column] of Object.entries(table)) {
-    columns[name] = Array.isArray(column) ? column : column.codes.map((code) => column.values[code]);
+    columns[name] = Array.isArray(column)
+      ? column
+      : column.codes.map((code) => column.values[code]);
   }
   return columns;
 }
@@ -31,9 +33,13 @@ export function hasChanged(outcomes, index) {
 
 /**
  * Indices of the samples that a query keeps, in its order. `query.facets` maps a column to the value
- * wanted; `outcomes` holds one column a run; `flagged` is a set of ids.
+ * wanted; `outcomes` holds one column a run; `flagged` and `judged` are sets of ids.
  */
-export function filterSamples(columns, query, { texts = null, outcomes = [], flagged = new Set() } = {}) {
+export function filterSamples(
+  columns,
+  query,
+  { texts = null, outcomes = [], flagged = new Set(), judged = new Set() } = {},
+) {
   const facets = Object.entries(query.facets ?? {}).filter(([, value]) => value !== "");
   const terms = searchTerms(query.text ?? "");
   const found = [];
@@ -42,6 +48,7 @@ export function filterSamples(columns, query, { texts = null, outcomes = [], fla
     if (query.outcome && !outcomes.some((column) => column[i] === query.outcome)) continue;
     if (query.changed && !hasChanged(outcomes, i)) continue;
     if (query.flagged && !flagged.has(columns.id[i])) continue;
+    if (query.todo && judged.has(columns.id[i])) continue;
     if (terms.length) {
       const text = (texts ? texts[i] + "\n" : "") + columns.id[i].toLowerCase();
       if (!terms.every((term) => text.includes(term))) continue;
@@ -77,9 +84,16 @@ export function standing(labels) {
     const key = JSON.stringify([label.item_id, label.field]);
     if (decided.has(key)) continue;
     decided.add(key);
-    if (label.new !== null && label.new !== undefined) (held[label.item_id] ??= {})[label.field] = label.new;
+    if (label.new !== null && label.new !== undefined)
+      (held[label.item_id] ??= {})[label.field] = label.new;
   }
   return held;
+}
+
+/** The labels of `known`, then those of `more` that are not among them, each list in its order. */
+export function mergeLabels(known, more) {
+  const ids = new Set(known.map((label) => label.label_id));
+  return [...known, ...more.filter((label) => !ids.has(label.label_id))];
 }
 
 /** Cohen's kappa of pairs [a, b] of labels; null without pairs, or where chance alone agrees. */
@@ -100,10 +114,19 @@ export function agreement(raters, field) {
   for (let i = 0; i < names.length; i++) {
     for (let j = i + 1; j < names.length; j++) {
       const [one, two] = [raters[names[i]], raters[names[j]]];
-      const both = Object.keys(one).filter((id) => one[id][field] !== undefined && two[id]?.[field] !== undefined);
-      const pairs = both.map((id) => [one[id][field], two[id][field]].map((value) => JSON.stringify(value)));
+      const both = Object.keys(one).filter(
+        (id) => one[id][field] !== undefined && two[id]?.[field] !== undefined,
+      );
+      const pairs = both.map((id) =>
+        [one[id][field], two[id][field]].map((value) => JSON.stringify(value)),
+      );
       const differing = both.filter((_, k) => pairs[k][0] !== pairs[k][1]);
-      found.push({ raters: [names[i], names[j]], num: both.length, kappa: kappa(pairs), differing });
+      found.push({
+        raters: [names[i], names[j]],
+        num: both.length,
+        kappa: kappa(pairs),
+        differing,
+      });
     }
   }
   return found;
@@ -114,12 +137,16 @@ export function agreement(raters, field) {
  * frame is positive where its score is at least the threshold; more than `maxGap` frames in a row
  * that are not positive end a segment at the time of its last positive frame.
  */
-export function findSegments(scores, { threshold = 0.64, maxGap = 10, minLength = 0, step = 0.5 } = {}) {
+export function findSegments(
+  scores,
+  { threshold = 0.64, maxGap = 10, minLength = 0, step = 0.5 } = {},
+) {
   const segments = [];
   let first = -1;
   let last = -1;
   const close = () => {
-    if (first >= 0 && last * step - first * step >= minLength) segments.push([first * step, last * step]);
+    if (first >= 0 && last * step - first * step >= minLength)
+      segments.push([first * step, last * step]);
   };
   for (let i = 0; i < scores.length; i++) {
     if (Number.isNaN(scores[i])) throw new RangeError(`score ${i} is not a number`);
@@ -199,6 +226,25 @@ export function formatTime(seconds, digits = 3) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
+/** What is said under a model frame: which it is, when it is on screen, and its size. */
+export function modelCaption({ times, pts, height, width, exact }, index) {
+  const isLate = Math.abs(times[index] - pts[index]) > 5e-4;
+  return [
+    `Frame ${index + 1} of ${pts.length}`,
+    `shown at ${formatTime(pts[index])}${isLate ? `, asked for ${formatTime(times[index])}` : ""}`,
+    `${width} × ${height} px`,
+    ...(exact ? ["pixel for pixel"] : []),
+  ].join(" · ");
+}
+
+/** What is said under the video: which of its frames is on screen, and when. */
+export function videoCaption({ all_pts: all, start = 0 }, time, how) {
+  const number = all.length ? [`frame ${frameAt(all, time) + 1} of ${all.length}`] : [];
+  const place = start ? ` (${formatTime(start + time)} of the source)` : "";
+  const said = how ? [how] : [];
+  return ["Video", ...number, `${formatTime(time)}${place}`, ...said].join(" · ");
+}
+
 /** The sample id that an address points to, "" for none; and the address's end that points to one. */
 export function sampleOfHash(hash) {
   const found = /(?:^|[#&])sample=([^&]*)/.exec(hash);
@@ -215,10 +261,18 @@ export function hashOfSample(id) {
 
 /** A time among segment edges: the next one in a direction, or the same time where there is none. */
 export function nextEdge(segments, time, direction, tolerance = 1e-3) {
-  const edges = [...new Set(segments.flatMap(([start, end]) => [start, end]))].sort((a, b) => a - b);
+  const edges = [...new Set(segments.flatMap(([start, end]) => [start, end]))].sort(
+    (a, b) => a - b,
+  );
   const ahead = edges.filter((edge) => (edge - time) * direction > tolerance);
   if (!ahead.length) return time;
   return direction > 0 ? ahead[0] : ahead[ahead.length - 1];
+}
+
+/** The segment that a time lies in as [start, end] within 0 to `end`; all of it where in none. */
+export function spanAt(segments, time, end, tolerance = 1e-3) {
+  const found = segments.find(([a, b]) => a <= time + tolerance && time < b - tolerance);
+  return found ? [Math.max(0, found[0]), Math.min(end, found[1])] : [0, end];
 }
 
 /** How many segments found overlap a known one by at least `iou`, each known one counted once. */
@@ -241,6 +295,9 @@ export function matchSegments(found, truth, iou = 0.5) {
 
 /** Items not labelled yet, those whose score is nearest the threshold first; those without a score last. */
 export function labellingOrder(items, isLabelled, threshold) {
-  const distance = (item) => (typeof item.score === "number" ? Math.abs(item.score - threshold) : Infinity);
-  return items.filter((item) => !isLabelled(item.id)).sort((a, b) => distance(a) - distance(b) || (a.id < b.id ? -1 : 1));
+  const distance = (item) =>
+    typeof item.score === "number" ? Math.abs(item.score - threshold) : Infinity;
+  return items
+    .filter((item) => !isLabelled(item.id))
+    .sort((a, b) => distance(a) - distance(b) || (a.id < b.id ? -1 : 1));
 }

@@ -4,14 +4,20 @@
 export function makePlan(data, chosen) {
   const rows = data.rows[chosen.row_tokens];
   if (!rows?.sizes.length) {
-    return { problem: `None of the ${data.num_samples} samples fits a row of ${chosen.row_tokens} tokens: choose longer rows.` };
+    return {
+      problem: `None of the ${data.num_samples} samples fits a row of ${chosen.row_tokens} tokens: choose longer rows.`,
+    };
   }
   const axes = Object.keys(data.axes).map((name) => chosen[name]);
   const weights = data.seconds[JSON.stringify([chosen.model, chosen.gpu, axes])];
   const useful = data.useful[JSON.stringify([chosen.model, axes])];
-  const memory = data.memory[JSON.stringify([chosen.model, chosen.row_tokens, axes])][data.num_gpus.indexOf(chosen.num_gpus)];
+  const memory =
+    data.memory[JSON.stringify([chosen.model, chosen.row_tokens, axes])][
+      data.num_gpus.indexOf(chosen.num_gpus)
+    ];
   const { memory_gb, tflops } = data.gpus[chosen.gpu];
-  const sum = (by) => rows.sizes.map((sizes) => sizesOf(sizes).reduce((total, size, i) => total + size * by[i], 0));
+  const sum = (by) =>
+    rows.sizes.map((sizes) => sizesOf(sizes).reduce((total, size, i) => total + size * by[i], 0));
   const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
   const step = mean(slowest(sum(weights), chosen.num_gpus));
   const steps = Math.ceil(rows.sizes.length / chosen.num_gpus) * chosen.epochs;
@@ -40,6 +46,7 @@ function sizesOf(sizes) {
 /** All GPUs wait for the slowest row of their step. */
 function slowest(seconds, numGpus) {
   const steps = [];
-  for (let i = 0; i < seconds.length; i += numGpus) steps.push(Math.max(...seconds.slice(i, i + numGpus)));
+  for (let i = 0; i < seconds.length; i += numGpus)
+    steps.push(Math.max(...seconds.slice(i, i + numGpus)));
   return steps;
 }

@@ -1,5 +1,6 @@
 // QAReview: accept, edit or reject questions that a machine wrote.
-import { bindKeys, button, download, fill, h, Labels, Line, press, select } from "./ui.mjs";
+import { Labels, Line } from "./labels.mjs";
+import { bindKeys, button, fill, h, press, select } from "./ui.mjs";
 
 const FIELD = "decision";
 
@@ -11,10 +12,17 @@ class QAReview {
     this.at = 0;
     this.editing = false;
     this.line = new Line(model);
-    this.labels = new Labels(model, this.line, () => this.root && this._showState());
-    this.line.ask("open").then(() => this.labels.resend());
+    const ids = new Set(this.items.map((item) => item.id));
+    const owns = (label) => label.field === FIELD && ids.has(label.item_id);
+    this.labels = new Labels(model, this.line, () => this.root && this._labelsChanged(), owns);
+    this.line.ask("open").then((reply) => this.labels.opened(reply));
     this._build(el);
-    this.go(Math.max(0, this.items.findIndex((item) => !this._decision(item))));
+    this.go(
+      Math.max(
+        0,
+        this.items.findIndex((item) => !this._decision(item)),
+      ),
+    );
   }
 
   _decision(item) {
@@ -26,25 +34,73 @@ class QAReview {
     this.state = h("p.obv-caption", { role: "status" });
     this.progress = h("i");
     this.saved = h("span.obv-saved", { role: "status" });
-    this.accept = button("a accept", "Accept this question (a)", () => this.decide({ action: "accept" }));
+    this.accept = button("a accept", "Accept this question (a)", () =>
+      this.decide({ action: "accept" }),
+    );
     this.edit = button("e edit", "Edit this question (e)", () => this.setEditing(!this.editing));
-    this.reject = select("Reject with a reason", [["", "r reject …"], ...this.reasons.map((reason) => [reason, reason])], "", (reason) => reason && this.decide({ action: "reject", reason }));
+    this.reject = select(
+      "Reject with a reason (r, then its number)",
+      [["", "r reject …"], ...this.reasons.map((reason, i) => [reason, `${i + 1} ${reason}`])],
+      "",
+      (reason) => reason && this.decide({ action: "reject", reason }),
+    );
     const tools = [
       button("←", "Previous question (k)", () => this.go(this.at - 1)),
       button("→", "Next question (j)", () => this.go(this.at + 1)),
       button("↶ undo", "Take back the last decision (u)", () => this.undo()),
-      button("Export", "Save decisions as JSON lines", () => download(`${this.labels.rater}.jsonl`, this.labels.log.map((label) => `${JSON.stringify(label)}\n`).join(""))),
+      button("Export", "Save decisions as JSON lines", () => this.labels.export()),
     ];
     this.root = h(
       "div.obv.obv-review",
       { role: "group", "aria-label": "Question review", tabIndex: -1 },
-      h("div.obv-panel", {}, this.state, h("div.obv-progress", { "aria-hidden": "true" }, this.progress), this.body, h("div.obv-choices", {}, this.accept, this.edit, this.reject), h("div.obv-bar", { style: "padding:0" }, tools, this.saved)),
+      h(
+        "div.obv-panel",
+        {},
+        this.state,
+        h("div.obv-progress", { "aria-hidden": "true" }, this.progress),
+        this.body,
+        h("div.obv-choices", {}, this.accept, this.edit, this.reject),
+        h("div.obv-bar", { style: "padding:0" }, tools, this.saved),
+      ),
     );
-    bindKeys(this.root, {
-      a: () => this.decide({ action: "accept" }), e: () => this.setEditing(true), r: () => this.reject.focus(), u: () => this.undo(),
-      j: () => this.go(this.at + 1), k: () => this.go(this.at - 1), ArrowRight: () => this.go(this.at + 1), ArrowLeft: () => this.go(this.at - 1),
-    });
+    bindKeys(this.root, this._keys());
     el.append(this.root);
+  }
+
+  /** Any key but the number of a reason leaves the choice of one. */
+  _keys() {
+    const keys = {
+      a: () => this.decide({ action: "accept" }),
+      e: () => this.setEditing(true),
+      u: () => this.undo(),
+      j: () => this.go(this.at + 1),
+      k: () => this.go(this.at - 1),
+      ArrowRight: () => this.go(this.at + 1),
+      ArrowLeft: () => this.go(this.at - 1),
+    };
+    for (const [key, action] of Object.entries(keys)) {
+      keys[key] = () => {
+        this.askReason(false);
+        action();
+      };
+    }
+    keys.r = () => this.askReason(!this.isAsking);
+    this.reasons.forEach((reason, i) => {
+      keys[i + 1] = () => this.isAsking && this.decide({ action: "reject", reason });
+    });
+    return keys;
+  }
+
+  askReason(isOn) {
+    this.isAsking = isOn;
+    const choices = this.reasons.map((reason, i) => `${i + 1} ${reason}`);
+    if (isOn) this.state.textContent = `Reject: ${choices.join(" · ")}`;
+    else this._showState();
+  }
+
+  _labelsChanged() {
+    if (this.editing) this._showState();
+    else this._draw();
   }
 
   go(at) {
@@ -60,6 +116,7 @@ class QAReview {
   }
 
   decide(decision) {
+    this.isAsking = false;
     const item = this.items[this.at];
     if (!item) return;
     this.labels.set(item.id, item.hash, FIELD, decision);
@@ -83,57 +140,120 @@ class QAReview {
     this.reject.value = "";
     if (!item) return fill(this.body, h("p.obv-empty", {}, "There is no question to review."));
     const current = this._current(item);
-    const support = item.support ? [h("h4", {}, "What was said"), h("p.obv-text", {}, item.support)] : [];
-    fill(this.body, support, this.editing ? this._form(current) : this._card(current), item.warnings?.length ? h("p.obv-notice", {}, item.warnings.join(" · ")) : null);
+    const support = item.support
+      ? [h("h4", {}, "What was said"), h("p.obv-text", {}, item.support)]
+      : [];
+    fill(
+      this.body,
+      support,
+      this.editing ? this._form(current) : this._card(current),
+      item.warnings?.length ? h("p.obv-notice", {}, item.warnings.join(" · ")) : null,
+    );
     this._showState();
   }
 
   _card(item) {
-    const options = Object.entries(item.options ?? {}).map(([letter, text]) => h(`li${letter === item.answer ? ".obv-gold" : ""}`, {}, h("b", {}, letter), h("span", {}, text), letter === item.answer ? h("span.obv-tag", {}, "key") : null));
-    return h("article.obv-question", {}, h("h4", {}, item.question), options.length ? h("ul.obv-options", {}, options) : h("p.obv-text", {}, h("span.obv-tag", {}, "key"), ` ${item.answer}`));
+    const options = Object.entries(item.options ?? {}).map(([letter, text]) =>
+      h(
+        `li${letter === item.answer ? ".obv-gold" : ""}`,
+        {},
+        h("b", {}, letter),
+        h("span", {}, text),
+        letter === item.answer ? h("span.obv-tag", {}, "answer") : null,
+      ),
+    );
+    return h(
+      "article.obv-question",
+      {},
+      h("h4", {}, item.question),
+      options.length
+        ? h("ul.obv-options", {}, options)
+        : h("p.obv-text", {}, h("span.obv-tag", {}, "answer"), ` ${item.answer}`),
+    );
   }
 
   _form(item) {
     const field = (label, value) => h("input", { type: "text", value, "aria-label": label });
-    this.inputs = { question: h("textarea", { "aria-label": "Question", value: item.question }), options: {} };
+    this.inputs = {
+      question: h("textarea", { "aria-label": "Question", value: item.question }),
+      options: {},
+    };
     const rows = Object.entries(item.options ?? {}).map(([letter, text]) => {
       this.inputs.options[letter] = field(`Option ${letter}`, text);
       return h("label", {}, letter, this.inputs.options[letter]);
     });
     const letters = Object.keys(item.options ?? {});
-    this.inputs.answer = letters.length ? select("Key", letters.map((letter) => [letter, letter]), item.answer, () => {}) : field("Answer", item.answer);
+    this.inputs.answer = letters.length
+      ? select(
+          "Answer",
+          letters.map((letter) => [letter, letter]),
+          item.answer,
+          () => {},
+        )
+      : field("Answer", item.answer);
     const save = button("Save", "Save the edited question", () => this._saveEdit());
-    return h("div.obv-question", {}, h("label", {}, "Question", this.inputs.question), h("div.obv-form", {}, rows, h("label", {}, "Key", this.inputs.answer)), h("div.obv-choices", {}, save, button("Cancel", "Leave the question as it was", () => this.setEditing(false))));
+    return h(
+      "div.obv-question",
+      {},
+      h("label", {}, "Question", this.inputs.question),
+      h("div.obv-form", {}, rows, h("label", {}, "Answer", this.inputs.answer)),
+      h(
+        "div.obv-choices",
+        {},
+        save,
+        button("Cancel", "Leave the question as it was", () => this.setEditing(false)),
+      ),
+    );
   }
 
   _saveEdit() {
     const { question, options, answer } = this.inputs;
-    const texts = Object.fromEntries(Object.entries(options).map(([letter, input]) => [letter, input.value.trim()]));
+    const texts = Object.fromEntries(
+      Object.entries(options).map(([letter, input]) => [letter, input.value.trim()]),
+    );
     const values = Object.values(texts);
-    if (!question.value.trim() || values.some((text) => !text) || new Set(values).size < values.length || !answer.value.trim()) {
+    if (
+      !question.value.trim() ||
+      values.some((text) => !text) ||
+      new Set(values).size < values.length ||
+      !answer.value.trim()
+    ) {
       this.state.textContent = "Fill in the question and every option; options must differ.";
       return;
     }
-    this.decide({ action: "edit", question: question.value.trim(), options: texts, answer: answer.value });
+    this.decide({
+      action: "edit",
+      question: question.value.trim(),
+      options: texts,
+      answer: answer.value,
+    });
   }
 
   _showState() {
     const decided = this.items.filter((item) => this._decision(item)).length;
     const item = this.items[this.at];
     const decision = this._decision(item);
-    const said = decision ? ` · ${decision.action}${decision.reason ? `: ${decision.reason}` : ""}` : "";
-    this.state.textContent = item ? `${item.id} · ${this.at + 1} of ${this.items.length} · ${decided} decided${said}` : "";
+    const said = decision
+      ? ` · ${decision.action}${decision.reason ? `: ${decision.reason}` : ""}`
+      : "";
+    this.state.textContent = item
+      ? `${item.id} · ${this.at + 1} of ${this.items.length} · ${decided} decided${said}`
+      : "";
     this.progress.style.width = `${(100 * decided) / Math.max(1, this.items.length)}%`;
     press(this.accept, decision?.action === "accept");
     press(this.edit, decision?.action === "edit");
-    this.saved.textContent = `${this.labels.rater}: ${this.labels.status()}`;
-    this.saved.classList.toggle("obv-failed", Boolean(this.labels.problem));
+    this.labels.showStatus(this.saved);
+  }
+
+  close() {
+    this.line.close();
+    this.labels.close();
   }
 }
 
 export default {
   render({ model, el }) {
     const review = new QAReview(model, el);
-    return () => review.line.close();
+    return () => review.close();
   },
 };

@@ -1,11 +1,11 @@
 // The stage: what the model saw, frame by frame, or the video around it; and the strip below.
-import { formatTime, frameAt } from "./logic.mjs";
-import { button, fill, h, imageUrl, press, s, select } from "./ui.mjs";
-
-const SPEEDS = [0.1, 0.25, 0.5, 1, 1.5, 2, 4];
+import { formatTime, frameAt, modelCaption, videoCaption } from "./logic.mjs";
+import { SPEEDS, stageControls } from "./controls.mjs";
+import { TokenGrid } from "./grid.mjs";
+import { fill, h, imageUrl, press } from "./ui.mjs";
 
 export class Stage {
-  /** `host` answers exactFrame(index), videoFrame(time) and onFrame(index, time), all about the sample shown. */
+  /** `host` answers exactFrame(index), videoFrame(time), span(time) and isLive(), and hears onFrame and onSquare. */
   constructor(host) {
     this.host = host;
     this.mode = "model";
@@ -20,44 +20,34 @@ export class Stage {
 
   _build() {
     this.image = h("img.obv-frame", { alt: "", hidden: true });
-    this.video = h("video.obv-frame", { preload: "metadata", playsinline: true, hidden: true, tabIndex: -1 });
-    this.overlay = s("svg", { class: "obv-grid", "aria-hidden": "true" });
+    this.video = h("video.obv-frame", {
+      preload: "metadata",
+      playsinline: true,
+      hidden: true,
+      tabIndex: -1,
+    });
+    this.squares = new TokenGrid((...place) => this.host.onSquare(...place));
+    this.overlay = this.squares.element;
     this.notice = h("p.obv-notice", { role: "note", hidden: true });
     this.screen = h("div.obv-screen", {}, this.video, this.image, this.overlay, this.notice);
     this.caption = h("p.obv-caption", { "aria-live": "off" });
-    this.strip = h("div.obv-strip", { role: "group", "aria-label": "Frames that the model received", tabIndex: 0 });
-    this.modelButton = button("Model frames", "Show the frames that the model received (v)", () => this.setMode("model"));
-    this.videoButton = button("Video", "Show the video that the frames come from (v)", () => this.setMode("video"));
-    this.gridButton = button("Grid", "Draw the token grid over the frame (g)", () => this.setGrid(!this.grid));
-    this.playButton = button("▶", "Play or pause (space)", () => this.play());
-    this.loopButton = button("⟳", "Loop the segment (l)", () => this.setLoop(!this.loop));
-    this.speed = select("Speed", SPEEDS.map((x) => [String(x), `${x}×`]), "1", (value) => this.setSpeed(Number(value)));
-    const steps = [
-      button("⇤", "Previous segment edge ([)", () => this.host.edge(-1)),
-      button("◂", "Frame back (left arrow)", () => this.step(-1)),
-      this.playButton,
-      button("▸", "Frame on (right arrow)", () => this.step(1)),
-      button("⇥", "Next segment edge (])", () => this.host.edge(1)),
-    ];
+    this.strip = h("div.obv-strip", {
+      role: "group",
+      "aria-label": "Frames that the model received",
+      tabIndex: 0,
+    });
+    Object.assign(this, stageControls(this));
     this.element = h(
       "section.obv-stage",
       { "aria-label": "Frames" },
-      h(
-        "div.obv-bar",
-        {},
-        h("div.obv-group", { role: "group", "aria-label": "What is shown" }, this.modelButton, this.videoButton),
-        this.gridButton,
-        h("span.obv-space"),
-        h("div.obv-group", { role: "group", "aria-label": "Playback" }, steps),
-        this.loopButton,
-        this.speed,
-      ),
+      this.controls,
       this.screen,
       this.caption,
       this.strip,
     );
     this.video.addEventListener("error", () => {
-      if (this.video.src) this._fail("This browser cannot play the file; the frames are decoded without it.");
+      if (this.video.src)
+        this._fail("This browser cannot play the file; the frames are decoded without it.");
     });
     this.video.addEventListener("play", () => this._watch());
     this.video.addEventListener("pause", () => this._paused());
@@ -72,7 +62,8 @@ export class Stage {
     this.video.removeAttribute("src");
     this._stopCycle();
     fill(this.strip);
-    fill(this.overlay);
+    this.squares.clear();
+    this._setImage("");
     this.image.hidden = this.video.hidden = true;
     this.caption.textContent = "";
     this._note(text);
@@ -98,6 +89,15 @@ export class Stage {
     this.videoButton.disabled = !pictures.video && !pictures.can_decode;
     this.setFrame(0);
     this.setMode(this.videoButton.disabled ? "model" : this.mode);
+  }
+
+  /** Show one picture while the frames are still being read. */
+  preview(image) {
+    this._note("");
+    this._setImage(imageUrl(image), true);
+    this.image.alt = "The first frame; the others are being read";
+    this.image.hidden = false;
+    this._say("A preview of the first frame · the frames that the model received are being read …");
   }
 
   setMode(mode) {
@@ -146,11 +146,11 @@ export class Stage {
     this._reveal(this.strip.children[this.index]);
     if (this.mode === "video") return this._seek(this.time);
     this.image.hidden = false;
-    this.image.src = this.urls[this.index];
+    this._setImage(this.urls[this.index]);
     this.image.alt = `Frame ${this.index + 1} of ${this.urls.length} that the model received`;
     if (!pictures.exact) this._fetchExact(this.index);
     this._drawGrid();
-    this._say(this._modelCaption());
+    this._say(modelCaption(this.pictures, this.index));
     this.host.onFrame(this.index, this.time);
   }
 
@@ -175,7 +175,10 @@ export class Stage {
     if (this.mode === "model") {
       if (this.cycle) this._stopCycle();
       else this._startCycle();
+    } else if (!this.pictures.video) {
+      this._note("This file is not served to the browser: go through its frames with ← and →.");
     } else if (this.video.paused) {
+      this._note("");
       this.image.hidden = true;
       this.video.hidden = false;
       this.video.playbackRate = Number(this.speed.value);
@@ -195,10 +198,16 @@ export class Stage {
     const { pts } = this.pictures;
     const gap = pts.length > 1 ? (pts[pts.length - 1] - pts[0]) / (pts.length - 1) : 1;
     const wait = Math.min(2000, Math.max(40, (1000 * gap) / Number(this.speed.value)));
+    const [from, to] = this.host.span(this.time);
+    const first = frameAt(pts, from);
+    const last = Math.max(
+      first,
+      pts.findLastIndex((time) => time < to),
+    );
     this.cycle = setInterval(() => {
-      const isLast = this.index === this.urls.length - 1;
-      if (isLast && !this.loop) this._stopCycle();
-      else this.setFrame(isLast ? 0 : this.index + 1);
+      if (this.index < last) this.setFrame(this.index + 1);
+      else if (this.loop) this.setFrame(first);
+      else this._stopCycle();
     }, wait);
     this._showState();
   }
@@ -212,34 +221,50 @@ export class Stage {
   /** Follow the playing video by the times of the frames that it really presents. */
   _watch() {
     this._showState();
-    const { start = 0, end = Infinity } = this.pictures ?? {};
+    const { pictures } = this;
+    if (!pictures) return;
+    const [from, to] = this.host.span(this.time);
+    const again = () => {
+      this.video.currentTime = pictures.start + from;
+      if (this.video.paused) this.video.play();
+    };
     const onFrame = (_, frame) => {
-      this.time = frame.mediaTime - start;
+      if (this.pictures !== pictures || this.mode !== "video") return;
+      this.time = this._onScreen(frame.mediaTime - pictures.start);
       this._sayVideo("playing");
       this.host.onFrame(this._modelIndex(), this.time);
-      if (frame.mediaTime >= end - 0.02) {
-        if (this.loop) this.video.currentTime = start;
-        else this.video.pause();
-      }
+      const isOver = frame.mediaTime - pictures.start >= to - 0.02;
+      if (isOver && this.loop) again();
+      else if (isOver) this.video.pause();
       if (!this.video.paused) this.video.requestVideoFrameCallback(onFrame);
     };
     this.video.requestVideoFrameCallback?.(onFrame);
-    this.video.onended = () => {
-      if (this.loop) {
-        this.video.currentTime = start;
-        this.video.play();
-      }
-    };
+    this.video.onended = () => (this.loop ? again() : this._paused());
   }
 
   _paused() {
     this._showState();
-    if (this.mode === "video" && this.pictures && !this.video.ended) this._freeze(this.time);
+    if (this.mode !== "video" || !this.pictures || (this.video.ended && this.loop)) return;
+    if (!this.video.requestVideoFrameCallback)
+      this.time = this._onScreen(this.video.currentTime - this.pictures.start);
+    this._freeze(this.time);
+  }
+
+  /** The presentation time of the frame that is on screen at a time. */
+  _onScreen(time) {
+    const { all_pts: all } = this.pictures;
+    return all.length ? all[frameAt(all, time)] : Math.max(0, time);
+  }
+
+  /** Stop on the frame in view, and return its time: that is what a label is about. */
+  stopAt() {
+    this.pause();
+    return this.time;
   }
 
   _seek(time) {
     const { start = 0, all_pts: all } = this.pictures;
-    this.time = all.length ? all[frameAt(all, time)] : time;
+    this.time = this._onScreen(time);
     this.video.pause();
     // into the frame, not onto its first instant: browsers round
     const after = all[frameAt(all, this.time) + 1] ?? this.time + 0.02;
@@ -252,11 +277,19 @@ export class Stage {
   /** While paused, show the frame as this package decodes it: that is the one a label is about. */
   async _freeze(time) {
     const { pictures } = this;
-    if (!pictures.can_decode || !this.host.isLive()) return this._sayVideo(pictures.video ? "shown by the browser" : "");
+    if (!pictures.can_decode || !this.host.isLive())
+      return this._sayVideo(pictures.video ? "shown by the browser" : "");
     const found = await this.host.videoFrame(time);
-    if (!found || this.pictures !== pictures || this.mode !== "video" || !this.video.paused || this.time !== time) return;
+    if (
+      !found ||
+      this.pictures !== pictures ||
+      this.mode !== "video" ||
+      !this.video.paused ||
+      this.time !== time
+    )
+      return;
     this.time = found.time;
-    this.image.src = imageUrl(found.image);
+    this._setImage(imageUrl(found.image), true);
     this.image.alt = `Frame of the video at ${formatTime(found.time)}`;
     this.image.hidden = false;
     this.video.hidden = true;
@@ -266,27 +299,26 @@ export class Stage {
   async _fetchExact(index) {
     const { pictures } = this;
     const image = await this.host.exactFrame(index);
-    if (!image || this.pictures !== pictures || this.index !== index || this.mode !== "model") return;
-    this.image.src = imageUrl(image);
-    this._say(`${this._modelCaption()} · pixel for pixel`);
+    if (!image || this.pictures !== pictures || this.index !== index || this.mode !== "model")
+      return;
+    this._setImage(imageUrl(image), true);
+    this._say(`${modelCaption(this.pictures, this.index)} · pixel for pixel`);
   }
 
   _modelIndex() {
     return frameAt(this.pictures.pts, this.time);
   }
 
-  _modelCaption() {
-    const { times, pts, height, width, exact } = this.pictures;
-    const asked = Math.abs(times[this.index] - pts[this.index]) > 5e-4 ? `, asked for ${formatTime(times[this.index])}` : "";
-    const end = exact ? " · pixel for pixel" : "";
-    return `Frame ${this.index + 1} of ${pts.length} · shown at ${formatTime(pts[this.index])}${asked} · ${width} × ${height} px${end}`;
+  /** Show an image; one that is shown just once is let go when the next one comes. */
+  _setImage(url, isOnce = false) {
+    if (this.once) URL.revokeObjectURL(this.once);
+    this.once = isOnce ? url : "";
+    if (url) this.image.src = url;
+    else this.image.removeAttribute("src");
   }
 
   _sayVideo(how) {
-    const { all_pts: all, start = 0 } = this.pictures;
-    const number = all.length ? `frame ${frameAt(all, this.time) + 1} of ${all.length} · ` : "";
-    const place = start ? ` (${formatTime(start + this.time)} of the source)` : "";
-    this._say(`Video · ${number}${formatTime(this.time)}${place}${how ? ` · ${how}` : ""}`);
+    this._say(videoCaption(this.pictures, this.time, how));
   }
 
   _say(text) {
@@ -314,23 +346,8 @@ export class Stage {
 
   _drawGrid(chosen = this.chosen) {
     this.chosen = chosen;
-    const { pictures } = this;
-    fill(this.overlay);
-    this.overlay.style.display = this.grid && pictures && this.mode === "model" ? "" : "none";
-    if (!this.grid || !pictures) return;
-    const { rows, columns } = pictures;
-    this.overlay.setAttribute("viewBox", `0 0 ${columns} ${rows}`);
-    this.overlay.setAttribute("preserveAspectRatio", "none");
-    this.overlay.style.setProperty("--ratio", `${pictures.width} / ${pictures.height}`);
-    const patch = Math.floor(this.index / pictures.temporal);
-    for (let row = 0; row < rows; row++) {
-      for (let column = 0; column < columns; column++) {
-        const isChosen = chosen && chosen.patch === patch && chosen.row === row && chosen.column === column;
-        const square = s("rect", { x: column, y: row, width: 1, height: 1, class: isChosen ? "obv-chosen" : "" });
-        square.addEventListener("click", () => this.host.onSquare?.(patch, row, column));
-        this.overlay.append(square);
-      }
-    }
+    if (this.grid && this.pictures) this.squares.draw(this.pictures, this.index, chosen);
+    else this.squares.clear();
   }
 
   /** Mark the square of a visual token, on the frame that it belongs to. */
@@ -338,7 +355,8 @@ export class Stage {
     this.grid = true;
     this.chosen = place;
     if (this.mode !== "model") this.setMode("model");
-    if (Math.floor(this.index / this.pictures.temporal) !== place.patch) this.setFrame(place.patch * this.pictures.temporal);
+    if (Math.floor(this.index / this.pictures.temporal) !== place.patch)
+      this.setFrame(place.patch * this.pictures.temporal);
     this._drawGrid(place);
     this._showState();
   }
@@ -352,7 +370,9 @@ export class Stage {
     this.playButton.textContent = isPlaying ? "❚❚" : "▶";
     this.overlay.style.display = this.grid && this.mode === "model" && this.pictures ? "" : "none";
     this.screen.dataset.empty = String(!this.pictures);
-    this.screen.dataset.small = String(Boolean(this.pictures && this.mode === "model" && this.pictures.height < 200));
+    this.screen.dataset.small = String(
+      Boolean(this.pictures && this.mode === "model" && this.pictures.height < 200),
+    );
   }
 
   close() {
