@@ -27,7 +27,17 @@ from obvlib.engine import Drop
 from obvlib.evaluation import EvalConfig
 from obvlib.manifests import check_contamination, check_file_names, load_card, media_dir
 from obvlib.models import ModelShape
-from obvlib.training import TrainConfig, TrainResult, Watchers, dataset, planner, run, runs, samples
+from obvlib.training import (
+    TrainConfig,
+    TrainResult,
+    Watchers,
+    dataset,
+    model_parts,
+    planner,
+    run,
+    runs,
+    samples,
+)
 from obvlib.training.config_files import read_config
 from obvlib.training.runs import Run
 
@@ -229,7 +239,7 @@ def open_run(chosen: Recipe, bundle: Bundle, clips: Sequence[Clip], *, seed: int
             warnings.simplefilter("ignore")  # `finetune` says what is missing
             cut = cut_clips(chosen, clips)
         asked = run.asked_of(config, bundle, _data_hash(chosen, cut))
-        asked["code"] += hash_code(frame_policy, inputs, media, mini, dataset, samples)
+        asked["code"] += hash_code(frame_policy, inputs, media, mini, dataset, model_parts, samples)
     opened = run.open_run(config, asked)
     if ranks.is_first():
         write_text(str(config.output_dir / CURRENT), opened.folder.name + "\n")
@@ -243,7 +253,7 @@ def planned_costs(
     large model is loaded; its tokenizer and configuration are.
     """
     config, cut = chosen.train_config(seed), cut_clips(chosen, clips)
-    parts = dataset.parts_of(chosen.model)
+    parts = model_parts.parts_of(chosen.model)
     shape = ModelShape.from_config(chosen.model, parts.config)
     if chosen.model == "tiny":
         bundle = load_model(chosen, seed=seed)

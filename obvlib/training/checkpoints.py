@@ -56,13 +56,13 @@ def newest(folder: Path) -> tuple[Path | None, list[str]]:
     """Return the whole checkpoint with the highest step, and a sentence for each one above it that
     is not whole; those are renamed, so that none is taken by mistake.
     """
-    notes = []
+    notes: list[str] = []
     for step in reversed(steps(folder)):
         path = folder / f"checkpoint-{step}"
         if not (problem := damage(path, step)):
             return path, notes
-        aside = runs.set_aside(path)
-        notes.append(f"{path.name} is not whole ({problem}); it is kept as {aside.name}")
+        if aside := runs.set_aside(path):
+            notes.append(f"{path.name} is not whole ({problem}); it is kept as {aside.name}")
     return None, notes
 
 

@@ -77,7 +77,7 @@ class TrainConfig:
         """Return the settings for a two-million-parameter model from scratch on a CPU: small rows,
         a large learning rate, float32.
         """
-        settings = {
+        settings: dict[str, Any] = {
             "capacity_tokens": 4_096,
             "rows_per_step": 1,
             "pack_window": 1,

@@ -9,7 +9,6 @@ again, from disk, the hub or S3; `load_sample` turns a row into model input.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import json
 import os
@@ -18,13 +17,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from obvlib import inputs, media
 from obvlib.core import Clip, FramePolicy, frame_policy
 from obvlib.core.files import join, local_clip, replacing
-from obvlib.core.identity import identify, sha256_of
-from obvlib.core.record_rows import digest
+from obvlib.core.identity import sha256_of
 from obvlib.core.records import to_json
 from obvlib.engine import Drop, Ledger, Stage, StageRun, claimed, run_stage
 from obvlib.inputs import (
@@ -37,8 +35,10 @@ from obvlib.inputs import (
     count_tokens,
     encode,
 )
-from obvlib.manifests import check_contamination, check_file_names, load_card, load_rows
+from obvlib.manifests import RowProblem, check_contamination, check_file_names, load_card, load_rows
 from obvlib.media import MediaError, clip_frames, probe
+from obvlib.training import model_parts
+from obvlib.training.model_parts import tokenizer_and_spec, tokenizer_digest
 
 STAGE = "build"
 # those that test on videos, which training might contain
@@ -100,7 +100,7 @@ class BuildStage(Stage):
         return (join(self.clips_dir, clip.file_name),)
 
     def code(self) -> Sequence[ModuleType]:
-        return (frame_policy, media, inputs, sys.modules[__name__])
+        return (frame_policy, media, inputs, model_parts, sys.modules[__name__])
 
     def params(self) -> dict[str, Any]:
         tokenizer, spec = tokenizer_and_spec(self.model)
@@ -225,14 +225,16 @@ def tested_on(names: Sequence[str]) -> tuple[dict[str, list[Any]], dict[str, str
     """
     from obvlib.manifests import HubUnavailable
 
-    benchmarks, unchecked = {}, {}
+    benchmarks: dict[str, list[Any]] = {}
+    unchecked: dict[str, str] = {}
     for name in names:
         try:
             clips, problems = load_rows(name, split=load_card(name).split or "test")
         except HubUnavailable as error:
             unchecked[name] = str(error)
             continue
-        benchmarks[name] = [item for item in [*clips, *problems] if item.video_id]
+        rows: list[Clip | RowProblem] = [*clips, *problems]
+        benchmarks[name] = [row for row in rows if row.video_id]
         if not benchmarks[name]:
             del benchmarks[name]
             unchecked[name] = "its rows name no source video"
@@ -256,54 +258,6 @@ def clip_layout(path: Path, policy: FramePolicy) -> tuple[Any, int, int, Any]:
         return made["times_s"], info.height, info.width, info
     times_s = policy.sample_times(info.duration_s)
     return times_s, *policy.fit_size(info.height, info.width, len(times_s)), info
-
-
-class ModelParts(NamedTuple):
-    """A model without its weights."""
-
-    tokenizer: Any
-    spec: VisionSpec
-    config: Any
-
-
-def parts_of(model: str) -> ModelParts:
-    """Return tokenizer, patch sizes and configuration of a model by name ("tiny", a checkpoint
-    directory, which is read again when a file in it changes, or a card's hub model).
-    """
-    return _parts_of(model, tuple(identify(str(p)) for p in sorted(Path(model).glob("*.[jt]*"))))
-
-
-@functools.lru_cache(maxsize=4)
-def _parts_of(model: str, files: tuple[Any, ...]) -> ModelParts:
-    if model == "tiny":
-        from obvlib.models import tiny_config, tiny_tokenizer
-
-        config = tiny_config(tiny_tokenizer())
-        return ModelParts(tiny_tokenizer(), VisionSpec.from_config(config), config)
-    from transformers import AutoConfig, AutoTokenizer
-
-    from obvlib.manifests import fetch
-
-    directory = Path(model)
-    if not directory.is_dir():
-        card = load_card(model)
-        directory = fetch(card.hub_id, revision=card.revision, patterns=["*.json", "*.txt"])
-    config = AutoConfig.from_pretrained(directory)
-    tokenizer = AutoTokenizer.from_pretrained(directory)
-    return ModelParts(tokenizer, VisionSpec.from_config(config), config)
-
-
-def tokenizer_and_spec(model: str) -> tuple[Any, VisionSpec]:
-    """Return the tokenizer and patch sizes of a model by name; see `parts_of`."""
-    return parts_of(model)[:2]
-
-
-def tokenizer_digest(tokenizer: Any) -> str:
-    """Return a short hash of what a tokenizer does to a text: vocabulary, merges and rules."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    return digest(
-        backend.to_str() if backend is not None else sorted(tokenizer.get_vocab().items())
-    )
 
 
 def training_set(location: str | os.PathLike, storage_options: dict[str, Any] | None = None) -> Any:

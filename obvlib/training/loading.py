@@ -36,7 +36,7 @@ class FastRow:
         tuples, visual_index (V,) and text_index (T - V,) int64, learned_index and learned_targets
         (K,) int64. Patches come in the order of their tokens, pictures and videos mixed.
         """
-        row = collate([_without_pixels(sample) for sample in samples])
+        row: dict[str, Any] = collate([_without_pixels(sample) for sample in samples])
         ids, labels = row["input_ids"][0], row["labels"][0]
         is_visual = torch.isin(ids, torch.tensor(self.visual_ids))
         learned = (labels[1:] != IGNORE).nonzero().flatten() + 1
@@ -106,7 +106,7 @@ def _divided(
     values: np.ndarray | None, grids: np.ndarray | None
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Patches of all pictures or all videos, divided by their grids."""
-    if values is None:
+    if values is None or grids is None:
         return []
     ends = np.cumsum(grids.prod(axis=1))[:-1]
     return list(zip(np.split(values, ends), grids, strict=True))

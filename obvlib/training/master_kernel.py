@@ -4,6 +4,8 @@ bytes a weight.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
@@ -13,10 +15,10 @@ BLOCK = 2048
 
 @triton.jit
 def _kernel(
-    weights, gradients, averages, squares, residuals, count,
-    decay, new1, beta2, new2, step_size, correction, eps,
+    weights: Any, gradients: Any, averages: Any, squares: Any, residuals: Any, count: Any,
+    decay: Any, new1: Any, beta2: Any, new2: Any, step_size: Any, correction: Any, eps: Any,
     BLOCK: tl.constexpr,
-):  # fmt: skip
+) -> None:  # fmt: skip
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = at < count
     upper = tl.load(weights + at, mask=inside, other=0).to(tl.int32)

@@ -59,7 +59,7 @@ class MasterAdamW(torch.optim.Optimizer):
                     )
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         """Update every weight that has a gradient."""
         if closure is not None:
             raise ValueError("closure is given: compute the loss and its gradients before step()")
@@ -72,13 +72,13 @@ class MasterAdamW(torch.optim.Optimizer):
         state = self.state[weight]
         if not state:
             state["step"] = 0
-            like = {"memory_format": torch.preserve_format}
+            like: dict[str, Any] = {"memory_format": torch.preserve_format}
             state["exp_avg"] = torch.zeros_like(weight, dtype=torch.float32, **like)
             state["exp_avg_sq"] = torch.zeros_like(weight, dtype=torch.float32, **like)
             if weight.dtype == torch.bfloat16:
                 state["residual"] = torch.zeros_like(weight, dtype=torch.int16, **like)
         state["step"] += 1
-        tensors = (
+        tensors: tuple[Any, ...] = (
             weight, weight.grad, state["exp_avg"], state["exp_avg_sq"], state.get("residual"),
         )  # fmt: skip
         numbers = _numbers(group, int(state["step"]))
@@ -151,13 +151,13 @@ def _is_dense(tensors: tuple[torch.Tensor | None, ...]) -> bool:
 
 def _update_in_torch(tensors: tuple[torch.Tensor | None, ...], numbers: tuple[float, ...]) -> None:
     """Update one weight in slices of `CHUNK` values."""
-    flat = [None if tensor is None else tensor.reshape(-1) for tensor in tensors]
+    decay, new1, beta2, new2, step_size, correction, eps = numbers
+    *_, residuals = tensors
+    flat = [tensor.reshape(-1) for tensor in tensors if tensor is not None]
     for start in range(0, flat[0].numel(), CHUNK):
         part = slice(start, start + CHUNK)
-        weight, gradient, average, square, residual = (
-            None if tensor is None else tensor[part] for tensor in flat
-        )
-        decay, new1, beta2, new2, step_size, correction, eps = numbers
+        weight, gradient, average, square = (tensor[part] for tensor in flat[:4])
+        residual = None if residuals is None else flat[4][part]
         gradient = gradient.float()
         average.lerp_(gradient, new1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=new2)

@@ -36,10 +36,10 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         """Move every matrix that has a gradient."""
         for group in self.param_groups:
-            by_shape: dict[tuple[int, int], list[torch.Tensor]] = {}
+            by_shape: dict[tuple[int, ...], list[torch.Tensor]] = {}
             for weight in group["params"]:
                 if weight.grad is not None:
                     by_shape.setdefault(tuple(weight.shape), []).append(weight)
@@ -52,8 +52,10 @@ class Muon(torch.optim.Optimizer):
             state = self.state[weight]
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(weight)
-            state["momentum_buffer"].lerp_(weight.grad, 1 - momentum)
-            updates.append(weight.grad.lerp(state["momentum_buffer"], momentum))
+            gradient = weight.grad
+            assert gradient is not None  # `step` passes only weights that have one
+            state["momentum_buffer"].lerp_(gradient, 1 - momentum)
+            updates.append(gradient.lerp(state["momentum_buffer"], momentum))
         size = 0.2 * math.sqrt(max(weights[0].shape))
         for weight, update in zip(weights, orthogonal(torch.stack(updates)), strict=True):
             weight.mul_(1 - group["lr"] * group["weight_decay"])

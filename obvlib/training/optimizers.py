@@ -43,7 +43,7 @@ class MuonAdamW(torch.optim.Optimizer):
         others = [weight for _, weight in named if id(weight) not in chosen]
         if not named:
             raise ValueError(NOTHING_TRAINED)
-        options = {"lr": lr, "weight_decay": weight_decay}
+        options: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay}
         parts: list[torch.optim.Optimizer] = []
         if hidden:
             parts.append(Muon(hidden, **options))
@@ -57,7 +57,7 @@ class MuonAdamW(torch.optim.Optimizer):
         """The schedule changes `lr` in our groups: they are the parts' own."""
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         if closure is not None:
             raise ValueError("closure is given: compute the loss and its gradients before step()")
         for part in self.parts:

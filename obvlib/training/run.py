@@ -202,7 +202,9 @@ def train_in(
     finally:
         passes.restore(bundle)
     losses = [
-        (entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry
+        (int(entry["step"]), entry["loss"])
+        for entry in trainer.state.log_history
+        if "loss" in entry
     ]
     result = TrainResult(
         losses=tuple(losses),
@@ -312,7 +314,8 @@ def _save(
     if config.lora_rank:
         adapters.merge(trainer.model, partial / "adapter")
     if weights is None:
-        bundle.model.to(dtype)
+        model: Any = bundle.model
+        model.to(dtype)
     if ranks.is_first():
         if weights is not None:
             weights = {name: value.to(dtype) for name, value in weights.items()}
