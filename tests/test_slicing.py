@@ -186,7 +186,7 @@ def test_another_mode_runs_again_and_a_source_that_appears_is_used(videos, rows,
         (inputs / video.name).symlink_to(video)
     assert slicing.slice_dataset(*rows, inputs, out, show_progress=False)["clips"]["done"] == 5
     assert (
-        slicing.slice_dataset(*rows, inputs, out, mode="exact", show_progress=False)["clips"][
+        slicing.slice_dataset(*rows, inputs, out, mode="smart", show_progress=False)["clips"][
             "done"
         ]
         == 5
