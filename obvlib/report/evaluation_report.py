@@ -63,8 +63,8 @@ def render(report: dict[str, Any]) -> str:
         f"{origin}. Fingerprint {about['fingerprint']}.",
         "; ".join([answered, *states]) + ("." if report["complete"] else ". **Incomplete run.**"),
         to_markdown(readable_scores(report["scores"])),
-        "The smallest difference between two models that these questions could have shown:"
-        f" {100 * report['smallest_difference']:.1f} points (if one in five answers differs).",
+        "The smallest difference between two models that these questions could have shown, if one"
+        f" in five answers differs: {100 * report['smallest_difference']:.1f} points or more.",
     ]
     if report["controls"]:
         lines += ["## Controls", to_markdown(readable_controls(report["controls"]))]
