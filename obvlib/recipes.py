@@ -94,8 +94,7 @@ class Recipe:
 
     def train_config(self, seed: int = 0) -> TrainConfig:
         """Return the training settings, with a seed."""
-        settings = {"output_dir": self.run_dir, "seed": seed, **self.training}
-        return TrainConfig(**settings)
+        return TrainConfig(**{"output_dir": self.run_dir, "seed": seed, **self.training})
 
 
 def _names(kind: type, *but: str) -> list[str]:

@@ -173,13 +173,8 @@ class Built:
         *,
         normalise: bool = True,
     ):
-        from obvlib.training.dataset import (
-            VIDEO_BENCHMARKS,
-            BuildStage,
-            build,
-            tested_on,
-            training_set,
-        )
+        from obvlib.training.dataset import VIDEO_BENCHMARKS, BuildStage, build, tested_on
+        from obvlib.training.dataset_files import training_set
 
         out_dir = config.output_dir / "training_set"
         stage = BuildStage(
