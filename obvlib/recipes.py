@@ -9,8 +9,6 @@ memory, from random streams that no held-out clip shares.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ from obvlib import inputs, media, mini
 from obvlib.core import Clip, Example, FramePolicy, data_root, frame_policy, manifests_dir, profile
 from obvlib.core.files import write_text
 from obvlib.core.jsonl import write_rows
-from obvlib.core.provenance import hash_code, hash_files
+from obvlib.core.provenance import hash_code
 from obvlib.core.records import to_json
 from obvlib.engine import Drop
 from obvlib.evaluation import EvalConfig
@@ -36,6 +34,7 @@ from obvlib.training import (
     planner,
     run,
     runs,
+    sample_costs,
     samples,
 )
 from obvlib.training.config_files import read_config
@@ -95,8 +94,7 @@ class Recipe:
 
     def train_config(self, seed: int = 0) -> TrainConfig:
         """Return the training settings, with a seed."""
-        settings = {"output_dir": self.run_dir, "seed": seed, **self.training}
-        return TrainConfig(**settings)
+        return TrainConfig(**{"output_dir": self.run_dir, "seed": seed, **self.training})
 
 
 def _names(kind: type, *but: str) -> list[str]:
@@ -238,7 +236,9 @@ def open_run(chosen: Recipe, bundle: Bundle, clips: Sequence[Clip], *, seed: int
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `finetune` says what is missing
             cut = cut_clips(chosen, clips)
-        asked = run.asked_of(config, bundle, _data_hash(chosen, cut))
+        asked = run.asked_of(
+            config, bundle, samples.data_hash(chosen.model, chosen.policy, cut, chosen.clips_dir)
+        )
         asked["code"] += hash_code(frame_policy, inputs, media, mini, dataset, model_parts, samples)
     opened = run.open_run(config, asked)
     if ranks.is_first():
@@ -270,7 +270,7 @@ def planned_costs(
     )
     rows = [made for clip in cut if not isinstance(made := stage(clip), Drop)]
     sizes = (parts.spec.patch_size, parts.spec.temporal_patch_size)
-    return planner.samples_of([dataclasses.asdict(row) for row in rows], *sizes), config, shape
+    return sample_costs.samples_of([dataclasses.asdict(row) for row in rows], *sizes), config, shape
 
 
 def ready_model(chosen: Recipe, named: str = "") -> str:
@@ -286,22 +286,6 @@ def ready_model(chosen: Recipe, named: str = "") -> str:
     if not named or (folder / runs.CLAIM).is_file():
         runs.check_ready(folder)
     return named or str(folder / runs.MODEL)
-
-
-def _data_hash(chosen: Recipe, cut: Sequence[Clip]) -> str:
-    """Return a digest of all that samples are made from: clips, rows and how they are asked."""
-    digest = hashlib.sha256()
-    parts = {
-        "model": chosen.model,
-        "policy": chosen.policy.to_dict(),
-        "asked": [[*parts, share] for parts, share in samples.ASKED.items()],
-        "generated": [samples.NUM_GENERATED, samples.NUM_VIEWS],
-        "rows": [to_json(clip) for clip in cut],
-    }
-    digest.update(json.dumps(parts, sort_keys=True).encode())
-    if "://" not in chosen.clips:
-        digest.update(hash_files(Path(chosen.clips_dir) / c.file_name for c in cut).encode())
-    return digest.hexdigest()[:16]
 
 
 def _facts(chosen: Recipe, data: samples.Samples, num_missing: int) -> dict[str, Any]:

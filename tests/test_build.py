@@ -17,7 +17,8 @@ from obvlib.engine.ledger import Ledger
 from obvlib.inputs import InputError
 from obvlib.manifests.splits import Contamination
 from obvlib.media import prepare_clip, write_video
-from obvlib.training.dataset import PARQUET, BuildStage, build, load_sample, training_set
+from obvlib.training.dataset import BuildStage, build, load_sample
+from obvlib.training.dataset_files import PARQUET, training_set
 from obvlib.training.model_parts import tokenizer_and_spec
 from tests.helpers_inputs import LETTERS, OPEN
 

@@ -15,7 +15,8 @@ from obvlib.inputs import encode, fit_image, question_turns
 from obvlib.manifests.benchmarks import NAMES
 from obvlib.manifests.cards import load_card
 from obvlib.media import prepare_clip, write_video
-from obvlib.training.dataset import BuildStage, build, load_sample, training_set
+from obvlib.training.dataset import BuildStage, build, load_sample
+from obvlib.training.dataset_files import training_set
 from tests.helpers_inputs import LETTERS, OPEN, picture, tiny
 
 POLICIES = {"mini": FramePolicy.mini(), "gpu and full": FramePolicy()}

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from obvlib.models.shapes import GPUS, MODELS, ModelShape
+from obvlib.training.calibration import calibrate
 from obvlib.training.planner import (
     EFFICIENCY,
     Sample,
     Settings,
     Work,
-    calibrate,
     disk_gb,
     peak_gb,
     plan,
     row_work,
-    samples_of,
     step_seconds,
 )
+from obvlib.training.sample_costs import samples_of
 
 RESULTS = Path(__file__).parents[1] / "data_manifests" / "results" / "gpu_packing_h100.json"
 ONE_GPU = Settings(num_gpus=1, shards_optimizer=False)

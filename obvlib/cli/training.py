@@ -40,7 +40,7 @@ def build(
     from obvlib.manifests import load_rows
     from obvlib.training.dataset import VIDEO_BENCHMARKS, BuildStage, tested_on
     from obvlib.training.dataset import build as build_set
-    from obvlib.training.dataset import push as push_set
+    from obvlib.training.dataset_files import push as push_set
 
     out = Path(output_dir)
     names = (

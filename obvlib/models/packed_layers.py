@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.utils.checkpoint import (
     CheckpointPolicy,
     checkpoint,
@@ -33,7 +34,7 @@ ATTENTION = (torch.ops.obv.attend.default, torch.ops.obv.attend_packed.default)
 PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.addmm.default)
 
 
-def vision_weights(block: Any) -> tuple[torch.Tensor, ...]:
+def vision_weights(block: Any) -> tuple[Tensor, ...]:
     parts = (
         block.norm1,
         block.attn.qkv,
@@ -45,7 +46,7 @@ def vision_weights(block: Any) -> tuple[torch.Tensor, ...]:
     return tuple(tensor for part in parts for tensor in (part.weight, part.bias))
 
 
-def text_weights(layer: Any) -> tuple[torch.Tensor, ...]:
+def text_weights(layer: Any) -> tuple[Tensor, ...]:
     a, mlp = layer.self_attn, layer.mlp
     return (
         layer.input_layernorm.weight,
@@ -57,10 +58,11 @@ def text_weights(layer: Any) -> tuple[torch.Tensor, ...]:
 
 
 def vision_block(
-    x, cos, sin, bounds, host, heads, kernel,
-    norm1, norm1_bias, qkv, qkv_bias, proj, proj_bias,
-    norm2, norm2_bias, fc1, fc1_bias, fc2, fc2_bias,
-):  # fmt: skip
+    x: Tensor, cos: Tensor, sin: Tensor, bounds: Tensor, host: Tensor, heads: int, kernel: str,
+    norm1: Tensor, norm1_bias: Tensor, qkv: Tensor, qkv_bias: Tensor, proj: Tensor,
+    proj_bias: Tensor, norm2: Tensor, norm2_bias: Tensor, fc1: Tensor, fc1_bias: Tensor,
+    fc2: Tensor, fc2_bias: Tensor,
+) -> Tensor:  # fmt: skip
     """One block of the vision tower on patches (P, width)."""
     width = x.shape[1]
     made = F.linear(F.layer_norm(x, (width,), norm1, norm1_bias, 1e-6), qkv, qkv_bias)
@@ -78,9 +80,10 @@ def vision_block(
 
 
 def text_layer(
-    x, cos, sin, bounds, host, dim, kernel,
-    norm1, q, q_bias, k, k_bias, v, v_bias, o, norm2, gate, up, down,
-):  # fmt: skip
+    x: Tensor, cos: Tensor, sin: Tensor, bounds: Tensor, host: Tensor, dim: int, kernel: str,
+    norm1: Tensor, q: Tensor, q_bias: Tensor, k: Tensor, k_bias: Tensor, v: Tensor, v_bias: Tensor,
+    o: Tensor, norm2: Tensor, gate: Tensor, up: Tensor, down: Tensor,
+) -> Tensor:  # fmt: skip
     """One layer of the language model on tokens (T, hidden)."""
     tokens = x.shape[0]
     normed = _rms_norm(x, norm1)
@@ -98,9 +101,10 @@ def text_layer(
 
 
 def last_text_layer(
-    x, cos, sin, places, host, dim,
-    norm1, q, q_bias, k, k_bias, v, v_bias, o, norm2, gate, up, down,
-):  # fmt: skip
+    x: Tensor, cos: Tensor, sin: Tensor, places: Tensor, host: Tensor, dim: int,
+    norm1: Tensor, q: Tensor, q_bias: Tensor, k: Tensor, k_bias: Tensor, v: Tensor, v_bias: Tensor,
+    o: Tensor, norm2: Tensor, gate: Tensor, up: Tensor, down: Tensor,
+) -> Tensor:  # fmt: skip
     """The last layer, computed only at the tokens `places` (K,), whose outputs are all that the
     loss sees; keys and values come from every token. Returns (K, hidden).
     """
@@ -122,12 +126,12 @@ def is_eager_loop(kernel: str) -> bool:
     return kernel == "loop" and not torch.compiler.is_compiling()
 
 
-def _perceived(x, norm2, gate, up, down):
+def _perceived(x: Tensor, norm2: Tensor, gate: Tensor, up: Tensor, down: Tensor) -> Tensor:
     normed = _rms_norm(x, norm2)
     return x + F.linear(F.silu(F.linear(normed, gate)) * F.linear(normed, up), down)
 
 
-def _rms_norm(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def _rms_norm(x: Tensor, weight: Tensor) -> Tensor:
     wide = x.float()
     return weight * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-6)).to(x.dtype)
 
@@ -138,8 +142,8 @@ def prepared(layer: Callable, keep: str, compiles: bool) -> Callable:
     return torch.compile(run, dynamic=True, fullgraph=True) if compiles else run
 
 
-def _checkpointed(layer: Callable, keep: str, *arguments: Any) -> torch.Tensor:
-    options = {"use_reentrant": False, "preserve_rng_state": False}
+def _checkpointed(layer: Callable, keep: str, *arguments: Any) -> Tensor:
+    options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
     if keep != "none":
         options["context_fn"] = _narrow_contexts if keep == "most" else _product_contexts
     return checkpoint(layer, *arguments, **options)

@@ -2,8 +2,8 @@
 in tokens, without one pixel.
 
 `build` runs in parallel, resumes where it stopped, and writes the same bytes for the same clips and
-settings: `data/train-*.parquet` and a README.md that is its data card. `training_set` opens it
-again, from disk, the hub or S3; `load_sample` turns a row into model input.
+settings: `data/train-*.parquet` and a README.md that is its data card. `load_sample` turns a row
+into model input.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from obvlib import inputs, media
 from obvlib.core import Clip, FramePolicy, frame_policy
-from obvlib.core.files import join, local_clip, replacing
+from obvlib.core.files import join, local_clip
 from obvlib.core.identity import sha256_of
 from obvlib.core.records import to_json
 from obvlib.engine import Drop, Ledger, Stage, StageRun, claimed, run_stage
@@ -37,48 +37,14 @@ from obvlib.inputs import (
 )
 from obvlib.manifests import RowProblem, check_contamination, check_file_names, load_card, load_rows
 from obvlib.media import MediaError, clip_frames, probe
-from obvlib.training import model_parts
+from obvlib.training import dataset_files, model_parts
+from obvlib.training.dataset_files import PARQUET, Message, TrainingRow, write_parquet
 from obvlib.training.model_parts import tokenizer_and_spec, tokenizer_digest
 
 STAGE = "build"
 # those that test on videos, which training might contain
 VIDEO_BENCHMARKS = ("mini", "SurgeryVideoQA", "MIMICEchoQA")
-PARQUET = "data/train-00000-of-00001.parquet"
 OWN_FILES = ("README.md", "card.json", "ledger.sqlite")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Message:
-    """One turn of text; the clip is shown before the first."""
-
-    role: str
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingRow:
-    """One sample. `clip_id` leads back to the source and on to the run; `policy` is the frame
-    policy's JSON, asserted on reading.
-    """
-
-    clip_id: str
-    video_id: str
-    video: str
-    dataset: str
-    modality: str
-    region: str
-    duration_s: float
-    turns: tuple[Message, ...]
-    policy: str
-    num_frames: int
-    height: int
-    width: int
-    num_tokens: int
-    num_visual_tokens: int
-    num_label_tokens: int
-    clip_bytes: int
-    clip_sha256: str
-    row_sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +66,7 @@ class BuildStage(Stage):
         return (join(self.clips_dir, clip.file_name),)
 
     def code(self) -> Sequence[ModuleType]:
-        return (frame_policy, media, inputs, model_parts, sys.modules[__name__])
+        return (frame_policy, media, inputs, model_parts, dataset_files, sys.modules[__name__])
 
     def params(self) -> dict[str, Any]:
         tokenizer, spec = tokenizer_and_spec(self.model)
@@ -209,7 +175,7 @@ def build(
         if not run.kept:
             counted = "; ".join(f"{n} {reason}" for reason, n in run.reasons.most_common(3))
             raise ValueError(f"no clip could be used: {counted}")
-        _write_parquet(run.kept, out_dir / PARQUET)
+        write_parquet(run.kept, out_dir / PARQUET)
         checked = {
             name: len({item.video_id for item in found}) for name, found in benchmarks.items()
         }
@@ -260,39 +226,6 @@ def clip_layout(path: Path, policy: FramePolicy) -> tuple[Any, int, int, Any]:
     return times_s, *policy.fit_size(info.height, info.width, len(times_s)), info
 
 
-def training_set(location: str | os.PathLike, storage_options: dict[str, Any] | None = None) -> Any:
-    """The rows as a `datasets.Dataset`: a directory, a hub id ("owner/name"), or a URL such as
-    s3://bucket/set (fsspec's options).
-    """
-    from datasets import Dataset, load_dataset
-
-    text = os.fspath(location)
-    if "://" in text:
-        import fsspec
-
-        with fsspec.open(f"{text.rstrip('/')}/{PARQUET}", **(storage_options or {})) as file:
-            import pyarrow.parquet
-
-            return Dataset(pyarrow.parquet.read_table(file))
-    if (Path(text) / PARQUET).is_file():
-        return Dataset.from_parquet(str(Path(text) / PARQUET), keep_in_memory=True)
-    return load_dataset(text, split="train")
-
-
-def push(out_dir: str | os.PathLike, repo_id: str) -> str:
-    """Upload a training set (rows and card, no ledger, no video) to the hub as a private dataset;
-    return its address.
-    """
-    from huggingface_hub import HfApi
-
-    HfApi().create_repo(repo_id, repo_type="dataset", private=True, exist_ok=True)
-    patterns = ["README.md", "data/*.parquet"]
-    HfApi().upload_folder(
-        repo_id=repo_id, repo_type="dataset", folder_path=str(out_dir), allow_patterns=patterns
-    )
-    return f"https://huggingface.co/datasets/{repo_id}"
-
-
 def load_sample(
     row: dict[str, Any],
     clips_dir: str | os.PathLike,
@@ -334,16 +267,3 @@ def row_digest(clip: Clip) -> str:
     return hashlib.sha256(
         json.dumps(to_json(clip), sort_keys=True, ensure_ascii=False).encode()
     ).hexdigest()
-
-
-def _write_parquet(rows: Sequence[TrainingRow], path: Path) -> None:
-    from datasets import Dataset, Features, Value
-
-    kinds = {"int": Value("int64"), "float": Value("float64"), "str": Value("string")}
-    fields = {name: str(f.type) for name, f in TrainingRow.__dataclass_fields__.items()}
-    features = Features({name: kinds.get(kind) for name, kind in fields.items() if name != "turns"})
-    features["turns"] = [{"role": Value("string"), "text": Value("string")}]
-    table = {name: [getattr(row, name) for row in rows] for name in features if name != "turns"}
-    table["turns"] = [[{"role": m.role, "text": m.text} for m in row.turns] for row in rows]
-    with replacing(path) as partial:
-        Dataset.from_dict(table, features=features).to_parquet(str(partial))

@@ -2,11 +2,11 @@
 long an epoch takes.
 
 Work is counted from shapes: products with weights, attention inside each sample and each temporal
-patch, bytes moved between kernels. What a GPU makes of it is five numbers (bytes moved differ
-between plain and compiled layers), fitted to steps measured on one H100 (`data_manifests/results`,
-`calibrate`); for another GPU they are scaled by its peak and bandwidth, which is an estimate, as is
-the time on several GPUs: what they wait for each other beyond the slowest row is not counted.
-Reading and decoding clips is not included either: workers do it meanwhile.
+patch, and bytes moved between kernels. How fast a GPU does this work is five numbers (bytes moved
+differ between plain and compiled layers), which `obvlib.training.calibration` fits to steps
+measured on one H100 (`data_manifests/results`). For another GPU they are scaled by its peak and
+bandwidth, which is an estimate. So is the time on several GPUs, which leaves out all waiting but
+that for the slowest row. Reading and decoding clips is not included: workers do both meanwhile.
 """
 
 from __future__ import annotations
@@ -19,19 +19,7 @@ import numpy as np
 
 from obvlib.inputs import pack
 from obvlib.models import GPUS, MODELS, Gpu, ModelShape
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """What a sample costs: its tokens, and the patch grids of what it shows."""
-
-    num_tokens: int
-    grids: tuple[tuple[int, int, int], ...] = ()
-
-    @property
-    def num_patches(self) -> int:
-        return sum(t * h * w for t, h, w in self.grids)
-
+from obvlib.training.sample_costs import Sample
 
 # Bytes of a weight that is trained: (weight, optimizer state, gradient).
 WEIGHTS = {
@@ -92,8 +80,8 @@ class Efficiency:
     layer_s: float
 
 
-# Fitted by `calibrate` to steps of Qwen2-VL-2B on one H100 with torch's varlen attention. For
-# compiled layers two rows were measured, so only the crossings are their own.
+# Fitted to steps of Qwen2-VL-2B on one H100 with torch's varlen attention. For compiled layers only
+# two rows were measured, so only their crossings were fitted.
 EFFICIENCY = {
     False: Efficiency(products=0.7954, attention=0.2464, crossings=99.56, layer_s=0.00286),
     True: Efficiency(products=0.7954, attention=0.2464, crossings=36.0, layer_s=0.00286),
@@ -285,63 +273,6 @@ def _slowest_mean(seconds: Sequence[float], num_gpus: int) -> float:
     order = np.random.default_rng(0).permutation(seconds)
     steps = [order[i : i + num_gpus].max() for i in range(0, len(order), num_gpus)]
     return float(np.mean(steps))
-
-
-def samples_of(
-    rows: Sequence[Mapping[str, Any]], patch_size: int = 14, temporal_patch_size: int = 2
-) -> list[Sample]:
-    """The samples of a training set's rows (`obvlib.training.dataset`): tokens, and the grid of the
-    clip.
-    """
-    return [
-        Sample(
-            num_tokens=row["num_tokens"],
-            grids=(
-                (
-                    -(-row["num_frames"] // temporal_patch_size),
-                    row["height"] // patch_size,
-                    row["width"] // patch_size,
-                ),
-            ),
-        )
-        for row in rows
-    ]
-
-
-def calibrate(measured: Sequence[tuple[Work, float]], gpu: Gpu) -> Efficiency:
-    """The efficiencies that explain measured steps (work, seconds) best, in relative terms; none of
-    them negative.
-    """
-    peak, bandwidth = gpu.tflops * 1e12, gpu.bandwidth_tb_s * 1e12
-    parts = np.array(
-        [
-            [w.products / peak, w.attention / peak, w.traffic_bytes / bandwidth, w.num_layers]
-            for w, _ in measured
-        ]
-    )
-    seconds = np.array([s for _, s in measured])
-    rest = seconds - np.array([w.optimizer_bytes for w, _ in measured]) / bandwidth
-    found = _nonnegative(parts / seconds[:, None], rest / seconds)
-    shares = 1 / np.maximum(found[:2], 1e-9)
-    return Efficiency(
-        products=float(shares[0]),
-        attention=float(shares[1]),
-        crossings=float(found[2]),
-        layer_s=float(found[3]),
-    )
-
-
-def _nonnegative(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Least squares without negative weights, by trying every choice of columns: there are few."""
-    best, best_error = np.zeros(matrix.shape[1]), np.inf
-    for choice in range(1, 2 ** matrix.shape[1]):
-        used = [c for c in range(matrix.shape[1]) if choice >> c & 1]
-        weights = np.linalg.lstsq(matrix[:, used], target, rcond=None)[0]
-        error = float(((matrix[:, used] @ weights - target) ** 2).sum())
-        if (weights >= 0).all() and error < best_error:
-            best, best_error = np.zeros(matrix.shape[1]), error
-            best[used] = weights
-    return best
 
 
 def _named(table: Mapping[str, Any], name: str, what: str) -> Any:

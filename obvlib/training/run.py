@@ -8,18 +8,15 @@ matter of `accelerate`'s configuration, never of code here. A stopped run is res
 from __future__ import annotations
 
 import dataclasses
-import json
-import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from obvlib import inputs, models
-from obvlib.core import FramePolicy, Provenance
+from obvlib.core import Provenance
 from obvlib.core.files import PARTIAL_PREFIX
 from obvlib.core.jsonl import read_rows
 from obvlib.core.provenance import hash_code
@@ -32,13 +29,13 @@ from obvlib.training import (
     model_card,
     optimizers,
     passes,
-    planner,
     ranks,
     rows,
     runs,
 )
 from obvlib.training.config import TrainConfig
 from obvlib.training.rows import PackedRows, fingerprint, plan_rows
+from obvlib.training.run_records import TrainingData, TrainResult, Watchers
 from obvlib.training.runs import Run
 
 if TYPE_CHECKING:
@@ -47,63 +44,6 @@ if TYPE_CHECKING:
     from obvlib.inputs import ModelInput
     from obvlib.models import Bundle
     from obvlib.training.trainer import PackedTrainer
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainResult:
-    """What a run did: loss by step, how long it took, and where it is."""
-
-    # (optimizer step, mean loss per label token since the last entry)
-    losses: tuple[tuple[int, float], ...]
-    num_steps: int
-    num_rows: int
-    seconds: float
-    # (sample, reason) of those that could not be read
-    skipped: tuple[tuple[int, str], ...] = ()
-    folder: Path = field(default=Path(), compare=False)
-
-    @classmethod
-    def from_note(cls, folder: Path, note: dict[str, Any]) -> TrainResult:
-        """Read back what the `run.json` of a finished run holds."""
-        return cls(
-            losses=tuple(map(tuple, note["losses"])),
-            num_steps=note["num_steps"],
-            num_rows=note["num_rows"],
-            seconds=note["seconds"],
-            skipped=tuple(map(tuple, note["skipped"])),
-            folder=folder,
-        )
-
-    @classmethod
-    def from_json(cls, path: Path) -> TrainResult:
-        """Read back a `run.json`."""
-        return cls.from_note(path.parent, json.loads(path.read_text()))
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingData:
-    """What a run learns from: `load(i)` gives sample i of `lengths[i]` tokens.
-
-    `costs` (tokens and grids of each sample) are for the MFU; `policy` goes into the saved
-    processor; `facts` are what the run's note and model card say of the data.
-    """
-
-    load: Callable[[int], ModelInput]
-    lengths: Sequence[int]
-    costs: Sequence[planner.Sample] = ()
-    policy: FramePolicy | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Watchers:
-    """Who hears of a run: `on_log(step, loss)`, `on_progress(entry)` with speed and time left, and
-    `say(sentence)`.
-    """
-
-    on_log: Callable[[int, float], None] | None = None
-    on_progress: Callable[[dict[str, float]], None] | None = None
-    say: Callable[[str], None] = logging.getLogger("obvlib.training").info
 
 
 def train(

@@ -8,7 +8,9 @@ set that `obvlib.training.dataset` wrote.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import random
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,11 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from obvlib.core import Clip, FramePolicy, QAPair
+from obvlib.core.provenance import hash_files
+from obvlib.core.records import to_json
 from obvlib.inputs import Video, encode, num_tokens, question_turns
 from obvlib.media import clip_frames
 from obvlib.mini import SeenClip, generated_clips
 from obvlib.training import ranks
-from obvlib.training.planner import Sample, samples_of
+from obvlib.training.sample_costs import Sample, samples_of
 
 if TYPE_CHECKING:
     from obvlib.inputs import ModelInput, Turn
@@ -169,13 +173,8 @@ class Built:
         *,
         normalise: bool = True,
     ):
-        from obvlib.training.dataset import (
-            VIDEO_BENCHMARKS,
-            BuildStage,
-            build,
-            tested_on,
-            training_set,
-        )
+        from obvlib.training.dataset import VIDEO_BENCHMARKS, BuildStage, build, tested_on
+        from obvlib.training.dataset_files import training_set
 
         out_dir = config.output_dir / "training_set"
         stage = BuildStage(
@@ -268,3 +267,23 @@ def segment_clips(
     for clip in clips:
         frames, times_s = clip_frames(clips_dir / clip.file_name, policy)
         yield SeenClip(name=clip.clip_id, frames=frames, times_s=times_s, qa_pairs=clip.qa_pairs)
+
+
+def data_hash(
+    model: str, policy: FramePolicy, clips: Sequence[Clip], clips_dir: str | os.PathLike
+) -> str:
+    """Return a digest of all that samples are made from: clips, rows and how they are asked. Files
+    behind a URL are not read.
+    """
+    digest = hashlib.sha256()
+    parts = {
+        "model": model,
+        "policy": policy.to_dict(),
+        "asked": [[*parts, share] for parts, share in ASKED.items()],
+        "generated": [NUM_GENERATED, NUM_VIEWS],
+        "rows": [to_json(clip) for clip in clips],
+    }
+    digest.update(json.dumps(parts, sort_keys=True).encode())
+    if "://" not in os.fspath(clips_dir):
+        digest.update(hash_files(Path(clips_dir) / clip.file_name for clip in clips).encode())
+    return digest.hexdigest()[:16]

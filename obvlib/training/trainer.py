@@ -132,7 +132,8 @@ class PackedTrainer(Trainer):
         """
         if self.is_fsdp_enabled or self.is_deepspeed_enabled or hasattr(self.model, "peft_config"):
             return super()._load_from_checkpoint(resume_from_checkpoint, model)
-        return load_weights(self.model, Path(resume_from_checkpoint))
+        whole: Any = self.model
+        return load_weights(whole, Path(resume_from_checkpoint))
 
 
 def _full_disk(error: Exception, partial: Path) -> str:
@@ -180,7 +181,15 @@ def arguments(
     has_fp32 = any(w.dtype == torch.float32 for w in model.parameters() if w.requires_grad)
     # in later releases of transformers
     renamed = hasattr(TrainingArguments, "activation_checkpointing")
-    checkpointing = "activation_checkpointing" if renamed else "gradient_checkpointing"
+    keeps_less = config.gradient_checkpointing and taken is None
+    checkpointing: dict[str, Any] = (
+        {"activation_checkpointing": keeps_less}
+        if renamed
+        else {
+            "gradient_checkpointing": keeps_less,
+            "gradient_checkpointing_kwargs": {"use_reentrant": False},
+        }
+    )
     on_gpu = torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(run.checkpoints_dir),
@@ -193,8 +202,7 @@ def arguments(
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         bf16=config.bf16 and has_fp32,
-        **{checkpointing: config.gradient_checkpointing and taken is None},
-        **({} if renamed else {"gradient_checkpointing_kwargs": {"use_reentrant": False}}),
+        **checkpointing,
         use_liger_kernel=config.liger and taken is None,
         use_cpu=not on_gpu,
         dataloader_num_workers=workers_of(config),
