@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book"))
 import build  # noqa: E402
+import check  # noqa: E402
 import execute  # noqa: E402
 
 FRONT = """\
@@ -147,3 +148,43 @@ def test_broken_reference_fails_the_build_and_names_page_and_line(tmp_path):
     assert done.returncode != 0
     assert re.search(r"book/intro\.md:3: WARNING: .*nowhere", done.stdout + done.stderr)
     assert "Rendering failed" in done.stderr
+
+
+FIGURE = """\
+```{code-cell} ipython3
+---
+mystnb:
+  image:
+    alt: Two bars.
+  figure:
+    caption: Bars.
+    name: fig-bars
+---
+plot()
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("page", "num_found"),
+    [
+        (FIGURE, 0),
+        (FIGURE.replace("    alt: Two bars.\n", ""), 1),
+        (FIGURE.replace("Two bars.", ""), 1),
+        (FIGURE.replace("    name: fig-bars\n", ""), 1),
+        ("```{figure} a.svg\n:alt: A line.\n\nWords.\n```\n", 0),
+        ("```{figure} a.svg\n\nWords.\n```\n", 1),
+        ("![](a.svg)\n", 1),
+        ("![A line](a.svg)\n", 0),
+    ],
+)
+def test_figure_without_words_is_found(tmp_path, page, num_found):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book/page.md").write_text(page)
+    assert len(check.figures_without_words(tmp_path)) == num_found
+
+
+def test_link_that_leads_nowhere_is_found(tmp_path):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book/page.md").write_text("[here](page.md) and [there](gone.md)\n")
+    assert check.broken_links(tmp_path) == ["book/page.md: gone.md"]
