@@ -168,6 +168,24 @@ def test_modules_are_documented_and_short(path):
     assert len(text.splitlines()) <= 300
 
 
+THIRD_PERSON = re.compile(
+    r"(Adds|Builds|Checks|Computes|Draws|Finds|Gives|Loads|Makes|Opens|Raises|Reads|Returns|Runs"
+    r"|Saves|Says|Takes|Tells|Turns|Writes|Yields)\b"
+)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT / "obvlib")))
+def test_docstrings_of_functions_say_return_and_not_returns(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            said = ast.get_docstring(node) or ""
+            assert not THIRD_PERSON.match(said), f"{path.name}, {node.name}: {said[:40]}"
+
+
+def test_no_room_is_exempt_from_the_type_checker():
+    assert "overrides" not in PYPROJECT["tool"]["mypy"]
+
+
 def test_import_is_instant_and_light():
     code = (
         "import time, sys; t = time.perf_counter(); import obvlib; print(time.perf_counter() - t,"

@@ -77,7 +77,7 @@ def make_clean(source: Source, reason: object) -> None:
 
 
 def _fingerprint(source: Source) -> str:
-    """Says whether a file is the one that an intermediate was made of."""
+    """Return whether a file is the one that an intermediate was made of."""
     if "://" in source.name:
         info = source.file.fs.info(source.file.path)
         mark = [source.name, info.get("size"), str(info.get("ETag") or info.get("LastModified"))]
