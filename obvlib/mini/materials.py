@@ -14,6 +14,7 @@ import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -189,9 +190,7 @@ def _volume(path: Path) -> np.ndarray:
     """Slices of the middle of a volume along its longest axis but one, each as it is shown."""
     import nibabel
 
-    values = np.asarray(
-        nibabel.spatialimages.SpatialImage.from_filename(path).dataobj, dtype=np.float32
-    )
+    values = np.asarray(cast(Any, nibabel.load(path)).dataobj, dtype=np.float32)
     values = values.reshape(*values.shape[:3], -1)[..., 0]
     slices = np.moveaxis(values, int(np.argmin(values.shape)), 0)
     middle = slices[len(slices) // 5 : max(1, len(slices) * 4 // 5)]
