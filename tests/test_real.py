@@ -13,6 +13,7 @@ from PIL import Image
 from obvlib import mini
 from obvlib.manifests.cards import load_card
 from obvlib.media import frames_at, probe
+from obvlib.mini.materials import materials, read_material
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +78,14 @@ def test_a_missing_package_names_the_extra(monkeypatch, tmp_path, module, name):
         match=rf"come with {name}, which is not installed: pip install 'obvlib\[mini\]'",
     ):
         mini.real_examples(tmp_path)
+
+
+def test_every_installed_material_can_be_read():
+    """The frame head learns from what packages ship; each file is a picture or a cine."""
+    found = materials()
+    assert {material.look for material in found} >= {"echo", "ct", "mr"}
+    for material in found:
+        frames = read_material(material)
+        assert frames.dtype == np.uint8 and frames.ndim == 4 and frames.shape[-1] == 3, (
+            material.file
+        )
