@@ -5,7 +5,9 @@ import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from obvlib import manifests
 from obvlib.core import manifests_dir
@@ -14,6 +16,7 @@ from obvlib.core.records import Clip, QAPair
 from obvlib.manifests import cards
 from obvlib.manifests.cards import load_card
 from obvlib.manifests.hub import HubUnavailable
+from obvlib.manifests.pictures import FORMATS, open_rgb
 from obvlib.manifests.rows import RowProblem, load_rows
 
 GOOD = {
@@ -380,3 +383,10 @@ def test_contamination_names_the_videos():
     clips = [Clip(video_id=name, start_s=0, end_s=1) for name in "abc"]
     with pytest.raises(manifests.Contamination, match="2 source videos .*: b, c; remove"):
         manifests.check_contamination(clips, clips[1:])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_pictures_of_every_known_format_are_read(name, tmp_path):
+    gray = np.full((8, 8, 3), 128, np.uint8)
+    Image.fromarray(gray).save(tmp_path / "picture", format=name)
+    assert np.abs(open_rgb(tmp_path / "picture").astype(int) - gray).max() <= 2
