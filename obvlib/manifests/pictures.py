@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     import PIL.Image
 
-# no format that runs a program (EPS) or that a dataset of pictures has no use for; JPEG includes MPO
+# No format that runs a program (EPS) or that no dataset of pictures uses; JPEG includes MPO.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 MAX_PIXELS = 64_000_000
 WIDE_MODES = ("I", "F")  # also "I;16", "I;16B" …: one channel of more than 8 bits
