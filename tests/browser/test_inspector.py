@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from lab import jupyterlab, new_page, open_notebook, run_all, write_notebook
+from playwright.sync_api import expect
 
 from obvlib import mini
 from obvlib.core.labels import LabelFile
@@ -381,7 +382,7 @@ def test_speed_loop_edges_and_marks_by_keys(notebook_page, lab):
     page.keyboard.press(" ")
     for _ in range(6):
         page.keyboard.press(".")
-    assert page.evaluate(rate) == 4
+    page.wait_for_function(f"{rate} === 4")
     # at four times the speed the end of the clip comes soon, and the loop begins again
     page.evaluate("window.turns = 0")
     page.evaluate(
@@ -391,7 +392,7 @@ def test_speed_loop_edges_and_marks_by_keys(notebook_page, lab):
     page.wait_for_function("window.turns >= 2")
     for _ in range(9):
         page.keyboard.press(",")
-    assert page.evaluate(rate) == 0.1
+    page.wait_for_function(f"{rate} === 0.1")
     page.keyboard.press("m")  # stops on the frame that is marked
     decoded(page)
     saved(page)
@@ -399,15 +400,15 @@ def test_speed_loop_edges_and_marks_by_keys(notebook_page, lab):
     (mark,) = [
         held(root)[row.clip_id, m] for m in marks if held(root)[row.clip_id, m]["shown"] == "video"
     ]
-    assert f"{mark['time_s']:.3f} s" in caption.inner_text()
+    expect(caption).to_contain_text(f"{mark['time_s']:.3f} s")
     frames = [packet.time_s for packet in packets(root / "clips" / row.file_name)]
     assert min(abs(mark["time_s"] - time_s) for time_s in frames) < 1e-5
     page.keyboard.press("]")
     decoded(page)
-    assert "frame 73 of 73" in caption.inner_text()
+    expect(caption).to_contain_text("frame 73 of 73")
     page.keyboard.press("[")
     decoded(page)
-    assert "frame 1 of 73" in caption.inner_text()
+    expect(caption).to_contain_text("frame 1 of 73")
     page.keyboard.press("v")
     for _ in range(4):
         page.keyboard.press(".")
