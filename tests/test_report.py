@@ -392,3 +392,9 @@ def test_all_questions_are_scored_as_one_sample():
         score.low,
         score.high,
     )
+
+
+def test_an_interval_in_a_table_stays_on_one_line():
+    html = report.Table([{"after": "16.7 [2.1, 64.7]", "note": "<[b]>"}])._repr_html_()
+    assert '16.7 <span style="white-space: nowrap">[2.1, 64.7]</span>' in html
+    assert "&lt;" in html and "<[" not in html

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -28,6 +29,7 @@ from obvlib.scoring import (
 )
 
 ALL = "all questions"
+INTERVAL = re.compile(r"\[[^\[\]<>]*\]")
 
 
 def family_table(
@@ -218,7 +220,7 @@ class Table:
         )
         body = "".join(
             "<tr>"
-            + "".join(f"<td>{escape(_text(row.get(name, '')))}</td>" for name in self.columns)
+            + "".join(f"<td>{_html(row.get(name, ''))}</td>" for name in self.columns)
             + "</tr>\n"
             for row in self.rows
         )
@@ -246,6 +248,11 @@ def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 def _text(value: Any) -> str:
     return f"{round(value, 2):g}" if isinstance(value, float) else str(value)
+
+
+def _html(value: Any) -> str:
+    """The text of a cell, in which an interval such as [2.1, 64.7] stays on one line."""
+    return INTERVAL.sub(r'<span style="white-space: nowrap">\g<0></span>', escape(_text(value)))
 
 
 def _cell(value: Any) -> str:
