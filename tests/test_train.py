@@ -135,10 +135,13 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, clips):
 
     _, whole, expected = run(tmp_path / "whole")
     stopped_steps, _, _ = run(tmp_path / "stopped", stop_at=5)
+    state = tmp_path / "stopped/checkpoints/checkpoint-3/trainer_state.json"
+    before_s = sum(entry["seconds"] for entry in json.loads(state.read_text())["log_history"])
     resumed_steps, result, weights = run(tmp_path / "stopped")
     # the last checkpoint was written after step 3
     assert stopped_steps[-1] == 5 and resumed_steps[0] == 4
     assert result.num_steps == whole.num_steps
+    assert before_s > 0 and result.seconds > before_s  # the first sitting counts
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
     assert TrainResult.from_json(tmp_path / "whole" / "run.json") == whole
     assert (

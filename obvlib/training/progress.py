@@ -31,11 +31,11 @@ class Speed:
         self._last = (step, time.monotonic())
 
     def measure(self, step: int) -> dict[str, float]:
-        """Return tokens_per_s, mfu (0 to 1) and seconds_left since the last call."""
+        """Return seconds, tokens_per_s and mfu (0 to 1) since the last call, and seconds_left."""
         (before, began), now = self._last, time.monotonic()
         seconds, self._last = max(now - began, 1e-9), (step, now)
         rows = slice(before * self.rows_per_step, step * self.rows_per_step)
-        found = {"tokens_per_s": sum(self.tokens[rows]) / seconds}
+        found = {"seconds": seconds, "tokens_per_s": sum(self.tokens[rows]) / seconds}
         if self.flops and self.gpu:
             peak = self.gpu.tflops * 1e12 * self.num_devices
             found["mfu"] = sum(self.flops[rows]) / seconds / peak

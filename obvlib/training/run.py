@@ -131,8 +131,9 @@ def train_in(
     checkpoint = ranks.from_first(_newest_checkpoint(run, watchers) if ranks.is_first() else None)
     dtype = bundle.model.dtype
     trainer = _trainer(run, config, bundle, data, planned, watchers)
+    first_step = checkpoints.step_of(checkpoint)
     try:
-        trainer.speed.start(checkpoints.step_of(checkpoint))
+        trainer.speed.start(first_step)
         with models.no_progress_bars():
             trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     except Exception as error:
@@ -141,16 +142,13 @@ def train_in(
         raise
     finally:
         passes.restore(bundle)
-    losses = [
-        (int(entry["step"]), entry["loss"])
-        for entry in trainer.state.log_history
-        if "loss" in entry
-    ]
+    logged = [entry for entry in trainer.state.log_history if "loss" in entry]
+    before_s = sum(entry.get("seconds", 0.0) for entry in logged if entry["step"] <= first_step)
     result = TrainResult(
-        losses=tuple(losses),
+        losses=tuple((int(entry["step"]), entry["loss"]) for entry in logged),
         num_steps=trainer.state.global_step,
         num_rows=len(planned),
-        seconds=time.monotonic() - started,
+        seconds=before_s + time.monotonic() - started,
         skipped=_skipped(run),
         folder=run.folder,
     )

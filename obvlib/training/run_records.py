@@ -24,7 +24,7 @@ class TrainResult:
     losses: tuple[tuple[int, float], ...]
     num_steps: int
     num_rows: int
-    seconds: float
+    seconds: float  # of all sittings, up to the checkpoints that they went on from
     # (sample, reason) of those that could not be read
     skipped: tuple[tuple[int, str], ...] = ()
     folder: Path = field(default=Path(), compare=False)
