@@ -1,12 +1,12 @@
 """The CUDA kernels behind `obvlib.models.kernels`: forward and backward of torch's varlen flash
-attention, flash-attn 2, flash-attn 4 and cuDNN, all called as (query, key, value, spans, causal,
-scale).
+attention, flash-attn 2, flash-attn 4 and cuDNN, all called alike:
+forward(query, key, value, seen) and backward(gradient, saved, seen).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,9 +17,30 @@ if TYPE_CHECKING:
 MAX_RUNS = 16  # above this many runs of equal lengths, cuDNN's calls would cost more than they save
 
 
-def varlen_forward(
-    query: Tensor, key: Tensor, value: Tensor, spans: Spans, causal: bool, scale: float
-) -> tuple[Tensor, Tensor]:
+class Seen(NamedTuple):
+    """Which tokens see which (those of their own sample, or with `causal` the earlier ones), and
+    what the scores are multiplied by.
+    """
+
+    spans: Spans
+    causal: bool
+    scale: float
+
+
+class Saved(NamedTuple):
+    """What the backward pass needs: query, key, value and output (T, heads, dim), and the softmax's
+    logarithms (heads, T).
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    out: Tensor
+    softmax: Tensor
+
+
+def varlen_forward(query: Tensor, key: Tensor, value: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
+    spans, causal, scale = seen
     lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
     out, softmax, *_ = torch.ops.aten._flash_attention_forward(
         query, key, value, *lengths, 0.0, causal, False, scale=scale
@@ -27,17 +48,8 @@ def varlen_forward(
     return out, softmax
 
 
-def varlen_backward(
-    gradient: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    out: Tensor,
-    softmax: Tensor,
-    spans: Spans,
-    causal: bool,
-    scale: float,
-) -> Sequence[Tensor]:
+def varlen_backward(gradient: Tensor, saved: Saved, seen: Seen) -> Sequence[Tensor]:
+    (query, key, value, out, softmax), (spans, causal, scale) = saved, seen
     lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
     no_dropout = torch.zeros(2, dtype=torch.uint64, device=query.device)
     unused = torch.empty(0, device=query.device)
@@ -47,11 +59,10 @@ def varlen_backward(
     )  # fmt: skip
 
 
-def flash2_forward(
-    query: Tensor, key: Tensor, value: Tensor, spans: Spans, causal: bool, scale: float
-) -> tuple[Tensor, Tensor]:
+def flash2_forward(query: Tensor, key: Tensor, value: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
     from flash_attn.flash_attn_interface import _flash_attn_varlen_forward
 
+    spans, causal, scale = seen
     lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
     out, softmax, *_ = _flash_attn_varlen_forward(
         query, key, value, *lengths, dropout_p=0.0, softmax_scale=scale, causal=causal
@@ -59,19 +70,10 @@ def flash2_forward(
     return out, softmax
 
 
-def flash2_backward(
-    gradient: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    out: Tensor,
-    softmax: Tensor,
-    spans: Spans,
-    causal: bool,
-    scale: float,
-) -> Sequence[Tensor]:
+def flash2_backward(gradient: Tensor, saved: Saved, seen: Seen) -> Sequence[Tensor]:
     from flash_attn.flash_attn_interface import _flash_attn_varlen_backward
 
+    (query, key, value, out, softmax), (spans, causal, scale) = saved, seen
     parts = [torch.empty_like(tensor) for tensor in (query, key, value)]
     lengths = (spans.bounds, spans.bounds, spans.longest, spans.longest)
     _flash_attn_varlen_backward(
@@ -82,12 +84,11 @@ def flash2_backward(
     return parts
 
 
-def flash4_forward(
-    query: Tensor, key: Tensor, value: Tensor, spans: Spans, causal: bool, scale: float
-) -> tuple[Tensor, Tensor]:
+def flash4_forward(query: Tensor, key: Tensor, value: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
     """Equally long samples go as a batch, which the kernel computes sooner than mixed lengths."""
     from flash_attn.cute.interface import _flash_attn_fwd
 
+    spans, causal, scale = seen
     options = dict(softmax_scale=scale, causal=causal, return_lse=True)
     if shape := _batch_shape(spans):
         batch = [tensor.unflatten(0, shape) for tensor in (query, key, value)]
@@ -97,24 +98,15 @@ def flash4_forward(
     return out, softmax
 
 
-def flash4_backward(
-    gradient: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    out: Tensor,
-    softmax: Tensor,
-    spans: Spans,
-    causal: bool,
-    scale: float,
-) -> Sequence[Tensor]:
+def flash4_backward(gradient: Tensor, saved: Saved, seen: Seen) -> Sequence[Tensor]:
     """Its gradient of the query is wrong on Hopper for head sizes that are no multiple of 32, such
     as the vision tower's 80 (flash-attn 4 beta 36; its pull request 2896): cuDNN takes those.
     """
     from flash_attn.cute.interface import _flash_attn_bwd
 
+    (query, key, value, out, softmax), (spans, causal, scale) = saved, seen
     if query.shape[-1] % 32:
-        return cudnn_backward(gradient, query, key, value, out, softmax, spans, causal, scale)
+        return cudnn_backward(gradient, saved, seen)
     if shape := _batch_shape(spans):
         batch = [tensor.unflatten(0, shape) for tensor in (query, key, value, out, gradient)]
         softmax = softmax.unflatten(1, shape).transpose(0, 1).contiguous()
@@ -139,15 +131,14 @@ def _flash4_lengths(spans: Spans) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def cudnn_forward(
-    query: Tensor, key: Tensor, value: Tensor, spans: Spans, causal: bool, scale: float
-) -> tuple[Tensor, Tensor]:
+def cudnn_forward(query: Tensor, key: Tensor, value: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
     """One call for each run of equal lengths. Each new length costs cuDNN a plan, so the texts'
     many lengths, and rows of many runs, go to torch's varlen kernel.
     """
+    spans, causal, scale = seen
     runs = spans.runs()
     if causal or len(runs) > MAX_RUNS:
-        return varlen_forward(query, key, value, spans, causal, scale)
+        return varlen_forward(query, key, value, seen)
     outs, softmaxes = [], []
     for start, count, length in runs:
         part = slice(start, start + count * length)
@@ -160,20 +151,11 @@ def cudnn_forward(
     return _joined(outs, 0), _joined(softmaxes, 1)
 
 
-def cudnn_backward(
-    gradient: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    out: Tensor,
-    softmax: Tensor,
-    spans: Spans,
-    causal: bool,
-    scale: float,
-) -> Sequence[Tensor]:
+def cudnn_backward(gradient: Tensor, saved: Saved, seen: Seen) -> Sequence[Tensor]:
+    (query, key, value, out, softmax), (spans, causal, scale) = saved, seen
     runs = spans.runs()
     if causal or len(runs) > MAX_RUNS:
-        return varlen_backward(gradient, query, key, value, out, softmax, spans, causal, scale)
+        return varlen_backward(gradient, saved, seen)
     seed = torch.zeros((), dtype=torch.int64, device=query.device)
     parts = []
     for start, count, length in runs:

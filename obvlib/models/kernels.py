@@ -24,7 +24,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from obvlib.models.flash import BACKWARD, FORWARD
+from obvlib.models.flash import BACKWARD, FORWARD, Saved, Seen
 
 KERNELS = ("varlen", "flash2", "flash4", "cudnn", "loop")
 HALF = (torch.bfloat16, torch.float16)
@@ -56,22 +56,13 @@ def attend(
             f"attention {kernel!r} got {query.dtype}, {key.dtype} and {value.dtype}: it computes in"
             " bfloat16; cast the rotated queries and keys, or use 'loop' for float32"
         )
-    out, softmax = FORWARD[kernel](query, key, value, spans, causal, scale)
+    out, softmax = FORWARD[kernel](query, key, value, Seen(spans, causal, scale))
     return out.contiguous(), softmax.contiguous()
 
 
 @attend.register_fake
-def _attend_fake(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    bounds: torch.Tensor,
-    host_bounds: torch.Tensor | None,
-    longest: int,
-    causal: bool,
-    scale: float,
-    kernel: str,
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _attend_fake(query: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    kernel = rest[-1]
     tokens, heads, _ = query.shape
     softmax: tuple[int, ...] = (0,) if kernel == "loop" else (heads, tokens)
     dtype = query.dtype if kernel == "loop" else torch.float32
@@ -94,10 +85,10 @@ def attend_backward(
     kernel: str,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the gradients of query, key and value."""
-    spans = Spans(bounds, host_bounds, longest)
-    saved = (gradient.contiguous(), query, key, value, out, softmax)
+    seen = Seen(Spans(bounds, host_bounds, longest), causal, scale)
+    saved = Saved(query, key, value, out, softmax)
     backward = _loop_backward if kernel == "loop" else BACKWARD[kernel]
-    d_query, d_key, d_value = backward(*saved, spans, causal, scale)
+    d_query, d_key, d_value = backward(gradient.contiguous(), saved, seen)
     return d_query.contiguous(), d_key.contiguous(), d_value.contiguous()
 
 
@@ -211,18 +202,9 @@ def attend_at(
     return out.transpose(1, 2)[row, column]
 
 
-def _loop_backward(
-    gradient: torch.Tensor,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    out: torch.Tensor,
-    softmax: torch.Tensor,
-    spans: Spans,
-    causal: bool,
-    scale: float,
-) -> Sequence[torch.Tensor]:
+def _loop_backward(gradient: torch.Tensor, saved: Saved, seen: Seen) -> Sequence[torch.Tensor]:
     """The textbook's, sample by sample, in the type of the query."""
+    (query, key, value, *_), (spans, causal, scale) = saved, seen
     groups = query.shape[1] // key.shape[1]
     parts = []
     for sample in zip(

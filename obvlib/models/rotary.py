@@ -63,15 +63,8 @@ def attend_packed(
 
 
 @attend_packed.register_fake
-def _attend_packed_fake(
-    made: torch.Tensor,
-    cos: torch.Tensor,
-    sin: torch.Tensor,
-    bounds: torch.Tensor,
-    host_bounds: torch.Tensor,
-    scale: float,
-    kernel: str,
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _attend_packed_fake(made: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    kernel = rest[-1]
     tokens, _, heads, dim = made.shape
     softmax: tuple[int, ...] = (0,) if kernel == "loop" else (heads, tokens)
     dtype = made.dtype if kernel == "loop" else torch.float32
