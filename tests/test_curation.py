@@ -11,8 +11,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,12 @@ import pytest
 from local_llm import Reply, completion, serve, start_smollm2
 
 from obvlib import mini
+from obvlib.cli.curation import obtained
 from obvlib.core import Word
 from obvlib.core.jsonl import read_rows
 from obvlib.core.labels import LabelFile, hash_item
 from obvlib.core.records import to_json
-from obvlib.curation import judge_captions, read_decisions
+from obvlib.curation import curate, judge_captions, read_decisions
 from obvlib.curation.labels import FIELDS, label_captions, names
 from obvlib.curation.language_model import LanguageModel
 from obvlib.curation.passages import Passage, Question, find_evidence
@@ -51,7 +54,7 @@ from obvlib.curation.writing import Draft, lettered
 from obvlib.encoders.texts import embed_texts
 from obvlib.engine import Drop, Ledger, run_stage
 from obvlib.llm import Endpoint
-from obvlib.manifests import load_rows
+from obvlib.manifests import download, load_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 CAPTIONS = [row for _, row in read_rows(ROOT / "tests" / "golden" / "raw_captions.jsonl")]
@@ -284,6 +287,29 @@ def curate_command(folder: Path, out: Path) -> list[str]:
         *(sys.executable, "-m", "obvlib.cli", "curate", "--input-dir", str(folder)),
         *("--output-dir", str(out), "--test-share", "0.5"),
     ]
+
+
+def test_files_that_are_not_ours_stay_and_the_directory_is_refused(tmp_path):
+    (tmp_path / "rows.jsonl").write_text("mine")
+    with pytest.raises(ValueError, match="rows.jsonl was not made by `obv curate`"):
+        curate([], tmp_path)
+    assert (tmp_path / "rows.jsonl").read_text() == "mine"
+
+
+def test_an_id_whose_video_cannot_be_had_is_left_out_and_the_others_are_curated(
+    tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    (folder / "here.mp4").write_bytes(b"no video")
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(download, "WATCH", f"http://127.0.0.1:{server.server_port}/none/")
+        assert obtained(["here", "gone", "here"], str(folder)) == ["here"]
+        with pytest.raises(ValueError, match="none of the 1 videos of the list"):
+            obtained(["gone"], str(folder))
+        server.shutdown()
+    assert "1 videos are left out: gone" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -33,7 +33,6 @@ def download(
     when none is.
     """
     from obvlib.core import data_root
-    from obvlib.engine import Ledger, claimed, run_stage
     from obvlib.manifests import download as downloading
     from obvlib.manifests import load_rows
 
@@ -52,14 +51,10 @@ def download(
     )
     needed_gb = downloading.disk_needed(sources) / 1e9
     print(f"{len(sources)} videos, at least {needed_gb:.1f} GB, to {out}")
-    with claimed(out, "obv download", stage.params()) as claim:
-        own, foreign = downloading.own_sources(sources, claim)
-        with Ledger(Path(out, "ledger.sqlite")) as ledger:
-            run = run_stage(own, stage, ledger, num_workers=num_workers)
-            report = downloading.reachable(sources, ledger.rows(stage.name, run.params))
-    print(downloading.render(report))
-    for source in foreign:
+    made = downloading.fetch_all(sources, stage, num_workers=num_workers)
+    print(downloading.render(made.report))
+    for source in made.foreign:
         print(f"  {source.video_id}: a file of this name is there and was not downloaded; it stays")
     if problems:
         print(f"{len(problems)} rows could not be read; the first: {problems[0].reason}")
-    leave(len(run), len(sources) + len(problems))
+    leave(len(made.run), len(sources) + len(problems))

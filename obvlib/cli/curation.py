@@ -45,12 +45,10 @@ def curate(
     What people decided in the review widgets (`labels/` under the data root) overrides the machine.
     """
     from obvlib import curation
-    from obvlib.core.files import write_text
     from obvlib.report.curation import load_curation, render_curation
 
     names = Path(ids).read_text(encoding="utf-8").split() if ids else []
-    if names:
-        _download(names, input_dir)
+    there = obtained(names, input_dir) if names else []
     Path(output_dir).mkdir(parents=True, exist_ok=True)
     language_model = None
     if endpoint:
@@ -72,12 +70,10 @@ def curate(
     settings = curation.CurationSettings(
         model=language_model, decisions=curation.read_decisions(), test_share=test_share, seed=seed
     )
-    videos = curation.videos_in(input_dir, names)
+    videos = curation.videos_in(input_dir, there)
     made = curation.curate(videos, output_dir, settings, num_workers=num_workers, engine=engine)
-    text = render_curation(load_curation(output_dir))
-    write_text(str(Path(output_dir, "report.md")), text + "\n")
-    print(f"{text}\n\n{made.rows}")
-    leave(len(made.steps["score_frames"]), len(videos))
+    print(f"{render_curation(load_curation(output_dir))}\n\n{made.rows}")
+    leave(len(made.steps["score_frames"]), len(set(names)) or len(videos))
 
 
 @report_app.command("curation")
@@ -105,15 +101,23 @@ def replay(
     raise typer.Exit(1 if different else 0)
 
 
-def _download(names: list[str], input_dir: str) -> None:
-    """Fetch the videos that the folder lacks; what cannot be had is told and left out."""
-    from obvlib.engine import Ledger, run_stage
-    from obvlib.manifests.download import DownloadStage, SourceVideo
+def obtained(names: list[str], input_dir: str) -> list[str]:
+    """Return those of the ids whose videos are in the folder, after downloading what it lacks; say
+    which are left out.
+    """
+    from obvlib.curation import video_files
+    from obvlib.manifests import download as downloading
 
     Path(input_dir).mkdir(parents=True, exist_ok=True)
-    there = {path.stem for path in Path(input_dir).iterdir()}
-    watch = "https://www.youtube.com/watch?v="
-    missing = [SourceVideo(video_id=n, url=watch + n) for n in names if n not in there]
-    if missing:
-        with Ledger(Path(input_dir, "ledger.sqlite")) as ledger:
-            print(run_stage(missing, DownloadStage(output_dir=input_dir, captions=True), ledger))
+    there = video_files(input_dir)
+    if lacking := [name for name in dict.fromkeys(names) if name not in there]:
+        sources = [downloading.SourceVideo(video_id=n, url=downloading.WATCH + n) for n in lacking]
+        stage = downloading.DownloadStage(output_dir=input_dir, captions=True)
+        print(downloading.render(downloading.fetch_all(sources, stage).report))
+        there = video_files(input_dir)
+    if left_out := [name for name in dict.fromkeys(names) if name not in there]:
+        more = " …" if len(left_out) > 5 else ""
+        print(f"{len(left_out)} videos are left out: {', '.join(left_out[:5])}{more}")
+    if len(left_out) == len(set(names)):
+        raise ValueError(f"none of the {len(left_out)} videos of the list is in {input_dir}")
+    return [name for name in dict.fromkeys(names) if name in there]

@@ -9,7 +9,7 @@ from obvlib.curation.frames import FrameHead
 from obvlib.curation.passages import Passage, Question
 from obvlib.curation.relevance import judge_captions
 from obvlib.curation.review import read_decisions
-from obvlib.curation.run import Curated, CurationSettings, curate, stages, videos_in
+from obvlib.curation.run import Curated, CurationSettings, curate, stages, video_files, videos_in
 from obvlib.curation.segments import Segment, SegmentSettings, find_segments
 from obvlib.curation.sidecars import read_captions
 from obvlib.curation.words import assign_words
@@ -29,5 +29,6 @@ __all__ = [
     "read_captions",
     "read_decisions",
     "stages",
+    "video_files",
     "videos_in",
 ]

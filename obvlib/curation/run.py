@@ -86,12 +86,15 @@ def stages(settings: CurationSettings) -> list[Stage]:
     ]
 
 
+def video_files(folder: str | os.PathLike) -> dict[str, Path]:
+    """Return the video files of a folder by their names without the extension."""
+    files = (path for path in sorted(Path(folder).iterdir()) if path.is_file())
+    return {path.stem: path for path in files if path.suffix.lower() in VIDEO_SUFFIXES}
+
+
 def videos_in(folder: str | os.PathLike, ids: Sequence[str] = ()) -> list[Video]:
     """Return the videos of a folder by name, or those of `ids`; ValueError where one is missing."""
-    found = {
-        path.stem: path for path in sorted(Path(folder).iterdir())
-        if path.suffix.lower() in VIDEO_SUFFIXES
-    }  # fmt: skip
+    found = video_files(folder)
     if missing := [name for name in ids if name not in found]:
         raise ValueError(f"{len(missing)} videos are not in {folder}: {', '.join(missing[:5])}")
     if not found:
@@ -125,7 +128,7 @@ def curate(
     }  # fmt: skip
     videos = list(videos)
     with claimed(output_dir, "obv curate", {}) as claim:
-        claim.take([ROWS, LEDGER, SETTINGS, RUNS, REPORT])
+        claim.require([ROWS, LEDGER, SETTINGS, RUNS, REPORT])
         write_text(str(Path(output_dir, SETTINGS)), json.dumps(_settings(videos, settings)) + "\n")
         with Ledger(Path(output_dir, LEDGER)) as ledger:
             steps = run_all(videos, stages(settings), ledger, **how)

@@ -53,6 +53,14 @@ class Claim:
         self._write()
         return foreign
 
+    def require(self, names: Iterable[str]) -> None:
+        """Claim files that are about to be made; ValueError where one is there and is not ours."""
+        if foreign := self.take(names):
+            raise ValueError(
+                f"{shown(join(self.directory, min(foreign)))} was not made by `{self.made_by}`:"
+                " choose another output directory, or move it away"
+            )
+
     def absent(self, names: set[str]) -> set[str]:
         """Return those of the files that are not there."""
         if not is_remote(self.directory):

@@ -18,14 +18,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from obvlib.core import Clip
 from obvlib.core.checks import check_id
-from obvlib.engine import Claim, Stage, StageStopped
+from obvlib.engine import Claim, Ledger, Stage, StageRun, StageStopped, claimed, run_stage
 from obvlib.manifests.failures import DownloadError, PassingError, classify
 from obvlib.media.opening import EXTENSIONS
 
+WATCH = "https://www.youtube.com/watch?v="  # and the id: where a row names no address
 BYTES_PER_S = 150_000  # of 720p H.264 with sound, for the estimate of the disk that is needed
 MIN_FREE_BYTES = 1 << 30
 UNFINISHED = ".downloading"  # below the output directory: what a stopped run had fetched
@@ -64,9 +65,8 @@ def sources_of(clips: Iterable[Clip]) -> list[SourceVideo]:
     for clip in clips:
         spans.setdefault(clip.video_id, []).append((clip.start_s, clip.end_s))
         urls.setdefault(clip.video_id, getattr(clip, "video_url", "") or "")
-    watch = "https://www.youtube.com/watch?v="
     return [
-        SourceVideo(video_id=name, url=urls[name] or watch + name, sections=tuple(sorted(found)))
+        SourceVideo(video_id=name, url=urls[name] or WATCH + name, sections=tuple(sorted(found)))
         for name, found in spans.items()
     ]
 
@@ -99,6 +99,26 @@ def own_sources(
     foreign = {names[name] for name in claim.take(names)}
     own = [source for source in sources if source.video_id not in foreign]
     return own, [source for source in sources if source.video_id in foreign]
+
+
+class Fetched(NamedTuple):
+    """How each download ended, what is reachable, and sources whose place another file holds."""
+
+    run: StageRun
+    report: dict[str, Any]
+    foreign: list[SourceVideo]
+
+
+def fetch_all(
+    sources: Sequence[SourceVideo], stage: DownloadStage, *, num_workers: int = 0
+) -> Fetched:
+    """Download sources into the stage's directory, which is claimed meanwhile."""
+    with claimed(stage.output_dir, "obv download", stage.params()) as claim:
+        own, foreign = own_sources(sources, claim)
+        with Ledger(Path(stage.output_dir, "ledger.sqlite")) as ledger:
+            run = run_stage(own, stage, ledger, num_workers=num_workers)
+            report = reachable(sources, ledger.rows(stage.name, run.params))
+    return Fetched(run, report, foreign)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -157,11 +157,7 @@ def build(
             raise type(error)(f"benchmark {name}: {error}") from None
     ids, settings = {clip.clip_id for clip in clips}, stage.params()
     with claimed(out_dir, "obv build", settings) as claim:
-        if foreign := claim.take([PARQUET, *OWN_FILES]):
-            raise ValueError(
-                f"{out_dir / sorted(foreign)[0]} was not made by `obv build`: choose another output"
-                " directory, or move it away"
-            )
+        claim.require([PARQUET, *OWN_FILES])
         with Ledger(out_dir / "ledger.sqlite") as ledger:
             run = run_stage(
                 clips,
