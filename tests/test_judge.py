@@ -207,7 +207,10 @@ def test_what_no_rule_reads_is_read_by_a_model_and_counted_apart(tmp_path):
                 options=options, media=("a.mp4",))
         for name in said
     ]  # fmt: skip
+    closed = dict(benchmark="mini", video_id="y", question="Is it?", media=("a.mp4",))
+    examples.append(Example(example_id="y", answer="Yes", **closed))
     predictions = [Prediction(example_id=name, response=text) for name, text in said.items()]
+    predictions.append(Prediction(example_id="y", response="Gamma"))
     (tmp_path / "about.json").write_text(json.dumps({"benchmark": "mini"}))
     write_jsonl(tmp_path / "examples.jsonl", examples)
     write_jsonl(tmp_path / "predictions.jsonl", predictions)
@@ -218,17 +221,18 @@ def test_what_no_rule_reads_is_read_by_a_model_and_counted_apart(tmp_path):
     def reader(body):
         fields = json.loads(body["messages"][-1]["content"])
         shown.append(fields)
-        choice = {"Beta": "B", "hmm": "none"}.get(fields["response"], "E")
+        choice = {"Beta": "B", "hmm": "none", "Gamma": "yes"}.get(fields["response"], "E")
         return Reply(completion(json.dumps({"choice": choice})))
 
     with serve(reader) as server:
         rows = read_unread(tmp_path, of(server.url, cache=Cache(tmp_path / "cache")))
         read_unread(tmp_path, of(server.url, cache=Cache(tmp_path / "cache")))
-    assert [(r.example_id, r.choice) for r in rows] == [("2", None), ("3", None), ("4", "B")]
-    assert len(shown) == 3 and all(set(f) == {"question", "options", "response"} for f in shown)
+    read = [("2", None), ("3", None), ("4", "B"), ("y", "yes")]
+    assert [(r.example_id, r.choice) for r in rows] == read and rows[-1].correct
+    assert len(shown) == 4 and all(set(f) == {"question", "options", "response"} for f in shown)
     counts = reading_counts(tmp_path, rows)
-    assert (counts["num"], counts["num_unread"], counts["num_read_by_model"]) == (5, 3, 1)
-    assert (counts["by_rules"], counts["with_model"]) == (0, 0.2)
+    assert (counts["num"], counts["num_unread"], counts["num_read_by_model"]) == (6, 4, 2)
+    assert (counts["by_rules"], counts["with_model"]) == (0, 2 / 6)
     assert (tmp_path / "verdicts.jsonl").read_bytes() == before
 
 

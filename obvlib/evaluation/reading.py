@@ -68,7 +68,8 @@ def read_unread(folder: Path, judge: Judge) -> list[Reading]:
         said = answer.value.choice.strip() if answer.status == "answered" else ""
         choice = next((name for name in options if name.casefold() == said.casefold()), None)
         end = answer.reason if answer.status != "answered" else "" if choice else "no answer in it"
-        correct = choice == example.answer
+        right = example.answer if example.options is not None else words(example.answer)[0]
+        correct = choice == right
         rows.append(Reading(example_id=example.example_id, choice=choice, correct=correct, end=end))
     write_jsonl(folder / "readings.jsonl", rows)
     return rows
