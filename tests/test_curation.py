@@ -23,11 +23,12 @@ from local_llm import Reply, completion, serve, start_smollm2
 
 from obvlib import mini
 from obvlib.cli.curation import obtained
-from obvlib.core import Word
+from obvlib.core import Clip, Word
 from obvlib.core.jsonl import read_rows
 from obvlib.core.labels import LabelFile, hash_item
 from obvlib.core.records import to_json
 from obvlib.curation import curate, judge_captions, read_decisions
+from obvlib.curation.duplicates import Prints, near_identical
 from obvlib.curation.labels import FIELDS, label_captions, names
 from obvlib.curation.language_model import LanguageModel
 from obvlib.curation.passages import Passage, Question, find_evidence
@@ -287,6 +288,23 @@ def curate_command(folder: Path, out: Path) -> list[str]:
         *(sys.executable, "-m", "obvlib.cli", "curate", "--input-dir", str(folder)),
         *("--output-dir", str(out), "--test-share", "0.5"),
     ]
+
+
+def test_clips_that_are_nearly_the_same_are_paired_and_told_across_splits():
+    captions = ["The left ventricle barely contracts.", "A polyp on a stalk in the colon."]
+    clips = [
+        Clip(video_id=name, start_s=0.0, end_s=2.0, caption=captions[which], split=split)
+        for name, which, split in [("a", 0, "train"), ("b", 1, "train"), ("c", 0, "test")]
+    ]
+    prints = [
+        Prints(clip_id=clips[0].clip_id, prints=("00" * 8, "ff" * 8, "0f" * 8)),
+        Prints(clip_id=clips[1].clip_id, prints=("0f" + "00" * 7, "ff" * 8, "0f" * 8)),  # 4 bits
+        Prints(clip_id=clips[2].clip_id, prints=("1f" + "00" * 7, "ff" * 8, "0f" * 8)),  # 5, and 1
+    ]
+    a, b, c = (clip.clip_id for clip in clips)
+    found = [(a, c, "caption", True), (a, b, "frames", False), (b, c, "frames", True)]
+    assert near_identical(clips, prints) == found
+    assert near_identical(clips, prints[:1]) == found[:1]  # no prints, no such frames
 
 
 def test_files_that_are_not_ours_stay_and_the_directory_is_refused(tmp_path):

@@ -19,6 +19,7 @@ from obvlib.engine.stages import Stage
 SAME_CAPTION = 0.97  # cosine similarity of captions
 SAME_BITS = 4  # of 64 by which the prints of two frames may differ
 _MOMENTS = (0.25, 0.5, 0.75)  # of a clip
+_NUM_BITS = np.array([value.bit_count() for value in range(256)], np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,25 +72,35 @@ class Pair(NamedTuple):
 
 
 def near_identical(clips: Sequence[Clip], prints: Sequence[Prints]) -> list[Pair]:
-    """Return pairs of clips with nearly the same caption or nearly the same frames."""
+    """Return pairs of clips with nearly the same caption or nearly the same frames.
+
+    Each clip is compared with all later ones at once; a clip without prints has no such frames.
+    """
     from obvlib.encoders.texts import embed_texts
 
     vectors = embed_texts([clip.caption for clip in clips])
-    by_id = {p.clip_id: [int(x, 16) for x in p.prints] for p in prints}
+    bits, has_prints = _bits(clips, prints)
+    splits = np.array([clip.split for clip in clips])
     found = []
     for i, first in enumerate(clips):
-        alike = np.flatnonzero(vectors[i + 1 :] @ vectors[i] >= SAME_CAPTION) + i + 1
-        across = {j: first.split != clips[j].split for j in range(i + 1, len(clips))}
-        found += [
-            Pair(first.clip_id, clips[j].clip_id, "caption", across[j]) for j in alike.tolist()
-        ]
-        for j in range(i + 1, len(clips)):
-            if _same_frames(by_id.get(first.clip_id), by_id.get(clips[j].clip_id)):
-                found.append(Pair(first.clip_id, clips[j].clip_id, "frames", across[j]))
+        later = slice(i + 1, None)
+        differing = _NUM_BITS[bits[later] ^ bits[i]].sum(axis=-1)  # (later clips, moments)
+        same = {
+            "caption": vectors[later] @ vectors[i] >= SAME_CAPTION,
+            "frames": (differing <= SAME_BITS).all(axis=1) & has_prints[later] & has_prints[i],
+        }
+        for what, alike in same.items():
+            for j in (np.flatnonzero(alike) + i + 1).tolist():
+                across = bool(splits[i] != splits[j])
+                found.append(Pair(first.clip_id, clips[j].clip_id, what, across))
     return found
 
 
-def _same_frames(first: list[int] | None, second: list[int] | None) -> bool:
-    if not first or not second or len(first) != len(second):
-        return False
-    return all((a ^ b).bit_count() <= SAME_BITS for a, b in zip(first, second, strict=True))
+def _bits(clips: Sequence[Clip], prints: Sequence[Prints]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the prints as bytes (clips, moments, 8) uint8, and which clips have all of them."""
+    by_id = {one.clip_id: one.prints for one in prints if len(one.prints) == len(_MOMENTS)}
+    bits = np.zeros((len(clips), len(_MOMENTS), 8), np.uint8)
+    for row, clip in zip(bits, clips, strict=True):
+        for place, text in enumerate(by_id.get(clip.clip_id, ())):
+            row[place] = list(bytes.fromhex(text))
+    return bits, np.array([clip.clip_id in by_id for clip in clips], dtype=bool)
