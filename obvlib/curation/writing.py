@@ -40,6 +40,7 @@ _CLOSE = (
     {"Cranial and Nervous System", "Head and Neck"},
     {"Endocrine System", "Head and Neck"},
 )
+_REST = frozenset({"Other", "Anatomy and Biological Processes"})  # no technique, and no place
 _TWICE = re.compile(r"\b(\w+)(?:,? \1\b)+", re.IGNORECASE)
 
 
@@ -99,7 +100,7 @@ def questions_from_templates(
     raw: str, labels: dict[str, tuple[str, str]], rng: np.random.Generator
 ) -> list[Draft]:
     """Return what templates ask about a passage. `labels` holds the name and the quotation of its
-    modality and region; "Other" is not asked for.
+    modality and region; the names of what is left over (`_REST`) are neither asked for nor offered.
     """
     asked = {
         "modality": "Which technique were these pictures made with?",
@@ -108,10 +109,8 @@ def questions_from_templates(
     found = []
     for field, question in asked.items():
         name, quote = labels[field]
-        if name and name != "Other" and quote:
-            close = {"Other", "Anatomy and Biological Processes", name}.union(
-                *(group for group in _CLOSE if name in group)
-            )
+        if name and name not in _REST and quote:
+            close = _REST.union({name}, *(group for group in _CLOSE if name in group))
             others = [other for other in names(field) if other not in close]
             found.append(Draft(question, name, _some(others, rng), quote, field))
     for row in templates():
