@@ -44,9 +44,8 @@ class TranscribeVideo(Stage):
 
     def __call__(self, video: Video) -> Transcript | Drop:
         speech, source = self.speech(video)
-        languages = self.settings.languages
-        if speech.words and languages and speech.language and speech.language not in languages:
-            return Drop(f"spoken in another language ({speech.language})")
+        if unwanted := _unwanted(speech, self.settings):
+            return unwanted
         if not speech.words:
             return Drop("no words are spoken in it")
         return Transcript(
@@ -83,7 +82,7 @@ class NarrateVideo(Stage):
     """Give each stretch of a video the words that are said over it, each word to one at most."""
 
     settings: SpeechSettings = field(default_factory=SpeechSettings)
-    name: ClassVar[str] = "transcribe"
+    name: ClassVar[str] = "narrate"
     result: ClassVar[type] = NarratedVideo
 
     def params(self) -> dict[str, Any]:
@@ -94,9 +93,8 @@ class NarrateVideo(Stage):
 
     def __call__(self, video: SegmentedVideo) -> NarratedVideo | Drop:
         speech, source = TranscribeVideo(settings=self.settings).speech(_video(video))
-        languages = self.settings.languages
-        if speech.words and languages and speech.language and speech.language not in languages:
-            return Drop(f"spoken in another language ({speech.language})")
+        if unwanted := _unwanted(speech, self.settings):
+            return unwanted
         said = assign_words(speech.words, [(s.start_s, s.end_s) for s in video.stretches])
         return NarratedVideo(
             video_id=video.video_id,
@@ -108,6 +106,14 @@ class NarrateVideo(Stage):
             source=source,
             flags=speech.flags,
         )
+
+
+def _unwanted(speech: Speech, settings: SpeechSettings) -> Drop | None:
+    """Return why speech in another language than the settings name is dropped."""
+    language, wanted = speech.language, settings.languages
+    if speech.words and wanted and language and language not in wanted:
+        return Drop(f"spoken in another language ({language})")
+    return None
 
 
 def _video(segmented: SegmentedVideo) -> Video:
