@@ -11,7 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from obvlib.core import RecordError
 from obvlib.core.labels import LabelFile
@@ -83,7 +85,9 @@ def test_everything_of_the_source_goes_and_nothing_of_another(root):
     assert report.rows == {"labels/ada.jsonl": 1, "rows.jsonl": len(MINE) + 1}
     assert report.ledger_rows == {"ledger.sqlite": len(MINE)}
     assert report.cached_files == ["cache/clean/0a1b.mp4"]
-    assert len(report.left) == 1 and "weights cannot forget" in report.left[0]
+    weights, mention = report.left
+    assert "weights cannot forget" in weights
+    assert mention.startswith("rows.jsonl: 1 lines of other things mention the source")
     assert b'"abc_1000_2000"' not in (root / "ledger.sqlite").read_bytes()
     again = forget_source("abc", root)
     assert not (again.files or again.rows or again.ledger_rows or again.cached_files)
@@ -144,6 +148,22 @@ forgetting.forget_source("abc", pathlib.Path({str(root)!r}))
     check_forgotten(root, before)
 
 
+def test_rows_of_a_built_dataset_go_and_a_note_of_a_run_that_names_the_source_is_told(root):
+    folder = root / "build/data"
+    folder.mkdir(parents=True)
+    rows = [row("abc", "abc_1_2"), row("abcd", "abcd_1_2"), row("abc_30_40", "abc_30_40")]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "train.parquet")
+    (root / "runs.jsonl").write_text('{"at": "now", "clips": {"abc_1_2": "digest"}}\n')
+    before = (folder / "train.parquet").read_bytes()
+    planned = forget_source("abc", root, dry_run=True)
+    assert (folder / "train.parquet").read_bytes() == before
+    assert forget_source("abc", root) == planned
+    assert planned.rows["build/data/train.parquet"] == 1
+    assert parquet.read_table(folder / "train.parquet").to_pylist() == rows[1:]
+    told = [sentence.partition(":")[0] for sentence in planned.left]
+    assert "build/data/train.parquet" in told and "runs.jsonl" in told
+
+
 def obv(root: Path, *arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "obvlib.cli", "forget", *arguments]
     environment = os.environ | {"OBV_DATA": str(root)}
@@ -157,6 +177,7 @@ def test_the_command_says_what_it_did_and_what_is_left(root):
     assert done.returncode == 3
     assert "videos/set/abc.mp4" in json.loads(done.stdout)["files"]
     (root / "runs/mini/model/model.safetensors").unlink()
+    (root / "rows.jsonl").unlink()
     assert obv(root, "abc").returncode == 1
     refused = obv(root, "../abc")
     assert refused.returncode == 1 and "video_id '../abc'" in refused.stderr

@@ -94,6 +94,12 @@ class _Owner:
         longer = (o for o in self.others if name == o or name.startswith(f"{o}_"))
         return self.pattern.fullmatch(name) is not None and not any(longer)
 
+    def is_mentioned(self, text: str) -> bool:
+        """Return whether one of the text's words is an id of the source."""
+        if self.video_id not in text:
+            return False
+        return any(self.owns(word.strip(".-")) for word in re.findall(r"[\w.-]+", text))
+
     def owns_row(self, row: dict[str, Any]) -> bool:
         """Return whether a row is of the source: by its `video_id`, else by its ids."""
         if isinstance(found := row.get("video_id"), str):
@@ -122,6 +128,12 @@ def _handle(path: Path, name: str, owner: _Owner, report: Forgotten, dry_run: bo
     elif path.suffix in DATABASES:
         if count := _remove_entries(path, owner, dry_run):
             report.ledger_rows[name] = count
+    elif path.suffix == ".parquet":
+        if count := _remove_table_rows(path, owner, dry_run):
+            report.rows[name] = count
+            report.left.append(
+                f"{name}: the card beside it counts the rows that go; build it again"
+            )
     elif path.suffix == ".safetensors":
         report.left.append(f"{name}: weights cannot forget; train again if the source was used")
     elif path.suffix in TEXTS and _mentions(path, owner):
@@ -157,8 +169,23 @@ def _remove_rows(
             if not dry_run:
                 with replacing(path) as partial:
                     partial.write_bytes(b"".join(kept))
-        if any(_parsed(ln) is None and owner.video_id.encode() in ln for ln in kept):
-            report.left.append(f"{name}: a line that is not JSON mentions the source; edit it")
+        if count := sum(owner.is_mentioned(ln.decode("utf-8", "replace")) for ln in kept):
+            report.left.append(f"{name}: {count} lines of other things mention the source; edit it")
+
+
+def _remove_table_rows(path: Path, owner: _Owner, dry_run: bool) -> int:
+    """Write a Parquet file without the source's rows; return how many they are."""
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(path)
+    ids = table.select([name for name in ID_FIELDS if name in table.column_names]).to_pylist()
+    mine = [owner.owns_row(row) for row in ids]
+    if any(mine) and not dry_run:
+        with replacing(path) as partial:
+            kept = table.filter(pyarrow.array([not is_mine for is_mine in mine]))
+            pyarrow.parquet.write_table(kept, partial)
+    return sum(mine)
 
 
 def _is_row_of(row: Any, owner: _Owner) -> bool:
@@ -187,5 +214,4 @@ def _remove_entries(path: Path, owner: _Owner, dry_run: bool) -> int:
 def _mentions(path: Path, owner: _Owner) -> bool:
     if path.stat().st_size > MAX_TEXT_BYTES:
         return False
-    words = re.findall(r"[\w-]+", path.read_text(encoding="utf-8", errors="replace"))
-    return any(owner.owns(word) for word in words)
+    return owner.is_mentioned(path.read_text(encoding="utf-8", errors="replace"))
