@@ -228,7 +228,7 @@ def open_run(chosen: Recipe, bundle: Bundle, clips: Sequence[Clip], *, seed: int
     """Return the run that `finetune` with these arguments trains or has trained, and make it the
     recipe's current one.
     """
-    from obvlib.training import ranks
+    from obvlib.core import ranks
 
     config = chosen.train_config(seed)
     asked = None

@@ -1,7 +1,7 @@
 """One process of a run of several, for tests/test_ranks.py: python rank_worker.py MODE FOLDER.
 
-Modes: "rows" (a row of text alone and a sample that cannot be read), "killed" (the second process
-ends without a word after two steps).
+Modes: "answer" (predictions), "rows" (a row of text alone and a sample that cannot be read),
+"killed" (the second process ends without a word after two steps).
 """
 
 import json
@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from obvlib.core import Example, ranks
+from obvlib.evaluation import EvalConfig, predict
 from obvlib.inputs import Turn, Video, encode
 from obvlib.models import tiny_bundle
-from obvlib.training import TrainConfig, ranks
+from obvlib.training import TrainConfig
 from obvlib.training.run import train
 
 NUM_SAMPLES, TEXT_ALONE, BROKEN = 12, (2, 5), 7
@@ -85,5 +87,26 @@ def run(mode, folder):
     return result
 
 
+def answer(folder):
+    """Answer a dozen questions, each about frames of its own."""
+    data = np.random.default_rng(0).integers(0, 256, (NUM_SAMPLES, 4, 56, 56, 3), dtype=np.uint8)
+    videos = {str(number): Video(frames, np.arange(4.0)) for number, frames in enumerate(data)}
+    examples = [
+        Example(example_id=name, benchmark="mini", video_id=name, question=f"Question {name}?",
+                answer="Yes", media=(f"{name}.mp4",))
+        for name in videos
+    ]  # fmt: skip
+    config = EvalConfig(batch_size=1, max_new_tokens=3)
+    answers = predict(
+        tiny_bundle(), examples, Path(folder) / "predictions.jsonl", config,
+        read=lambda example: [videos[example.example_id]],
+    )  # fmt: skip
+    told = [[a.example_id, a.response, a.status] for a in answers]
+    if ranks.is_first():
+        print("RESULT " + json.dumps(told), flush=True)
+    return told
+
+
 if __name__ == "__main__":
-    run(*sys.argv[1:])
+    mode, folder = sys.argv[1:]
+    answer(folder) if mode == "answer" else run(mode, folder)

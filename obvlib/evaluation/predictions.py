@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from obvlib.core import Example, FramePolicy, Prediction
+from obvlib.core import Example, FramePolicy, Prediction, ranks
 from obvlib.evaluation.answer_file import AnswerFile, claimed
 from obvlib.evaluation.fingerprints import fingerprint_of
 from obvlib.evaluation.generation import end_tokens, reply
 from obvlib.evaluation.likelihood import option_logprobs
-from obvlib.evaluation.ranks import Ranks
 from obvlib.evaluation.visuals import NamedReader, ReadVisuals, visuals_reader
 from obvlib.inputs import encode, example_turns
 
@@ -86,27 +85,28 @@ def predict(
     reader: Any = read if read is not None else visuals_reader(config.policy)
     if not hasattr(reader, "identity"):
         reader = NamedReader(reader)
-    ranks, mark = Ranks.here(), fingerprint(bundle, config)
+    mark = fingerprint(bundle, config)
     with ranks.first_alone(claimed, out_path, mark, replace=replace) as file:
         answers = file or AnswerFile(out_path)
         asked = [_ask(example, reader) for example in examples]
         hashes = {a.example.example_id: a.hash for a in asked}
-        if ranks.is_first:
+        if ranks.is_first():
             held = answers.settle(hashes)
             answers.note_seen(a.example.example_id for a in asked if a.is_there)
             answers.append(_unanswered(asked, held, answers.seen()))
-        ranks.wait()
+        ranks.barrier()
         held = answers.read(hashes)
         waiting = [a for a in asked if a.is_there and not _is_answered(held, a)]
         num_done = len(asked) - len(waiting)
+        ranks.barrier()  # nobody answers before all have read, or their shares would differ
         for count, batch in _answered(bundle, ranks.share(waiting), config, reader):
             answers.append(p for p in batch if p != held.get(p.example_id))
-            if on_progress and ranks.is_first:
-                on_progress(min(len(asked), num_done + count * ranks.count), len(asked))
-        ranks.wait()
-        if ranks.is_first:
+            if on_progress and ranks.is_first():
+                on_progress(min(len(asked), num_done + count * ranks.world_size()), len(asked))
+        ranks.barrier()
+        if ranks.is_first():
             answers.settle(hashes)
-        ranks.wait()
+        ranks.barrier()
         held = answers.read(hashes)
     return [held[example.example_id] for example in examples]
 

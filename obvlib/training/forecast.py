@@ -8,8 +8,9 @@ import dataclasses
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from obvlib.core import ranks
 from obvlib.models import Gpu, ModelShape
-from obvlib.training import planner, progress, ranks
+from obvlib.training import planner, progress
 from obvlib.training.checkpoints import MAX_KEPT
 from obvlib.training.config import TrainConfig
 from obvlib.training.progress import Speed

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from obvlib import inputs, models
-from obvlib.core import Provenance
+from obvlib.core import Provenance, ranks
 from obvlib.core.files import PARTIAL_PREFIX
 from obvlib.core.jsonl import read_rows
 from obvlib.core.provenance import hash_code
@@ -29,7 +29,6 @@ from obvlib.training import (
     model_card,
     optimizers,
     passes,
-    ranks,
     rows,
     runs,
 )

@@ -18,13 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from obvlib.core import Clip, FramePolicy, QAPair
+from obvlib.core import Clip, FramePolicy, QAPair, ranks
 from obvlib.core.provenance import hash_files
 from obvlib.core.records import to_json
 from obvlib.inputs import Video, encode, num_tokens, question_turns
 from obvlib.media import clip_frames
 from obvlib.mini import SeenClip, generated_clips
-from obvlib.training import ranks
 from obvlib.training.sample_costs import Sample, samples_of
 
 if TYPE_CHECKING:

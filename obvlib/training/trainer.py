@@ -16,9 +16,10 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import nested_gather
 
+from obvlib.core import ranks
 from obvlib.models import load_weights
 from obvlib.models.packed_forward import Fast
-from obvlib.training import checkpoints, ranks
+from obvlib.training import checkpoints
 from obvlib.training.config import TrainConfig
 from obvlib.training.loading import num_workers_here
 from obvlib.training.progress import Speed

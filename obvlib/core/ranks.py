@@ -1,4 +1,5 @@
-"""The processes of one run: who is first, and how the others hear what it found.
+"""The processes of one run, as `accelerate launch` and `torchrun` start them: who is first, what
+each one's share is, and how the others hear what the first found.
 
 One process needs none of this, and then nothing is initialised.
 """
@@ -6,6 +7,8 @@ One process needs none of this, and then nothing is initialised.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 
@@ -14,9 +17,19 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
+def index() -> int:
+    """Return this process's place among those of the run, from 0."""
+    return int(os.environ.get("RANK", 0))
+
+
 def is_first() -> bool:
     """Whether this process speaks and writes for all."""
-    return int(os.environ.get("RANK", 0)) == 0
+    return index() == 0
+
+
+def share(items: Sequence[Any]) -> Sequence[Any]:
+    """Return this process's items: each `world_size`-th, so that long and short are spread."""
+    return items[index() :: world_size()]
 
 
 def from_first(value: Any) -> Any:
@@ -34,6 +47,20 @@ def barrier() -> None:
     """Wait until every process is here."""
     if world_size() > 1:
         _state().wait_for_everyone()
+
+
+@contextmanager
+def first_alone(
+    opened: Callable[..., AbstractContextManager[Any]], *args: Any, **options: Any
+) -> Iterator[Any]:
+    """Give the first process what `opened` opens; the others get None once it is open."""
+    if is_first():
+        with opened(*args, **options) as thing:
+            barrier()
+            yield thing
+    else:
+        barrier()
+        yield None
 
 
 def all_of(value: Any) -> list[Any]:
