@@ -19,6 +19,7 @@ from obvlib.core import RecordError
 from obvlib.core.labels import LabelFile
 from obvlib.engine import Ledger
 from obvlib.engine.forgetting import forget_source
+from obvlib.llm.cache import Cache
 
 MINE = ["abc_1000_2000", "abc_1.5_2.25", "abc"]
 OTHERS = ["abcd", "ab", "abc-d", "abc_x", "xabc_1000_2000", "abc_10_20_1_2", "abc_30_40", "ABC"]
@@ -160,8 +161,12 @@ def test_rows_of_a_built_dataset_go_and_a_note_of_a_run_that_names_the_source_is
     assert forget_source("abc", root) == planned
     assert planned.rows["build/data/train.parquet"] == 1
     assert parquet.read_table(folder / "train.parquet").to_pylist() == rows[1:]
+    (folder / "torn.parquet").write_text("no table")
+    (root / "run").mkdir()
+    Cache(root / "run/replies.sqlite").put("key", "model", {})
+    planned = forget_source("abc", root)
     told = [sentence.partition(":")[0] for sentence in planned.left]
-    assert "build/data/train.parquet" in told and "runs.jsonl" in told
+    assert {"build/data/torn.parquet", "run/replies.sqlite", "runs.jsonl"} <= set(told)
 
 
 def obv(root: Path, *arguments: str) -> subprocess.CompletedProcess:

@@ -23,7 +23,6 @@ from obvlib.core.files import replacing
 
 ID_FIELDS = ("video_id", "clip_id", "example_id", "item_id", "id")
 CACHE_DIR = "cache"  # its files are named by hashes and can be made again, so all of them go
-REPLIES = "llm/cache.sqlite"  # paid for, and keyed by hashes too
 DATABASES = (".sqlite", ".db")
 TEXTS = {".csv", ".html", ".ipynb", ".json", ".log", ".md", ".txt", ".yaml"}
 MAX_TEXT_BYTES = 1 << 26
@@ -55,7 +54,7 @@ def forget_source(video_id: str, root: Path, *, dry_run: bool = False) -> Forgot
         name = path.relative_to(root).as_posix()
         try:
             _handle(path, name, owner, report, dry_run)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, ValueError, ImportError, sqlite3.Error) as error:
             report.left.append(f"{name}: {error}; mend that and run again")
     _remove_rows([path for path in paths if path.suffix == ".jsonl"], root, owner, report, dry_run)
     return report
@@ -123,10 +122,11 @@ def _handle(path: Path, name: str, owner: _Owner, report: Forgotten, dry_run: bo
             path.unlink(missing_ok=True)
     elif path.is_symlink():
         return
-    elif name == REPLIES:
-        report.left.append(f"{name}: replies may quote the source; remove it if captions were sent")
     elif path.suffix in DATABASES:
-        if count := _remove_entries(path, owner, dry_run):
+        tables = _tables(path)
+        if "replies" in tables:  # paid for, and keyed by hashes
+            report.left.append(f"{name}: replies may quote the source; remove it if it was asked")
+        elif "items" in tables and (count := _remove_entries(path, owner, dry_run)):
             report.ledger_rows[name] = count
     elif path.suffix == ".parquet":
         if count := _remove_table_rows(path, owner, dry_run):
@@ -192,12 +192,14 @@ def _is_row_of(row: Any, owner: _Owner) -> bool:
     return isinstance(row, dict) and owner.owns_row(row)
 
 
+def _tables(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path, timeout=30)) as db:
+        return {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+
+
 def _remove_entries(path: Path, owner: _Owner, dry_run: bool) -> int:
     """Delete the source's items from a ledger, also from its free pages; return how many."""
     with closing(sqlite3.connect(path, timeout=30)) as db:
-        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
-        if "items" not in tables:
-            return 0
         keys = [row for row in db.execute("SELECT DISTINCT item_id FROM items")]
         mine = [(item,) for (item,) in keys if owner.owns(item)]
         counted = "SELECT COUNT(*) FROM items WHERE item_id = ?"
