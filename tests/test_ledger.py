@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from obvlib.engine.ledger import Ledger, hash_params
+from obvlib.engine.ledger import Ledger, LedgerError, hash_params
 
 
 @pytest.fixture
@@ -86,6 +87,27 @@ def test_several_processes_may_start_at_once_and_write(tmp_path):
         assert process.wait() == 0
     with Ledger(path) as ledger:
         assert len(ledger.done("s")) == 800
+
+
+def test_a_new_file_shows_tables_and_version_together_or_neither(tmp_path):
+    """Threads that open new files at once: none may find tables of no version."""
+    barrier, failed = threading.Barrier(4), []
+
+    def open_it(path):
+        barrier.wait()
+        try:
+            Ledger(path).close()
+        except LedgerError as error:
+            failed.append(error)
+
+    for number in range(40):
+        path = tmp_path / f"{number}.sqlite"
+        threads = [threading.Thread(target=open_it, args=(path,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failed == []
 
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path):

@@ -25,17 +25,17 @@ BUSY_WAIT_S = 60.0  # for another run that writes to the same ledger
 
 VERSION = 2  # of the tables
 
-_SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS items (
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS items (
     item_id TEXT NOT NULL, stage TEXT NOT NULL, params TEXT NOT NULL,
     status TEXT NOT NULL, reason TEXT NOT NULL, output TEXT,
     record TEXT NOT NULL, inputs TEXT NOT NULL, outputs TEXT NOT NULL,
     seconds REAL NOT NULL, attempts INTEGER NOT NULL, recorded_at REAL NOT NULL,
     PRIMARY KEY (item_id, stage, params)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS settings (params TEXT PRIMARY KEY, value TEXT NOT NULL);
-PRAGMA user_version = {VERSION};
-"""
+) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS settings (params TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    f"PRAGMA user_version = {VERSION}",
+)
 _KEY = ("item_id", "stage", "params")
 _ONE = "WHERE item_id = ? AND stage = ? AND params = ?"
 _REPLACED = ("status", "reason", "output", "record", "inputs", "outputs", "seconds", "recorded_at")
@@ -84,23 +84,45 @@ class Ledger:
         """Set the file up; two runs that start at once may find it locked, for which SQLite's own
         waiting does not serve.
         """
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        (tables,) = self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-        if tables and version != VERSION:
-            raise sqlite3.DatabaseError(f"it is of version {version}, this obvlib writes {VERSION}")
         deadline = time.monotonic() + BUSY_WAIT_S
         while True:
             try:
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute(
-                    "PRAGMA synchronous=NORMAL"
-                )  # a stopped process loses nothing, a power cut the last rows
-                self._db.executescript(_SCHEMA)
+                if is_new := self._is_new():  # looked at before anything in the file changes
+                    self._db.execute("PRAGMA journal_mode=WAL")
+                # a stopped process loses nothing, a power cut the last rows
+                self._db.execute("PRAGMA synchronous=NORMAL")
+                if is_new:
+                    self._make_tables()
                 return
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
+
+    def _is_new(self) -> bool:
+        """Whether the file has no tables yet; DatabaseError where they are of another version."""
+        with self._transaction("DEFERRED"):  # both numbers of one moment
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            (tables,) = self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        if tables and version != VERSION:
+            raise sqlite3.DatabaseError(f"it is of version {version}, this obvlib writes {VERSION}")
+        return not tables
+
+    def _make_tables(self) -> None:
+        """Make tables and version together, so that no other run sees one without the other."""
+        with self._transaction("IMMEDIATE"):
+            for statement in _SCHEMA:
+                self._db.execute(statement)
+
+    @contextmanager
+    def _transaction(self, kind: str) -> Iterator[None]:
+        self._db.execute(f"BEGIN {kind}")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
     def __enter__(self) -> Ledger:
         return self
