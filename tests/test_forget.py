@@ -15,11 +15,15 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from obvlib.cli.curation import obtained
 from obvlib.core import RecordError
+from obvlib.core.forgotten import forgotten_sources
 from obvlib.core.labels import LabelFile
+from obvlib.curation import videos_in
 from obvlib.engine import Ledger
 from obvlib.engine.forgetting import forget_source
 from obvlib.llm.cache import Cache
+from obvlib.manifests import load_examples, load_rows
 
 MINE = ["abc_1000_2000", "abc_1.5_2.25", "abc"]
 OTHERS = ["abcd", "ab", "abc-d", "abc_x", "xabc_1000_2000", "abc_10_20_1_2", "abc_30_40", "ABC"]
@@ -56,7 +60,12 @@ def root(tmp_path: Path) -> Path:
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
-    files = (path for path in root.rglob("*") if path.is_file() and "sqlite" not in path.name)
+    left_out = ("sqlite", "forgotten.jsonl")
+    files = (
+        path
+        for path in root.rglob("*")
+        if path.is_file() and not any(name in path.name for name in left_out)
+    )
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
@@ -187,3 +196,48 @@ def test_the_command_says_what_it_did_and_what_is_left(root):
     refused = obv(root, "../abc")
     assert refused.returncode == 1 and "video_id '../abc'" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_forgotten_source_does_not_come_back_with_rows_or_videos(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("OBV_DATA", str(root))
+    listed = tmp_path / "rows.jsonl"
+    rows = [
+        {"video_id": name, "timestamp": [0, 9], "caption": "A heart.", "split": "test",
+         "qa_pairs": [{"question": "What is shown?", "answer": "a heart"}]}
+        for name in ("abc", "abcd")
+    ]  # fmt: skip
+    listed.write_text("".join(json.dumps(line) + "\n" for line in rows))
+    assert {clip.video_id for clip in load_rows(listed)[0]} == {"abc", "abcd"}
+    forget_source("abc", root)
+    forget_source("abc", root)
+    assert len((root / "forgotten.jsonl").read_text().splitlines()) == 1
+    assert b"abc" not in (root / "forgotten.jsonl").read_bytes()
+    (root / "videos/set/abc.mp4").write_text("downloaded again")
+    clips, problems = load_rows(listed)
+    assert [clip.video_id for clip in clips] == ["abcd"]
+    (problem,) = problems
+    assert "obv forget" in problem.reason and problem.video_id == ""
+    with pytest.warns(UserWarning, match="obv forget"):
+        examples = load_examples("SurgeryVideoQA", rows=listed)
+    assert {example.video_id for example in examples} == {"abcd"}
+    assert {video.video_id for video in videos_in(root / "videos/set")} == {"abcd", "abc_30_40"}
+    with pytest.raises(RecordError, match="obv forget"):
+        videos_in(root / "videos/set", ["abc"])
+    (root / "forgotten.jsonl").unlink()
+    assert {clip.video_id for clip in load_rows(listed)[0]} == {"abc", "abcd"}
+
+
+def test_a_dry_run_lists_nothing_and_a_damaged_list_lets_nothing_in(root, monkeypatch):
+    forget_source("abc", root, dry_run=True)
+    assert not (root / "forgotten.jsonl").exists()
+    (root / "forgotten.jsonl").write_text('{"sha": "0"}\n')
+    with pytest.raises(RecordError, match="sha256"):
+        forgotten_sources(root)
+
+
+def test_a_list_of_ids_leaves_out_a_forgotten_source_before_downloading(root, monkeypatch, capsys):
+    monkeypatch.setenv("OBV_DATA", str(root))
+    forget_source("abc", root)
+    monkeypatch.setattr("obvlib.manifests.download.fetch_all", pytest.fail)
+    assert obtained(["abc", "abcd"], str(root / "videos/set")) == ["abcd"]
+    assert "1 of the videos were removed with `obv forget`" in capsys.readouterr().out

@@ -105,10 +105,15 @@ def obtained(names: list[str], input_dir: str) -> list[str]:
     """Return those of the ids whose videos are in the folder, after downloading what it lacks; say
     which are left out.
     """
+    from obvlib.core.forgotten import forgotten_sources
     from obvlib.curation import video_files
     from obvlib.manifests import download as downloading
 
     Path(input_dir).mkdir(parents=True, exist_ok=True)
+    forgotten = forgotten_sources()
+    if num_gone := sum(name in forgotten for name in set(names)):
+        print(f"{num_gone} of the videos were removed with `obv forget` and stay out")
+        names = [name for name in names if name not in forgotten]
     there = video_files(input_dir)
     if lacking := [name for name in dict.fromkeys(names) if name not in there]:
         sources = [downloading.SourceVideo(video_id=n, url=downloading.WATCH + n) for n in lacking]
@@ -119,5 +124,5 @@ def obtained(names: list[str], input_dir: str) -> list[str]:
         more = " …" if len(left_out) > 5 else ""
         print(f"{len(left_out)} videos are left out: {', '.join(left_out[:5])}{more}")
     if len(left_out) == len(set(names)):
-        raise ValueError(f"none of the {len(left_out)} videos of the list is in {input_dir}")
+        raise ValueError(f"none of the videos of the list is in {input_dir}")
     return [name for name in dict.fromkeys(names) if name in there]

@@ -17,7 +17,8 @@ def forget(
         bool, typer.Option("--dry-run", help="Only say what would be removed.")
     ] = False,
 ) -> None:
-    """Remove a source's files, rows, labels, ledger entries and caches from the data root.
+    """Remove a source's files, rows, labels, ledger entries and caches from the data root, and keep
+    it from coming back.
 
     Prints what was removed and what is left to do by hand, as JSON. The exit status is 0 when
     nothing is left, 3 when something is, 1 when the data root holds nothing of the source.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from obvlib.core import Clip
 from obvlib.core.checks import check_id
 from obvlib.core.files import write_text
+from obvlib.core.forgotten import forgotten_sources
 from obvlib.core.jsonl import write_rows
 from obvlib.core.record_rows import to_json
 from obvlib.curation.duplicates import Pair, PrintClip, Prints, near_identical
@@ -93,8 +94,13 @@ def video_files(folder: str | os.PathLike) -> dict[str, Path]:
 
 
 def videos_in(folder: str | os.PathLike, ids: Sequence[str] = ()) -> list[Video]:
-    """Return the videos of a folder by name, or those of `ids`; ValueError where one is missing."""
-    found = video_files(folder)
+    """Return the videos of a folder by name, or those of `ids`; ValueError where one is missing.
+    Videos of forgotten sources are left out, and RecordError where `ids` name one.
+    """
+    forgotten = forgotten_sources()
+    for name in ids:
+        forgotten.check(name, "ids")
+    found = {name: path for name, path in video_files(folder).items() if name not in forgotten}
     if missing := [name for name in ids if name not in found]:
         raise ValueError(f"{len(missing)} videos are not in {folder}: {', '.join(missing[:5])}")
     if not found:

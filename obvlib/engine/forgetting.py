@@ -20,6 +20,7 @@ from typing import Any
 
 from obvlib.core.checks import check_id
 from obvlib.core.files import replacing
+from obvlib.core.forgotten import note_forgotten
 
 ID_FIELDS = ("video_id", "clip_id", "example_id", "item_id", "id")
 CACHE_DIR = "cache"  # its files are named by hashes and can be made again, so all of them go
@@ -41,13 +42,16 @@ class Forgotten:
 
 
 def forget_source(video_id: str, root: Path, *, dry_run: bool = False) -> Forgotten:
-    """Remove everything of a source video below `root` and return what that was.
+    """Remove everything of a source video below `root` and return what that was; the source is
+    listed first, so that it does not come back (`core.forgotten`).
 
     `dry_run` changes nothing. RecordError for an id that cannot be a file name, such as a path;
     links are removed and never followed.
     """
     check_id(video_id)
     report = Forgotten(video_id=video_id)
+    if not dry_run:
+        note_forgotten(video_id, root)
     paths = sorted(_files(root))
     owner = _Owner(video_id, paths, root)
     for path in paths:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from obvlib.core import Clip, RecordError, manifests_dir
+from obvlib.core.forgotten import forgotten_sources
 from obvlib.core.jsonl import check_plain, parse, scan_rows
 from obvlib.core.messages import one_line
 from obvlib.core.records import from_json
@@ -72,17 +73,19 @@ def iter_rows(source: str | Path, *, split: str = "") -> Iterator[Clip | RowProb
     default = "" if card is None else split or card.split
     clips: dict[str, Clip] = {}
     problems = []
+    forgotten = forgotten_sources()
     for where, row, broken in _rows(source, card, split):
         short = Path(where).name  # the file's name says enough, its directory is nobody's business
         try:
             if broken:
                 raise RecordError(f"{short}: {broken}")
-            _add(clips, clip_from_row(row, short, dataset=dataset, split=default), short)
+            clip = clip_from_row(row, short, dataset=dataset, split=default)
+            forgotten.check(clip.video_id, short)
+            _add(clips, clip, short)
         except RecordError as error:
-            video_id = row.get("video_id", "") if isinstance(row, dict) else ""
-            problems.append(
-                RowProblem(where=where, reason=one_line(error), video_id=one_line(video_id))
-            )
+            said = row.get("video_id", "") if isinstance(row, dict) else ""
+            video_id = "" if said in forgotten else one_line(said)
+            problems.append(RowProblem(where=where, reason=one_line(error), video_id=video_id))
     yield from (c for c in clips.values() if not split or c.split == split_name(split))
     yield from problems
 

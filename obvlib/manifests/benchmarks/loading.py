@@ -10,6 +10,7 @@ from typing import Any
 
 from obvlib.core import Example, RecordError, data_root
 from obvlib.core.checks import add_unique
+from obvlib.core.forgotten import forgotten_sources
 from obvlib.core.jsonl import check_plain
 from obvlib.core.messages import one_line
 from obvlib.manifests.benchmarks.clips import ClipQuestions, clip_examples
@@ -66,6 +67,7 @@ def load_examples(
     name = known[name.lower()]
     folder = Path(media) if media is not None else media_dir(name)
     found: list[RowProblem] = []
+    forgotten = forgotten_sources()
     examples: dict[str, Example] = {}
     for item in _items(name, folder, rows):
         if isinstance(item, RowProblem):
@@ -74,6 +76,7 @@ def load_examples(
         if len(examples) == limit:
             break
         try:
+            forgotten.check(item.video_id, name)
             add_unique(examples, item.example_id, item, "example_id")
         except RecordError as error:
             found.append(RowProblem(where=name, reason=f"{name}: {error}"))
