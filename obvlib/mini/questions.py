@@ -87,6 +87,15 @@ _WORDINGS = {
         "Does the wall carry a polyp?",
         "Can a polyp be seen in this clip?",
     ),
+    "scroll_direction": (
+        "Which way does the scan scroll?",
+        "In which direction do the slices pass?",
+    ),
+    "fold_direction": (
+        "Which way do the folds of the wall move?",
+        "Where do the folds move as the clip goes on?",
+    ),
+    "order": ("Which of the two is shown first?", "Which does the clip begin with?"),
     "finding": (
         "What does the clip show?",
         "What is the main finding?",
@@ -162,12 +171,12 @@ def caption(truth: Truth, rng: np.random.Generator) -> str:
 def questions(truth: Truth, rng: np.random.Generator) -> tuple[QAPair, ...]:
     """Every question that applies to the clip, one per family, each in one of its wordings."""
     pairs = [
-        _closed("modality", MODALITIES[truth.kind], tuple(MODALITIES.values()), rng),
-        _closed("region", truth.region, _four_of(REGIONS, truth.region, rng), rng),
+        closed("modality", MODALITIES[truth.kind], tuple(MODALITIES.values()), rng),
+        closed("region", truth.region, _four_of(REGIONS, truth.region, rng), rng),
     ]
     if truth.kind == "echo":
-        pairs.append(_closed("ejection_fraction", truth.finding, EF_CLASSES, rng))
-        pairs.append(_closed("heart_rate", truth.heart_rate, RATE_CLASSES, rng))
+        pairs.append(closed("ejection_fraction", truth.finding, EF_CLASSES, rng))
+        pairs.append(closed("heart_rate", truth.heart_rate, RATE_CLASSES, rng))
     else:
         family = YES_NO_FAMILY[truth.kind]
         pairs.append(QAPair(question=_wording(family, rng), answer=truth.finding, family=family))
@@ -186,7 +195,8 @@ def finding_sentence(truth: Truth) -> str:
     return _FINDING_SENTENCES[truth.region, truth.finding]
 
 
-def _closed(family: str, answer: str, choices: tuple[str, ...], rng: np.random.Generator) -> QAPair:
+def closed(family: str, answer: str, choices: tuple[str, ...], rng: np.random.Generator) -> QAPair:
+    """A question with `choices` in a random order as its lettered options."""
     shown = [choices[i] for i in rng.permutation(len(choices))]
     options = {"ABCDEFGH"[i]: text for i, text in enumerate(shown)}
     letter = next(letter for letter, text in options.items() if text == answer)

@@ -225,8 +225,14 @@ def tiny_bundle(*, seed: int = 0, attention: str = "sdpa", device: str = "cpu") 
     return Bundle(model=model, tokenizer=cast(Any, tokenizer), name=TINY, revision=f"seed {seed}")
 
 
-def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLConfig:
-    """Qwen2-VL's architecture, small: 3 text layers of width 128, 2 vision layers of width 96.
+def tiny_config(
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    text_sizes: dict[str, Any] | None = None,
+    vision_sizes: dict[str, Any] | None = None,
+) -> Qwen2VLConfig:
+    """Qwen2-VL's architecture, small: 3 text layers of width 128, 2 vision layers of width 96, or
+    what `text_sizes` and `vision_sizes` put in their place.
 
     `initializer_range` is 0.08: at this width the usual 0.02 leaves the signal too small to learn
     from in a thousand steps.
@@ -261,7 +267,10 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLConfig:
         depth=2, embed_dim=96, hidden_size=128, num_heads=4, mlp_ratio=3, initializer_range=0.08
     )
     return Qwen2VLConfig(
-        text_config=text, vision_config=vision, tie_word_embeddings=True, **special
+        text_config=text | (text_sizes or {}),
+        vision_config=vision | (vision_sizes or {}),
+        tie_word_embeddings=True,
+        **special,
     )
 
 
