@@ -18,12 +18,14 @@ import shutil
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import execute
+import package
 import yaml
+
+from obvlib.core.provenance import device_name
 
 ROOT = Path(__file__).resolve().parent.parent
 INPUTS = ("obvlib", "data_manifests", "requirements.lock")
@@ -50,7 +52,7 @@ def toc_notebooks(root: Path) -> list[Path]:
 
 
 def provenance(root: Path, profile: str, data_hash: str) -> dict:
-    """What the footer of every executed page says about the run."""
+    """What the foot of a page says about its execution."""
 
     def git(*args: str) -> str:
         done = subprocess.run(["git", *args], cwd=root, capture_output=True, text=True, check=False)
@@ -60,10 +62,9 @@ def provenance(root: Path, profile: str, data_hash: str) -> dict:
     versions = {name: version for name in ("torch", "transformers") if (version := installed(name))}
     return {
         "profile": profile,
+        "device": device_name(),
         "commit": (git("rev-parse", "--short=10", "HEAD") or "unknown") + changed,
-        "built": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "python": platform.python_version(),
-        "versions": versions,
+        "versions": {"Python": platform.python_version()} | versions,
         "inputs": data_hash,
     }
 
@@ -75,25 +76,14 @@ def installed(name: str) -> str:
         return ""
 
 
-def render(root: Path) -> int:
-    """Renders every page with warnings as errors, showing pages and warnings; returns the exit
-    status.
+def render(root: Path, *, is_strict: bool) -> int:
+    """Renders every page, showing pages and warnings; returns the exit status. Warnings are errors
+    if `is_strict`.
     """
-    command = [
-        str(Path(sys.executable).with_name("jupyter-book")),
-        "build",
-        str(root),
-        "--path-output",
-        str(root),
-    ]
-    command += [
-        "--config",
-        str(root / "book/_config.yml"),
-        "--toc",
-        str(root / "book/_toc.yml"),
-        "-W",
-        "--keep-going",
-    ]
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(root)]
+    command += ["--path-output", str(root), "--config", str(root / "book/_config.yml")]
+    command += ["--toc", str(root / "book/_toc.yml")]
+    command += ["-W", "--keep-going"] if is_strict else []
     environment = os.environ | {"NO_COLOR": "1"}
     process = subprocess.Popen(
         command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True
@@ -152,13 +142,20 @@ def main() -> None:
     cache = get_cache(str(run / "cache"))
     notebooks = [path for path in toc_notebooks(ROOT) if not args.only or args.only in path.name]
     print(f"Executing {len(notebooks)} notebooks, profile {profile}, inputs {inputs}", flush=True)
-    execute.execute_all(notebooks, cache)
-    (run / "provenance.json").write_text(json.dumps(provenance(ROOT, profile, inputs), indent=1))
+    execute.execute_all(notebooks, cache, provenance(ROOT, profile, inputs))
+    every = {f"notebooks/{path.stem}": execute.cached(path, cache) for path in toc_notebooks(ROOT)}
+    (run / "pages.json").write_text(json.dumps(every, indent=1))
     remove_old_runs(run)
+    for line in execute.over_budget(notebooks, cache):
+        print(f"over its budget: {line}", flush=True)
     if args.no_render:
         return
+    if (ROOT / "pyproject.toml").is_file():
+        package.build_wheel(ROOT, run / "package")
     print(f"Rendering after {time.monotonic() - start_s:.0f} s", flush=True)
-    if status := render(ROOT):
+    if lacking := [page for page, executed in every.items() if not executed]:
+        print(f"{len(lacking)} other chapters are shown as never executed, warnings are no errors")
+    if status := render(ROOT, is_strict=not lacking):
         sys.exit(f"Rendering failed with status {status}; the warnings above name page and line")
     index = ROOT / "_build/html/index.html"
     print(f"Book ready after {time.monotonic() - start_s:.0f} s\n{index}", flush=True)

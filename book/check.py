@@ -1,5 +1,5 @@
-"""The checks that need no test run: lint, format, types, spelling, links between pages, and words
-for every figure.
+"""The checks that need no test run: lint, format, types, spelling, links between pages, words for
+every figure, and notebooks in pairs that hold no outputs and fit their page.
 
 All of them run, and all that is wrong is shown, before the exit status says whether anything was.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,6 +25,8 @@ FIGURES = {
     r"^```\{(?:figure|image)\}.*?^```": ("alt",),
     r"!\[\s*\]\([^)]*\)": ("alt",),
 }
+# At a window of 1280 px a cell shows 77 characters, a solution, which is indented, about 70.
+CELL_LINES, CELL_WIDTH, SOLUTION_WIDTH = 16, 77, 70
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)\s#]+)")
 
 
@@ -54,6 +57,45 @@ def figures_without_words(root: Path) -> list[str]:
     return found
 
 
+def notebook_faults(path: Path) -> list[str]:
+    """Return what is wrong with a notebook, given its MyST file: an .ipynb that is missing, differs
+    or holds outputs, no cell of parameters or several, cells and lines that do not fit the page.
+    """
+    import jupytext
+    from jupytext.compare import NotebookDifference, compare_notebooks
+
+    source, derived, found = jupytext.read(path), path.with_suffix(".ipynb"), []
+    if not derived.is_file():
+        return [f"{derived.name} is missing: make sync"]
+    notebook = jupytext.read(derived)
+    if any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells):
+        found.append(f"{derived.name} holds outputs: make sync")
+    try:
+        compare_notebooks(notebook, source, fmt="md:myst", raise_on_first_difference=True)
+    except NotebookDifference as difference:
+        found.append(f"{derived.name} differs: make sync ({str(difference).splitlines()[0]})")
+    cells = [cell for cell in source.cells if cell.cell_type == "code"]
+    if sum("parameters" in cell.metadata.get("tags", []) for cell in cells) != 1:
+        found.append(f"{path.name} needs one cell tagged parameters")
+    solutions = [code for cell in source.cells for code in blocks(cell)]
+    for code, width in [(c.source, CELL_WIDTH) for c in cells] + [
+        (code, SOLUTION_WIDTH) for code in solutions
+    ]:
+        lines, first = code.splitlines(), code.partition("\n")[0]
+        if len(lines) > CELL_LINES and not first.startswith(("import ", "from ")):
+            found.append(f"{path.name}: {len(lines)} lines in the cell of {first!r}")
+        found += [f"{path.name}: wider than {width}: {line}" for line in lines if len(line) > width]
+    return found
+
+
+def blocks(cell) -> list[str]:
+    """Return the Python blocks in a cell of text: those of solutions."""
+    if cell.cell_type != "markdown":
+        return []
+    found = re.findall(r"^ *```python\n(.*?)^ *```$", cell.source, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(code) for code in found]
+
+
 def main() -> None:
     failed = []
     for name, command in COMMANDS.items():
@@ -65,6 +107,9 @@ def main() -> None:
     if figures := figures_without_words(ROOT):
         print("figures without alt text, caption or name:", *figures, sep="\n  ")
         failed.append("figures")
+    if faults := [f for path in sorted(ROOT.glob("notebooks/*.md")) for f in notebook_faults(path)]:
+        print("notebooks:", *faults, sep="\n  ")
+        failed.append("notebooks")
     sys.exit(f"check: {', '.join(failed)} failed" if failed else 0)
 
 

@@ -2,34 +2,42 @@
 progress.
 
 A chapter may read what an earlier one wrote under the data root. So when an executed notebook
-changes files there, the cached outputs of all later ones are dropped.
+changes files there, the cached outputs of all later ones are dropped. The folded solutions of its
+exercises run after a notebook's own cells, in the same kernel; what they print is kept beside it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
 
 HEARTBEAT_S = 15.0
-CELL_TIMEOUT_S = 900
+# Chapters have budgets, in seconds on two cores; a cell has this much even on a busy machine. With
+# real models and data (the other profiles) a cell may take days.
+BUDGET_S = {"00_quickstart": 300}
+OTHER_BUDGET_S = 120
+CELL_TIMEOUT_S = 300 if os.environ.get("OBV_PROFILE", "mini") == "mini" else None
+SOLUTION = re.compile(r"^ *```python\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LARGE_BYTES = 64 * 2**20
 # Times and progress are in these; what later chapters show must not depend on them alone.
 NOT_COMPARED = (".db", ".sqlite", ".sqlite3", ".db-wal", ".db-shm", ".log")
 
 
-def execute_all(notebooks: list[Path], cache) -> None:
-    """Executes in reading order what the cache lacks."""
+def execute_all(notebooks: list[Path], cache, provenance: dict | None = None) -> None:
+    """Executes in reading order what the cache lacks; `provenance` says how, on each page."""
     for number, path in enumerate(notebooks):
         label = f"[{number + 1}/{len(notebooks)}] {path.stem:<24}"
-        if (seconds := cached_seconds(path, cache)) is not None:
-            print(f"{label}  cached (took {seconds:.0f} s)", flush=True)
+        if (known := cached(path, cache)) is not None:
+            print(f"{label}  cached (took {known['execution_seconds']:.0f} s)", flush=True)
             continue
         before = contents()
-        execute(path, cache, label)
+        execute(path, cache, label, provenance or {})
         if contents() != before:
             forget(notebooks[number + 1 :], cache)
 
@@ -58,12 +66,44 @@ def forget(notebooks: list[Path], cache) -> None:
             cache.remove_cache(record.pk)
 
 
-def cached_seconds(path: Path, cache) -> float | None:
-    """How long the notebook took when it was executed, or None if the cache lacks it."""
+def cached(path: Path, cache) -> dict | None:
+    """What the cache says of a notebook's execution: seconds, provenance, solutions with what they
+    printed; None where it lacks the notebook or its solutions are other ones by now.
+    """
+    notebook = read_notebook(path)
     try:
-        return cache.match_cache_notebook(read_notebook(path)).data.get("execution_seconds", 0.0)
+        data = cache.match_cache_notebook(notebook).data
     except KeyError:
         return None
+    same = [s["code"] for s in data.get("solutions", [])] == solutions(notebook)
+    return data if same and "provenance" in data else None
+
+
+def solutions(notebook) -> list[str]:
+    """The code of the folded solutions in a notebook's section of exercises."""
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    section = re.search(r"^## Exercises$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(code) for code in SOLUTION.findall(section[1] if section else "")]
+
+
+def printed(cell) -> str:
+    """What a cell printed and returned, as text."""
+    parts = [
+        output.get("text", "") or output.get("data", {}).get("text/plain", "")
+        for output in cell.outputs
+        if output.get("name") != "stderr"
+    ]
+    return "".join(part if part.endswith("\n") else part + "\n" for part in parts if part).rstrip()
+
+
+def over_budget(notebooks: list[Path], cache) -> list[str]:
+    """One line for each chapter that took longer than its budget."""
+    found = []
+    for path in notebooks:
+        data, budget_s = cached(path, cache), BUDGET_S.get(path.stem, OTHER_BUDGET_S)
+        if data and data["execution_seconds"] > budget_s:
+            found.append(f"{path.stem}: {data['execution_seconds']:.0f} s of {budget_s} s")
+    return found
 
 
 def read_notebook(path: Path):
@@ -116,15 +156,19 @@ def last_words(cell, width: int = 90) -> str:
     return (said or cell.source.strip().split("\n")[0])[:width]
 
 
-def execute(path: Path, cache, label: str) -> float:
-    """Executes one notebook into the cache; returns its seconds. A failing cell ends the build with
-    its traceback.
+def execute(path: Path, cache, label: str, provenance: dict) -> None:
+    """Executes one notebook and its solutions into the cache. A failing cell, or one that takes
+    longer than CELL_TIMEOUT_S, ends the build with its traceback.
     """
     from jupyter_cache.base import CacheBundleIn
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from nbformat.v4 import new_code_cell
 
     notebook = read_notebook(path)
+    own_cells = notebook.cells
+    solved = [new_code_cell(code) for code in solutions(notebook)]
+    notebook.cells = own_cells + solved
     num_cells = sum(cell.cell_type == "code" for cell in notebook.cells)
     with Progress(label, num_cells) as progress:
         client = NotebookClient(
@@ -138,13 +182,17 @@ def execute(path: Path, cache, label: str) -> float:
         try:
             client.execute()
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            sys.exit(
-                f"\n{error}\n{label}  FAILED in code cell {progress.cell_number} of {path.name}"
-            )
-        seconds = time.monotonic() - progress.start_s
+            beyond = progress.cell_number - (num_cells - len(solved))
+            where = f"solution {beyond}" if beyond > 0 else f"code cell {progress.cell_number}"
+            sys.exit(f"\n{error}\n{label}  FAILED in {where} of {path.name}")
+        data = {
+            "execution_seconds": time.monotonic() - progress.start_s,
+            "provenance": provenance,
+            "solutions": [{"code": cell.source, "printed": printed(cell)} for cell in solved],
+        }
         progress.say("done")
-    bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+    notebook.cells = own_cells
+    bundle = CacheBundleIn(notebook, str(path), data=data)
     cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
     # KeyError here would mean that the renderer executes it again
     cache.match_cache_notebook(read_notebook(path))
-    return seconds

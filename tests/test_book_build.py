@@ -11,18 +11,38 @@ import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 
+import jupytext
+import nbformat
 import pytest
+from jupyter_cache import get_cache
+from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book"))
 import build  # noqa: E402
 import check  # noqa: E402
 import execute  # noqa: E402
+import package  # noqa: E402
 
 FRONT = """\
 ---
 file_format: mystnb
 kernelspec:
+  name: python3
+---
+
+# A page
+
+"""
+JUPYTEXT = """\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
   name: python3
 ---
 
@@ -84,11 +104,12 @@ def write(path: Path, *cells: str) -> Path:
     return path
 
 
-def run(tmp_path: Path, *notebooks: Path) -> subprocess.CompletedProcess:
+def run(tmp_path: Path, *notebooks: Path, timeout_s: int = 60) -> subprocess.CompletedProcess:
     """Executes notebooks into a cache as the build does, in a process of its own."""
     script = f"""
         import sys; sys.path.insert(0, {str(ROOT / "book")!r})
         import execute; from pathlib import Path; from jupyter_cache import get_cache
+        execute.CELL_TIMEOUT_S = {timeout_s}
         execute.execute_all([Path(name) for name in {list(map(str, notebooks))!r}], get_cache({str(tmp_path / "cache")!r}))
     """  # noqa: E501
     command = [sys.executable, "-c", textwrap.dedent(script)]
@@ -123,17 +144,107 @@ def test_failing_cell_ends_the_build_with_its_traceback(tmp_path):
     assert "FAILED in code cell 2 of page.md" in done.stderr
 
 
-def toy_book(root: Path, intro: str) -> subprocess.CompletedProcess:
-    """Renders a book of one page with this book's configuration."""
+SOLVED = """\
+## Exercises
+
+1. Add one.
+
+   ````{admonition} Solution
+   :class: dropdown
+
+   ```python
+   print(value + 1)
+   ```
+   ````
+
+## Further reading
+
+```python
+not_a_solution()
+```
+"""
+
+
+def test_solutions_run_after_the_cells_and_what_they_print_is_kept(tmp_path):
+    page = write(tmp_path / "page.md", "value = 1")
+    page.write_text(page.read_text() + SOLVED)
+    assert outcomes(run(tmp_path, page)) == ["done"]
+    (solution,) = execute.cached(page, get_cache(str(tmp_path / "cache")))["solutions"]
+    assert solution == {"code": "print(value + 1)\n", "printed": "2"}
+    assert outcomes(run(tmp_path, page)) == ["cached"]
+    page.write_text(page.read_text().replace("value + 1", "value + 2"))
+    assert outcomes(run(tmp_path, page)) == ["done"]
+
+
+def test_failing_solution_ends_the_build(tmp_path):
+    page = write(tmp_path / "page.md", "other = 1")
+    page.write_text(page.read_text() + SOLVED)
+    done = run(tmp_path, page)
+    assert done.returncode != 0
+    assert "name 'value' is not defined" in done.stderr
+    assert "FAILED in solution 1 of page.md" in done.stderr
+
+
+def test_cell_over_its_time_ends_the_build(tmp_path):
+    page = write(tmp_path / "page.md", "import time", "time.sleep(60)")
+    done = run(tmp_path, page, timeout_s=1)
+    assert done.returncode != 0
+    assert re.search(r"timed out .* after 1 seconds", done.stderr)
+    assert "FAILED in code cell 2 of page.md" in done.stderr
+
+
+def test_chapter_over_its_budget_is_named(tmp_path, monkeypatch):
+    page = write(tmp_path / "page.md", "import time; time.sleep(0.2)")
+    run(tmp_path, page)
+    cache = get_cache(str(tmp_path / "cache"))
+    assert execute.over_budget([page], cache) == []
+    monkeypatch.setattr(execute, "OTHER_BUDGET_S", 0.1)
+    (line,) = execute.over_budget([page], cache)
+    assert re.fullmatch(r"page: \d+ s of 0.1 s", line)
+
+
+def test_a_downloaded_notebook_runs_with_the_package_that_the_book_carries(tmp_path):
+    """The wheel's own files serve, far from any checkout; what it needs is installed already."""
+    wheel = package.build_wheel(ROOT, tmp_path / "package")
+    site, desk = tmp_path / "site", tmp_path / "desk"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site)]
+    subprocess.run([*pip, str(wheel)], check=True, timeout=120)
+    desk.mkdir()
+    notebook = nbformat.read(ROOT / "notebooks/06_statistics.ipynb", as_version=4)
+    told = "import obvlib; print(obvlib.__file__, obvlib.core.manifests_dir())"
+    notebook.cells.append(nbformat.v4.new_code_cell(told))
+    environment = os.environ | {"PYTHONPATH": str(site)}
+    environment.pop("OBV_DATA", None)
+    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(desk)}})
+    client.execute(env=environment)
+    code, data = notebook.cells[-1].outputs[0]["text"].split()
+    assert code == str(site / "obvlib/__init__.py")
+    assert data == str(site / "obvlib/data_manifests")
+
+
+def toy_book(root: Path, intro: str, toc: str = "") -> subprocess.CompletedProcess:
+    """Renders a book of one page, and those of `toc`, with this book's configuration."""
     shutil.copytree(
         ROOT / "book", root / "book", ignore=shutil.ignore_patterns("__pycache__", "_vendor")
     )
     (root / "book/_vendor").mkdir()
-    (root / "book/_toc.yml").write_text("format: jb-book\nroot: book/intro\n")
+    (root / "book/_toc.yml").write_text(f"format: jb-book\nroot: book/intro\n{toc}")
     (root / "book/intro.md").write_text(intro)
     return subprocess.run(
         [sys.executable, "book/build.py"], cwd=root, capture_output=True, text=True, timeout=240
     )
+
+
+def test_page_shows_what_solutions_printed_and_how_it_was_made(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    page = write(tmp_path / "notebooks/a.md", "value = 41")
+    page.write_text(page.read_text() + SOLVED)
+    toc = "parts:\n  - caption: Toy\n    chapters:\n      - file: notebooks/a\n"
+    done = toy_book(tmp_path, "# Intro\n", toc)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / "_build/html/notebooks/a.html").read_text()
+    assert re.search(r'<div class="solution-output[^>]*>.*?<pre>.*42', text, re.DOTALL)
+    assert re.search(r"Executed \d\d \w+ \d+ in \d+ s on CPU \([^)]+\)\. Profile <b>mini</b>", text)
 
 
 def test_index_is_the_last_line(tmp_path):
@@ -182,6 +293,51 @@ def test_figure_without_words_is_found(tmp_path, page, num_found):
     (tmp_path / "book").mkdir()
     (tmp_path / "book/page.md").write_text(page)
     assert len(check.figures_without_words(tmp_path)) == num_found
+
+
+def paired(tmp_path: Path, *cells: str) -> Path:
+    """A small notebook that is right: a cell of parameters, others, and its derived half."""
+    path = tmp_path / "page.md"
+    parameters = "```{code-cell} ipython3\n:tags: [parameters]\n\nseed = 0\n```\n\n"
+    path.write_text(JUPYTEXT + write(path, *cells).read_text().replace(FRONT, parameters))
+    jupytext.write(jupytext.read(path), path.with_suffix(".ipynb"))
+    return path
+
+
+def test_faulty_notebook_is_found(tmp_path):
+    page = paired(tmp_path, "print(seed)")
+    assert check.notebook_faults(page) == []
+    derived = page.with_suffix(".ipynb")
+    notebook = nbformat.read(derived, as_version=4)
+    notebook.cells[-1].execution_count = 1
+    nbformat.write(notebook, derived)
+    assert check.notebook_faults(page) == ["page.ipynb holds outputs: make sync"]
+    notebook.cells[-1].update(execution_count=None, source="print(1)")
+    nbformat.write(notebook, derived)
+    (fault,) = check.notebook_faults(page)
+    assert fault.startswith("page.ipynb differs: make sync")
+    derived.unlink()
+    assert check.notebook_faults(page) == ["page.ipynb is missing: make sync"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("a = 1\n" * 17, "17 lines in the cell of 'a = 1'"),
+        (f"a = '{'x' * 80}'", "wider than 77"),
+        ("import os\n" * 17, ""),
+    ],
+)
+def test_cell_that_does_not_fit_the_page_is_found(tmp_path, cell, words):
+    found = check.notebook_faults(paired(tmp_path, cell))
+    assert any(words in line for line in found) if words else found == []
+
+
+def test_notebook_without_parameters_is_found(tmp_path):
+    page = paired(tmp_path, "print(0)")
+    page.write_text(page.read_text().replace(":tags: [parameters]\n\n", ""))
+    jupytext.write(jupytext.read(page), page.with_suffix(".ipynb"))
+    assert check.notebook_faults(page) == ["page.md needs one cell tagged parameters"]
 
 
 def test_link_that_leads_nowhere_is_found(tmp_path):

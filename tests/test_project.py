@@ -8,12 +8,12 @@ import ast
 import re
 import subprocess
 import sys
-import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import build
+import check
 import install
 import pytest
 import yaml
@@ -109,6 +109,12 @@ def test_environment_holds_python_pip_ffmpeg_and_the_project_only():
     (line,) = pip
     extras = re.fullmatch(r"-e \.\[([\w,]+)\]", line).group(1).split(",")
     assert set(install.EXTRAS.split(",")) <= set(extras) <= set(EXTRAS)
+
+
+def test_every_package_of_obvlib_is_in_the_wheel():
+    listed = PYPROJECT["tool"]["setuptools"]["packages"]
+    there = {".".join(path.parent.relative_to(ROOT).parts) for path in MODULES}
+    assert set(listed) == there | {"obvlib.data_manifests"}
 
 
 def test_one_version_everywhere():
@@ -221,49 +227,14 @@ def test_book_pages_of_the_toc_exist():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_are_paired_and_hold_no_outputs(path):
-    import jupytext
-    from jupytext.compare import compare_notebooks
-
-    derived = path.with_suffix(".ipynb")
-    assert derived.is_file(), f"{derived.name} is missing: make sync"
-    source, notebook = jupytext.read(path), jupytext.read(derived)
-    assert [
-        cell for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")
-    ] == []
-    compare_notebooks(notebook, source, fmt="md:myst", raise_on_first_difference=True)
+def test_notebooks_are_paired_hold_no_outputs_and_fit_the_page(path):
+    assert check.notebook_faults(path) == []
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_take_parameters_in_short_cells(path):
-    import jupytext
-
-    cells = [cell for cell in jupytext.read(path).cells if cell.cell_type == "code"]
-    assert sum("parameters" in cell.metadata.get("tags", []) for cell in cells) == 1
-    cells = [cell for cell in cells if not cell.source.startswith(("import ", "from "))]
-    longest = max(cells, key=lambda cell: len(cell.source.splitlines()))
-    assert len(longest.source.splitlines()) <= 16, longest.source
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_code_of_notebooks_fits_the_page(path):
-    """At a window of 1280 px a cell shows 77 characters, a solution, which is indented, about 70."""  # noqa: E501
-    import jupytext
-
-    cells = jupytext.read(path).cells
-    lines = [
-        (line, 77)
-        for cell in cells
-        if cell.cell_type == "code"
-        for line in cell.source.splitlines()
-    ]
-    for cell in cells:
-        if cell.cell_type == "markdown":
-            for block in re.findall(
-                r"^ *```python\n(.*?)^ *```$", cell.source, re.MULTILINE | re.DOTALL
-            ):
-                lines += [(line, 70) for line in textwrap.dedent(block).splitlines()]
-    assert [line for line, width in lines if len(line) > width] == []
+def test_every_break_that_contributing_names_is_a_test():
+    named = re.findall(r"`(test_\w+)`", (ROOT / "CONTRIBUTING.md").read_text())
+    there = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named and [name for name in named if f"def {name}(" not in there] == []
 
 
 def test_derived_notebooks_have_a_source():

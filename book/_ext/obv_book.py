@@ -10,25 +10,56 @@ from __future__ import annotations
 import html
 import json
 import os
+import posixpath
 import shutil
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from docutils import nodes
+
 BOOK = Path(__file__).resolve().parent.parent
 NOTEBOOKS = BOOK.parent / "notebooks"
 PROVENANCE = (
     '<aside class="obv-provenance" aria-label="How this page was made"><p>Executed {date} in'
-    " {seconds}. Profile <b>{profile}</b>, {versions}, commit {commit}, inputs"
-    " {inputs}.</p></aside>"
+    " {seconds} on {device}. Profile <b>{profile}</b>, {versions}, commit {commit}, inputs"
+    " {inputs}.</p>{alone}</aside>"
+)
+ALONE = (
+    '<p>To run this chapter by itself: its notebook (in the download menu), <a href="{href}">the'
+    ' package</a>, and <code>pip install "{wheel}[notebooks]"</code>.</p>'
 )
 
 
+def run_folder() -> Path | None:
+    """What book/build.py left for the renderer, or None where something else renders."""
+    name = os.environ.get("OBV_BOOK_RUN")
+    return Path(name) if name else None
+
+
+def executed_pages() -> dict[str, dict | None]:
+    """For each notebook's page how it was executed, None where it was not."""
+    run = run_folder()
+    return json.loads((run / "pages.json").read_text()) if run else {}
+
+
 def use_run(app, config) -> None:
-    """Reads executed notebooks from the cache that book/build.py filled."""
-    run = os.environ.get("OBV_BOOK_RUN")
-    if run:
-        config.nb_execution_cache_path = str(Path(run) / "cache")
+    """Reads executed notebooks from the cache that book/build.py filled, and executes no other."""
+    if run := run_folder():
+        config.nb_execution_cache_path = str(run / "cache")
+        config.nb_execution_excludepatterns += [
+            f"{page}.*" for page, executed in executed_pages().items() if not executed
+        ]
+
+
+def show_what_solutions_print(app, doctree) -> None:
+    """Puts below the code of each folded solution what it printed when the page was executed."""
+    executed = executed_pages().get(app.env.docname) or {}
+    said = {s["code"].strip(): s["printed"] for s in executed.get("solutions", [])}
+    for block in list(doctree.findall(nodes.literal_block)):
+        if text := said.get(block.astext().strip()):
+            output = nodes.literal_block(text, text, language="none", classes=["solution-output"])
+            block.parent.insert(block.parent.index(block) + 1, output)
 
 
 def copy_assets(app, error) -> None:
@@ -38,10 +69,18 @@ def copy_assets(app, error) -> None:
     vendor = Path(app.outdir) / "_static/vendor"
     shutil.copytree(BOOK / "_vendor", vendor, dirs_exist_ok=True)
     shutil.copyfile(anywidget_script(), vendor / "anywidget.js")
+    if package := carried_package():
+        shutil.copyfile(package, Path(app.outdir) / "_static" / package.name)
     downloads = Path(app.outdir) / "_sources/notebooks"
     downloads.mkdir(parents=True, exist_ok=True)
     for path in NOTEBOOKS.glob("*.ipynb"):
         shutil.copyfile(path, downloads / path.name)
+
+
+def carried_package() -> Path | None:
+    """The wheel that book/build.py made of this checkout."""
+    run = run_folder()
+    return next((run / "package").glob("*.whl"), None) if run else None
 
 
 def anywidget_script() -> Path:
@@ -78,26 +117,28 @@ def is_thebe(script) -> bool:
 
 
 def provenance_line(app, pagename: str) -> str:
-    record = Path(os.environ.get("OBV_BOOK_RUN", "")) / "provenance.json"
-    executed = (
-        getattr(app.env, "nb_metadata", {}).get(pagename, {}).get("exec_data")
-        if record.is_file()
-        else None
-    )
+    executed = executed_pages().get(pagename)
     if not executed:
         return ""
-    facts = json.loads(record.read_text())
-    words = {key: html.escape(str(facts[key])) for key in ("profile", "commit", "inputs")}
+    facts = executed["provenance"]
+    names = ("profile", "device", "commit", "inputs")
+    words = {key: html.escape(str(facts[key])) for key in names}
     words["versions"] = html.escape(
         ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     )
-    words["date"] = datetime.fromtimestamp(executed["mtime"], UTC).strftime("%d %B %Y")
-    words["seconds"] = f"{executed['runtime']:.0f} s" if executed["runtime"] else "no time recorded"
+    noted = app.env.nb_metadata.get(pagename, {}).get("exec_data", {})
+    words["date"] = datetime.fromtimestamp(noted["mtime"], UTC).strftime("%d %B %Y")
+    words["seconds"] = f"{executed['execution_seconds']:.0f} s"
+    words["alone"] = ""
+    if package := carried_package():
+        href = f"{posixpath.relpath('_static', posixpath.dirname(pagename))}/{package.name}"
+        words["alone"] = ALONE.format(href=href, wheel=package.name)
     return PROVENANCE.format(**words)
 
 
 def setup(app) -> dict:
     app.connect("config-inited", use_run)
+    app.connect("doctree-read", show_what_solutions_print)
     app.connect("html-page-context", offer_notebook, priority=1)
     app.connect("html-page-context", finish_page, priority=900)
     app.connect("build-finished", copy_assets)

@@ -1,7 +1,8 @@
 """Sources that were forgotten and must not come back.
 
 `forgotten.jsonl` below the data root lists them, one a line: the date, and the SHA-256 of the
-source's id, so that the list itself names nobody. Whoever reads rows or takes in videos leaves them out.
+source's id, so that the list itself names nobody. Whoever reads rows or takes in videos leaves them
+out.
 Taking the line away lets the source in again.
 """
 

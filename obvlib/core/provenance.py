@@ -151,6 +151,9 @@ def device_name() -> str:
 
 
 def installed_versions() -> dict[str, str]:
+    """Return the versions of Python and of those packages that decide results, as far as they are
+    installed.
+    """
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

@@ -41,8 +41,11 @@ def project_root() -> Path:
 
 def manifests_dir() -> Path:
     """The small committed data: dataset cards, the mini corpus, the paper's numbers, stored
-    results.
+    results. Outside a checkout those that an installed wheel carries.
     """
+    carried = Path(__file__).resolve().parents[1] / "data_manifests"
+    if _find_root() is None and carried.is_dir():
+        return carried
     return project_root() / "data_manifests"
 
 
