@@ -31,7 +31,7 @@ from learning_scores import Asked, ask_all, score_table
 
 from obvlib.core.provenance import Provenance
 from obvlib.inputs import VisionSpec
-from obvlib.models import Bundle, tiny_tokenizer
+from obvlib.models import Bundle, attention, tiny_tokenizer
 from obvlib.models.bundle import tiny_bundle, tiny_config
 from obvlib.models.packed_forward import Fast, install
 from obvlib.report import save_result
@@ -39,7 +39,7 @@ from obvlib.training.loading import limit_threads, row_of
 from obvlib.training.optimizers import MuonAdamW
 
 STARTED = time.time()
-TRAIN_SECONDS = 280.0  # of the main run, from its first step after compiling
+TRAIN_SECONDS = 300.0  # of the main run, from its first step after compiling
 LEARNING_RATE, WARMUP, WEIGHT_DECAY, MAX_NORM = 1.5e-3, 0.03, 0.01, 1.0
 TEXT = dict(
     hidden_size=512, intermediate_size=1536, num_hidden_layers=12, num_attention_heads=8,
@@ -100,8 +100,8 @@ class Masters:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Budget:
-    """The end of a training: after `steps`, or where that is 0 after `seconds`; never later than
-    `until` (time.time).
+    """The end of a training: after `steps`, or where that is 0 after `seconds`, of which a late
+    start leaves fewer; never later than `until` (time.time).
     """
 
     steps: int
@@ -111,8 +111,9 @@ class Budget:
     def share(self, step: int, began: float) -> float:
         """How much of it is used up, 0 to 1."""
         now = time.time()
-        by_plan = step / self.steps if self.steps else (now - began) / self.seconds
-        return 1.0 if now >= self.until else min(1.0, by_plan)
+        if self.steps:
+            return 1.0 if now >= self.until else min(1.0, step / self.steps)
+        return min(1.0, (now - began) / max(1.0, min(self.seconds, self.until - began)))
 
 
 def rate_at(share: float) -> float:
@@ -188,6 +189,8 @@ def train(
         ).items()
     }
     way = install_packed(bundle, device, next(iter(probes.values()))[0])
+    if rows.padded:
+        way = f"the model's own pass, attention {attention.use(bundle.model)} in the vision tower"
     optimizer = Masters(bundle.model, copies=masters and bundle.model.dtype != torch.float32)
     result: dict[str, Any] = {"run": name, "way": way, "workers": workers, "curve": []}
     bundle.model.train()
@@ -248,8 +251,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="a folder for models and answers")
     parser.add_argument("--seconds", type=float, default=TRAIN_SECONDS)
     parser.add_argument("--steps", type=int, default=0, help="of each run, in place of seconds")
-    parser.add_argument("--until", type=float, default=530.0, help="seconds from the start")
-    parser.add_argument("--ask-seconds", type=float, default=150.0, help="kept for each run's test")
+    parser.add_argument("--until", type=float, default=535.0, help="seconds from the start")
+    parser.add_argument("--ask-seconds", type=float, default=125.0, help="kept for each run's test")
     parser.add_argument("--capacity", type=int, default=24_576)
     parser.add_argument("--new-clips", type=int, default=4)
     parser.add_argument("--workers", type=int, default=min(14, (os.cpu_count() or 2) // 2))
