@@ -134,6 +134,22 @@ def test_damage_is_refused_or_noted_alike(tmp_path):
                 assert start_s < 3 or "damaged in the source" in made.note, mode
 
 
+@pytest.mark.parametrize("kind", ["mp4", "mkv"])
+def test_bits_that_flip_inside_copied_packets_are_noted(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    samples.encode(path, "libx264", options={"g": "12"})
+    with av.open(str(path)) as file:
+        frames = {round(p.pts * p.time_base * 25): bytes(p) for p in file.demux(video=0) if p.size}
+    data = bytearray(path.read_bytes())
+    at = data.find(frames[40]) + len(frames[40]) // 2
+    data[at] ^= 0x10  # the packet keeps its length, its units and its header
+    path.write_bytes(data)
+    for mode in ("copy", "smart"):
+        made = media.slice_clip(path, tmp_path / "c.mp4", 1.1, 2.6, mode=mode)
+        assert "damaged" in made.note, mode
+        assert media.slice_clip(path, tmp_path / "c.mp4", 2.5, 3.5, mode=mode).note == "", mode
+
+
 def test_a_picture_may_stand_still(tmp_path):
     times_s = [i * 0.2 for i in range(11)] + [20 + i * 0.2 for i in range(11)]
     for name in ("a.mp4", "a.mkv", "a.ts"):

@@ -66,12 +66,12 @@ class Slice:
 
 @dataclass
 class Cut:
-    """What writing a clip found out, for its check: the times shown in ticks from the clip's start,
-    and times to decode as a probe.
+    """What writing a clip found out, for its check: the times shown, in ticks from the clip's
+    start, and at which of them frames are decoded: all where packets were copied.
     """
 
     times: list[int] = field(default_factory=list)
-    probe_times: list[int] = field(default_factory=lambda: [0])
+    decoded: list[int] = field(default_factory=lambda: [0])
     lead_in_s: float = 0.0
     mode: str = "exact"
     note: str = ""
@@ -101,7 +101,7 @@ def slice_clip(
                 with replacing(out) as partial:
                     cut = _write_clip(video, partial, start_s, end, mode, num_threads)
                     length = round((end - start_s) / TIME_BASE)
-                    verify_clip(partial, cut.times, length, cut.probe_times)
+                    verify_clip(partial, cut.times, length, cut.decoded, video.num_threads)
                 break
             except OddVideo as odd:
                 make_clean(video, odd)
@@ -123,7 +123,7 @@ def _write_clip(
                 cut = _encode(source, out, audio, num_threads)
                 cut.note = plan.reason if plan else ""
             else:
-                cut = Cut(plan.times, plan.probe_times, plan.lead_in_s, plan.mode)
+                cut = Cut(plan.times, plan.times, plan.lead_in_s, plan.mode)
                 copying.write(source, out, audio, plan)
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, MediaError) or getattr(error, "errno", 0) in DISK_ERRNOS:
@@ -143,7 +143,7 @@ def _encode(source: Source, out: Any, audio: Sound, num_threads: int) -> Cut:
         cut.times.append(pts)
     track.finish(round((audio.end_s - audio.start_s) / TIME_BASE))
     audio.mux_until(out, float("inf"))
-    cut.probe_times.append(cut.times[-1])
+    cut.decoded.append(cut.times[-1])
     return cut
 
 

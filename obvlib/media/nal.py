@@ -5,12 +5,11 @@ which pictures stand alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 CODECS = ("h264", "hevc")
 SLICE, SLICE_IDR, SPS, PPS = 1, 5, 7, 8
 INTRA = (2, 4)  # types of slices that refer to no other picture, modulo 5
-HEVC_KEYS, HEVC_SPS = range(16, 24), 33
+HEVC_KEYS = range(16, 24)
 HEVC_ANEW = range(16, 21)  # broken-link and IDR pictures
 
 
@@ -79,29 +78,6 @@ def is_true_key(codec: str, extradata: bytes, packet: bytes) -> bool:
             # first macroblock, then the slice's type
             return kind == SLICE_IDR or _golomb(unit[1:12], 2)[1] % 5 in INTRA
     return False
-
-
-def is_whole(codec: str, extradata: bytes, packet: Any, known: set[bytes]) -> bool:
-    """Does a packet to copy look like one: NAL units that fill it, a picture among them, and no
-    sequence parameters but those that are `known`? The first ones seen are added.
-    """
-    size = length_size(codec, extradata)
-    data: Any = memoryview(packet)  # without a copy of the pictures
-    is_hevc, filled, has_picture = codec == "hevc", 0, False
-    sps, pictures = (HEVC_SPS, range(32)) if is_hevc else (SPS, range(1, 6))
-    parameters: set[bytes] = set()
-    for unit in units(data if size else bytes(data), size):
-        if not unit or unit[0] > 127:
-            return False
-        kind = unit[0] >> 1 & 63 if is_hevc else unit[0] & 31
-        has_picture = has_picture or kind in pictures
-        filled += size + len(unit)
-        if kind == sps:
-            parameters.add(bytes(unit))
-    if parameters and known and parameters != known:
-        return False
-    known |= parameters
-    return has_picture and (not size or filled == len(data))
 
 
 def _kind(codec: str, unit: bytes) -> int:

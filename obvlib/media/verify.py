@@ -12,17 +12,21 @@ from obvlib.media.write import TIME_BASE
 
 
 def verify_clip(
-    path: str | os.PathLike, times: list[int], duration: int, probe_times: list[int]
+    path: str | os.PathLike,
+    times: list[int],
+    duration: int,
+    decoded: list[int],
+    num_threads: int = 1,
 ) -> None:
     """Raise OddVideo unless the file shows frames at exactly `times` (ticks from its start) and
     lasts `duration` ticks.
 
-    The frames at `probe_times` are decoded. Presentation times of all others are read from the
-    packets, which costs next to nothing.
+    The frames at the times `decoded` are decoded. Presentation times of all others are read from
+    the packets, which costs next to nothing.
     """
-    with opened_raw(os.fspath(path)) as clip:
+    with opened_raw(os.fspath(path), num_threads) as clip:
         _check_times(clip, times, duration)
-        _check_probes(clip, probe_times)
+        _check_frames(clip, decoded)
         _check_sound(clip, float(duration * TIME_BASE))
 
 
@@ -53,8 +57,8 @@ def lasts_s(clip: Source) -> float:
     return float((clip.video.duration or 0) * clip.video.time_base)
 
 
-def _check_probes(clip: Source, probe_times: list[int]) -> None:
-    times_s = [float(t * TIME_BASE) for t in sorted(set(probe_times))]
+def _check_frames(clip: Source, decoded: list[int]) -> None:
+    times_s = [float(t * TIME_BASE) for t in sorted(set(decoded))]
     for index, frame in frames_on_screen(clip, times_s):
         if abs(clip.seconds(frame.pts) - times_s[index]) > 0.002:
             raise OddVideo(
