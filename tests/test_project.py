@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+REFERENCES = (ROOT / "book/references.bib").read_text()
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.md"))
 MODULES = sorted((ROOT / "obvlib").rglob("*.py"))
 
@@ -229,6 +230,31 @@ def test_book_pages_of_the_toc_exist():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_are_paired_hold_no_outputs_and_fit_the_page(path):
     assert check.notebook_faults(path) == []
+
+
+FRAME = (
+    "**What you will do**", "**What you will learn**", "**What you need**", "## Recap",
+    "## Exercises", "## What the paper did, what we do differently, and why", "## Further reading",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_chapter_has_every_part_of_the_frame_in_order(path):
+    text = path.read_text()
+    places = [text.find(part) for part in FRAME]
+    assert -1 not in places and places == sorted(places), dict(zip(FRAME, places, strict=True))
+    assert "{cite" in text[places[-1] :]
+
+
+def test_every_reference_is_cited_and_says_where_it_appeared():
+    pages = [*NOTEBOOKS, *(ROOT / "book").glob("*.md")]
+    cited = set(re.findall(r"\{cite[:a-z]*\}`([\w-]+)`", "".join(p.read_text() for p in pages)))
+    entries = re.findall(r"^@\w+\{([\w-]+),(.*?)^\}", REFERENCES, re.MULTILINE | re.DOTALL)
+    assert {key for key, _ in entries} == cited
+    for key, fields in entries:
+        names = set(re.findall(r"^\s+(\w+)\s*=", fields, re.MULTILINE))
+        assert {"title", "author", "year"} <= names, key
+        assert names & {"journal", "booktitle", "howpublished", "url", "doi", "note"}, key
 
 
 def test_every_break_that_contributing_names_is_a_test():
