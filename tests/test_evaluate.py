@@ -21,6 +21,7 @@ from obvlib.evaluation import (
     EvalConfig,
     end_tokens,
     fingerprint,
+    generate,
     memory_reader,
     predict,
     prompt_input,
@@ -29,7 +30,8 @@ from obvlib.evaluation import (
 )
 from obvlib.evaluation import predictions as predictions_module
 from obvlib.evaluation.generation import reply
-from obvlib.inputs import Video, encode, question_turns
+from obvlib.evaluation.reading_ahead import read_ahead
+from obvlib.inputs import ModelInput, Video, encode, question_turns
 from obvlib.manifests.pictures import open_rgb
 from obvlib.media import write_video
 from obvlib.mini.clips import SeenClip, generated_examples
@@ -421,3 +423,42 @@ def test_wide_pictures_keep_their_contrast(tmp_path):
         open_rgb(tmp_path / "nan.tiff")
     PIL.Image.fromarray(np.full((4, 4), 7, np.uint16)).save(tmp_path / "flat.png")
     assert (open_rgb(tmp_path / "flat.png") == 0).all()
+
+
+@pytest.mark.parametrize("num_readers", [0, 2])
+def test_processes_that_read_ahead_change_no_prediction(tmp_path, bundle, clips, num_readers):
+    for clip in clips:
+        write_video(tmp_path / f"{clip.name}.mp4", clip.frames, 2.0)
+    (tmp_path / "torn.mp4").write_bytes(b"no video")
+    names = [*(clip.name for clip in clips), "torn"]
+    examples = [lesson(tmp_path / f"{n}.mp4", f"e{i}") for i, n in enumerate(names)]
+    config = replace(CONFIG, num_readers=num_readers)
+    found = predict(bundle, examples, tmp_path / "p.jsonl", config)
+    assert [p.status for p in found] == ["ok"] * len(clips) + ["failed"]
+    assert "torn.mp4" in found[-1].reason
+    read = visuals_reader(CONFIG.policy)
+    for prediction, example in zip(found[:-1], examples, strict=False):
+        prompt = prompt_input(example, read(example), bundle, CONFIG)  # normalised in numpy
+        (tokens,) = generate(
+            bundle.model, [prompt], max_new_tokens=3, eos_token_ids=end_tokens(bundle)
+        )
+        assert prediction.response == bundle.text_of(tokens)
+
+
+def test_readers_are_really_other_processes_and_bring_arrays_as_they_are():
+    prompts = list(read_ahead([1, 2, 3], process_prompt, 2))
+    assert len({p.name for p in prompts}) == 2 and str(os.getpid()) not in {p.name for p in prompts}
+    assert all((p.pixel_values_videos == np.arange(6, dtype=np.uint8)).all() for p in prompts)
+    assert {p.name for p in read_ahead([1], process_prompt, 0)} == {str(os.getpid())}
+
+
+def process_prompt(example):
+    ones = np.ones(2, np.int64)
+    return ModelInput(
+        input_ids=ones,
+        labels=ones,
+        position_ids=np.ones((3, 2), np.int64),
+        rope_delta=0,
+        pixel_values_videos=np.arange(6, dtype=np.uint8),
+        name=str(os.getpid()),
+    )

@@ -27,6 +27,17 @@ def is_first() -> bool:
     return index() == 0
 
 
+def num_readers() -> int:
+    """Return how many processes may read media ahead for this one: the machine's cores but two,
+    divided among the run's processes here, at most 12; none on a machine with fewer than four.
+    """
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return min((cores - 2) // here, 12) if cores >= 4 else 0
+
+
 def share(items: Sequence[Any]) -> Sequence[Any]:
     """Return this process's items: each `world_size`-th, so that long and short are spread."""
     return items[index() :: world_size()]

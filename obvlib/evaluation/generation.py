@@ -153,6 +153,8 @@ def read_prompt(model: Any, sample: ModelInput) -> tuple[torch.Tensor, DynamicCa
     import torch
     from transformers import DynamicCache
 
+    from obvlib.inputs import VisionSpec, normalised_on_device
+
     device = model.get_input_embeddings().weight.device
     fields = {
         "input_ids": sample.input_ids[None],  # (1, L)
@@ -162,6 +164,10 @@ def read_prompt(model: Any, sample: ModelInput) -> tuple[torch.Tensor, DynamicCa
         if getattr(sample, name) is not None:
             fields[name] = getattr(sample, name)
     batch = {name: torch.from_numpy(value).to(device) for name, value in fields.items()}
+    for name in {"pixel_values", "pixel_values_videos"} & batch.keys():
+        if batch[name].dtype == torch.uint8:
+            spec = VisionSpec.from_config(model.config)
+            batch[name] = normalised_on_device(batch[name], spec)
     cache = DynamicCache(config=model.config.get_text_config())
     step = model(**batch, past_key_values=cache, use_cache=True, logits_to_keep=1)
     return step.logits[0, -1], cache

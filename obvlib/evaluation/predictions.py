@@ -12,10 +12,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +23,12 @@ from obvlib.evaluation.answer_file import AnswerFile, claimed
 from obvlib.evaluation.fingerprints import fingerprint_of
 from obvlib.evaluation.generation import end_tokens, reply
 from obvlib.evaluation.likelihood import option_logprobs
+from obvlib.evaluation.reading_ahead import read_ahead, said
 from obvlib.evaluation.visuals import NamedReader, ReadVisuals, visuals_reader
 from obvlib.inputs import encode, example_turns
 
 if TYPE_CHECKING:
-    from obvlib.inputs import ModelInput, Visual
+    from obvlib.inputs import ModelInput, VisionSpec, Visual
     from obvlib.models import Bundle
 
 NEVER_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
@@ -42,12 +42,16 @@ class EvalConfig:
     max_new_tokens: int = 64
     batch_size: int = 8  # examples generated together; changes no answer
     max_prompt_tokens: int = 32_768  # a longer prompt fails with a reason; nothing is cut
-    num_readers: int = 4  # threads that read media while the model answers
+    # processes that read media while the model answers; None: as many as the cores allow beside a
+    # GPU, none where the model needs the cores itself
+    num_readers: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_new_tokens", "batch_size", "max_prompt_tokens", "num_readers"):
+        for name in ("max_new_tokens", "batch_size", "max_prompt_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.num_readers is not None and self.num_readers < 0:
+            raise ValueError(f"num_readers is {self.num_readers}; it must be at least 0")
 
 
 def fingerprint(bundle: Bundle, config: EvalConfig) -> str:
@@ -117,14 +121,7 @@ def prompt_input(
     """The example as model input: the same turns and encoding that training uses, up to where the
     assistant answers.
     """
-    return encode(
-        example_turns(example, visuals),
-        bundle.tokenizer,
-        bundle.spec,
-        add_generation_prompt=True,
-        max_tokens=config.max_prompt_tokens,
-        name=example.example_id,
-    )
+    return _encoded(example, visuals, bundle.tokenizer, bundle.spec, config, normalise=True)
 
 
 @dataclass(frozen=True)
@@ -142,15 +139,15 @@ class _Asked:
 
 
 def _ask(example: Example, reader: Any) -> _Asked:
-    said = [example.question, example.options, example.media_kind]
-    words = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+    parts = [example.question, example.options, example.media_kind]
+    words = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     try:
         return _Asked(example, f"{words}.{reader.identity(example)}")
     except OSError as error:
         status = "not_obtained" if error.errno in NEVER_THERE else "away"
-        return _Asked(example, f"{words}.?", status, _said(error))
+        return _Asked(example, f"{words}.?", status, said(error))
     except ValueError as error:
-        return _Asked(example, f"{words}.?", "failed", _said(error))
+        return _Asked(example, f"{words}.?", "failed", said(error))
 
 
 def _unanswered(
@@ -181,9 +178,11 @@ def _answered(
     """
     batch: list[tuple[_Asked, ModelInput]] = []
     failed: list[Prediction] = []
-    for count, (a, prompt) in enumerate(_read_ahead(bundle, asked, config, reader), start=1):
-        if isinstance(prompt, Exception):
-            failed.append(_failure(a, _said(prompt)))
+    make_prompt = partial(_prompt, reader, bundle.tokenizer, bundle.spec, config)
+    prompts = read_ahead([a.example for a in asked], make_prompt, _num_readers(bundle, config))
+    for count, (a, prompt) in enumerate(zip(asked, prompts, strict=True), start=1):
+        if isinstance(prompt, str):
+            failed.append(_failure(a, prompt))
         else:
             batch.append((a, prompt))
         if len(batch) == config.batch_size or count == len(asked):
@@ -191,31 +190,37 @@ def _answered(
             batch, failed = [], []
 
 
-def _read_ahead(
-    bundle: Bundle, asked: Iterable[_Asked], config: EvalConfig, reader: Any
-) -> Iterator[tuple[_Asked, ModelInput | Exception]]:
-    """Each example with its prompt, or with what went wrong, in order. As many prompts wait ready
-    as a batch and the threads hold.
-    """
-    with ThreadPoolExecutor(config.num_readers) as pool:
-        ready: deque[tuple[_Asked, Future[ModelInput | Exception]]] = deque()
-        for a in asked:
-            ready.append((a, pool.submit(_prompt, bundle, a.example, config, reader)))
-            if len(ready) > config.batch_size + config.num_readers:
-                first, prompt = ready.popleft()
-                yield first, prompt.result()
-        while ready:
-            first, prompt = ready.popleft()
-            yield first, prompt.result()
+def _num_readers(bundle: Bundle, config: EvalConfig) -> int:
+    if config.num_readers is not None:
+        return config.num_readers
+    return ranks.num_readers() if bundle.model.device.type == "cuda" else 0
 
 
 def _prompt(
-    bundle: Bundle, example: Example, config: EvalConfig, reader: Any
-) -> ModelInput | Exception:
-    try:
-        return prompt_input(example, reader(example), bundle, config)
-    except Exception as error:  # one bad clip never ends a run
-        return error
+    reader: Any, tokenizer: Any, spec: VisionSpec, config: EvalConfig, example: Example
+) -> ModelInput:
+    """An example's prompt with patches as bytes, to be normalised where the model is."""
+    return _encoded(example, reader(example), tokenizer, spec, config, normalise=False)
+
+
+def _encoded(
+    example: Example,
+    visuals: Sequence[Visual],
+    tokenizer: Any,
+    spec: VisionSpec,
+    config: EvalConfig,
+    *,
+    normalise: bool,
+) -> ModelInput:
+    return encode(
+        example_turns(example, visuals),
+        tokenizer,
+        spec,
+        add_generation_prompt=True,
+        max_tokens=config.max_prompt_tokens,
+        name=example.example_id,
+        normalise=normalise,
+    )
 
 
 def _replies(
@@ -236,7 +241,7 @@ def _replies(
         )
     except Exception as error:  # out of memory, most of all
         if len(batch) == 1:
-            return [_failure(batch[0][0], _said(error))]
+            return [_failure(batch[0][0], said(error))]
         replies = None
     if replies is None:
         _free_memory()
@@ -272,14 +277,6 @@ def _failure(asked: _Asked, reason: str, status: str = "failed") -> Prediction:
         reason=reason,
         example_hash=asked.hash,
     )
-
-
-def _said(error: Exception) -> str:
-    """The error in one line of at most 500 characters, with its kind where that says more."""
-    text = " ".join(str(error).split())
-    if not isinstance(error, (ValueError, OSError)) or not text:
-        text = f"{type(error).__name__}: {text}"
-    return text[:500]
 
 
 def _check_unique(examples: Sequence[Example]) -> None:

@@ -8,6 +8,7 @@ size does not.
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +42,10 @@ class FileReader:
     def __call__(self, example: Example) -> Sequence[Visual]:
         try:
             if example.media_kind == "video":
-                return [Video(*media.clip_frames(path, self.policy)) for path in example.media]
+                return [
+                    Video(*media.clip_frames(path, self.policy, _num_threads()))
+                    for path in example.media
+                ]
             return [fit_image(open_rgb(path), self.policy) for path in example.media]
         except (ValueError, OSError):
             raise
@@ -95,6 +99,11 @@ def visuals_reader(policy: FramePolicy) -> FileReader:
 def memory_reader(clips: Iterable[SeenClip]) -> MemoryReader:
     """A `read` for `predict` whose media are clips in memory."""
     return MemoryReader(clips)
+
+
+def _num_threads() -> int:
+    """Threads of a decoder: 0 (one a core), but one in a process that reads beside others."""
+    return 1 if multiprocessing.parent_process() is not None else 0
 
 
 def combined(parts: Iterable[str]) -> str:

@@ -213,6 +213,7 @@ def tiny_bundle(*, seed: int = 0, attention: str = "sdpa", device: str = "cpu") 
     import torch
     from transformers import Qwen2VLForConditionalGeneration
 
+    from obvlib.models.patch_product import multiply_patches
     from obvlib.models.tokenizer import tiny_tokenizer
 
     tokenizer = tiny_tokenizer()
@@ -221,6 +222,7 @@ def tiny_bundle(*, seed: int = 0, attention: str = "sdpa", device: str = "cpu") 
         model = Qwen2VLForConditionalGeneration._from_config(
             tiny_config(tokenizer), attn_implementation=attention
         )
+    multiply_patches(model)
     cast(Any, model).to(device)
     return Bundle(model=model, tokenizer=cast(Any, tokenizer), name=TINY, revision=f"seed {seed}")
 
@@ -284,10 +286,13 @@ def _from_directory(
 ) -> Bundle:
     from transformers import AutoModelForImageTextToText, AutoTokenizer
 
+    from obvlib.models.patch_product import multiply_patches
+
     check_files(Path(directory), ("config.json", "tokenizer.json", "tokenizer_config.json"))
     model = AutoModelForImageTextToText.from_pretrained(
         directory, dtype=dtype, attn_implementation=attention
     )
+    multiply_patches(model)
     tokenizer = AutoTokenizer.from_pretrained(directory)
     cast(Any, model).to(device)
     return Bundle(model=model, tokenizer=cast(Any, tokenizer), name=name, revision=revision)

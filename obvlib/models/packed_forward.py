@@ -28,6 +28,7 @@ from obvlib.models.packed_layers import (
     vision_block,
     vision_weights,
 )
+from obvlib.models.patch_product import PatchProduct
 
 LOSS_CHUNK = 512  # learned tokens whose logits exist at a time: 0.3 GB in float32
 
@@ -159,7 +160,7 @@ def check_model(model: Any) -> None:
         raise ValueError(f"the fast pass knows quick_gelu in the vision tower, this one has {act}")
     for name, module in model.named_modules():
         wide = name.endswith(("_proj", "qkv", "proj", "fc1", "fc2"))
-        if wide and type(module) not in (torch.nn.Linear, torch.nn.Conv3d):
+        if wide and type(module) not in (torch.nn.Linear, torch.nn.Conv3d, PatchProduct):
             raise ValueError(
                 f"{name} is a {type(module).__name__}: the fast pass reads plain weights; merge"
                 " adapters first, or train without it"

@@ -8,7 +8,6 @@ and temporal patches, and where visual, text and learned tokens are.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,16 +66,6 @@ class FastRow:
             found.append((patches, grid))
             at += int(grid.prod()) // self.merge_size**2
         return found
-
-
-def num_workers_here() -> int:
-    """Processes that decode ahead by default: all cores but two, at most 12; none on a machine with
-    fewer than four.
-    """
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return min(cores - 2, 12) if cores >= 4 else 0
 
 
 def limit_threads(_: int) -> None:

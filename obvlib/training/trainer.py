@@ -21,7 +21,6 @@ from obvlib.models import load_weights
 from obvlib.models.packed_forward import Fast
 from obvlib.training import checkpoints
 from obvlib.training.config import TrainConfig
-from obvlib.training.loading import num_workers_here
 from obvlib.training.progress import Speed
 from obvlib.training.runs import Run
 
@@ -224,7 +223,7 @@ def arguments(
 
 def workers_of(config: TrainConfig) -> int:
     """Return how many processes read clips ahead."""
-    return num_workers_here() if config.num_workers is None else config.num_workers
+    return ranks.num_readers() if config.num_workers is None else config.num_workers
 
 
 def tracker_callback(name: str, run: Run) -> tuple[Any, str]:

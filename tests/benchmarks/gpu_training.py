@@ -27,11 +27,11 @@ from gpu_steps import PEAK, build, one_step, profiled, useful_flops
 from slicing import make_source
 
 from obvlib import media
-from obvlib.core import FramePolicy
+from obvlib.core import FramePolicy, ranks
 from obvlib.inputs import ModelInput, Turn, Video, VisionSpec, encode
 from obvlib.models import qwen_tokenizer
 from obvlib.models.packed_forward import Fast, install
-from obvlib.training.loading import FastRow, limit_threads, num_workers_here, row_of
+from obvlib.training.loading import FastRow, limit_threads, row_of
 from obvlib.training.masters import MasterAdamW
 from obvlib.training.rows import PackedRows
 
@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--videos", type=Path, required=True)
     parser.add_argument("--make-only", action="store_true")
     parser.add_argument("--attention", default="auto")
-    parser.add_argument("--workers", type=int, default=num_workers_here())
+    parser.add_argument("--workers", type=int, default=ranks.num_readers())
     parser.add_argument("--text-products", type=int, default=0)
     parser.add_argument("--sources", type=int, default=8)
     parser.add_argument("--clips", type=int, default=48)
