@@ -9,8 +9,12 @@ and one `generate` a question) and beside the project's own parts used one by on
 
 Weights are random: speed does not depend on what they say. All ways answer with as many tokens at
 most; "one by one" sees the same frames as `predict`, so that only how the work is arranged differs,
-while "original" also sees twice the frames. `times` is relative to it. The share of the time
-in which the GPU idles is sampled by nvidia-smi.
+while the original's sees twice the frames. The original's way runs twice: with the model as
+transformers has it, and with its patch embedding as one product (see
+`obvlib.models.patch_product`), as a version of torch without that fault would run it; `times` is
+relative to the faster. `predict` is timed whole, fingerprint included, and, as
+`later_questions_per_s`, from its first batch on. The share of the time in which the GPU idles is
+sampled by nvidia-smi. The last row says how long the parts of one answer take.
 """
 
 from __future__ import annotations
@@ -23,29 +27,51 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from obvlib import media
-from obvlib.core import Example, FramePolicy, Provenance
+from obvlib.core import Example, FramePolicy, Provenance, ranks
 from obvlib.evaluation import EvalConfig, end_tokens, generate, predict, prompt_input
 from obvlib.evaluation.visuals import visuals_reader
 from obvlib.models import Bundle, tiny_bundle
+from obvlib.models.patch_product import multiply_patches
 from obvlib.report import save_result
+
+NUM_FILES = 4  # different clips, each of them under many names
+
+
+def moving(seed: int, num_frames: int, height: int, width: int) -> Iterator[np.ndarray]:
+    """A picture of blocks that moves by a pixel a frame."""
+    rng = np.random.default_rng(seed)
+    base = rng.integers(0, 255, (height // 8, width // 8, 3), dtype=np.uint8)
+    picture = np.repeat(np.repeat(base, 8, 0), 8, 1)
+    return (np.roll(picture, (t, 2 * t), (0, 1)) for t in range(num_frames))
+
+
+def write_clip(path: Path, seed: int, seconds: int, height: int, width: int) -> None:
+    media.write_video(path, moving(seed, seconds * 30, height, width), 30.0)
 
 
 def clips(folder: Path, num: int, seconds: int, height: int, width: int) -> list[Example]:
-    """Examples about `num` moving clips of that length at 30 fps."""
-    rng = np.random.default_rng(0)
+    """Examples about `num` clips of that length at 30 fps."""
+    sources = [folder / f"source_{i}.mp4" for i in range(NUM_FILES)]
+    with ProcessPoolExecutor(NUM_FILES) as pool:
+        made = [
+            pool.submit(write_clip, path, seed, seconds, height, width)
+            for seed, path in enumerate(sources)
+        ]
+        for one in made:
+            one.result()
     examples = []
     for i in range(num):
-        base = rng.integers(0, 255, (height // 8, width // 8, 3), dtype=np.uint8)
-        picture = np.repeat(np.repeat(base, 8, 0), 8, 1)
-        frames = (np.roll(picture, (t, 2 * t), (0, 1)) for t in range(seconds * 30))
         path = folder / f"{i}.mp4"
-        media.write_video(path, np.stack(list(frames)), 30.0)
+        path.hardlink_to(sources[i % NUM_FILES])
         examples.append(
             Example(
                 example_id=f"q{i}",
@@ -82,12 +108,12 @@ def full_size() -> Bundle:
     )
     with torch.device("cuda"):
         model = Qwen2VLForConditionalGeneration._from_config(config, attn_implementation="sdpa")
-    model = model.to(torch.bfloat16)
+    model = model.to(torch.bfloat16).eval()
     return dataclasses.replace(tiny, model=model, name="qwen2-vl-2b, random weights")
 
 
 class Idle:
-    """The share of samples, every 0.2 s, in which the GPU did nothing."""
+    """Asks every 0.2 s in which share of the time before the GPU worked."""
 
     def __enter__(self) -> Idle:
         self.samples: list[float] = []
@@ -102,8 +128,8 @@ class Idle:
 
     @property
     def share(self) -> float | None:
-        """None where there is no GPU."""
-        return float(np.mean([s == 0 for s in self.samples])) if self.samples else None
+        """The share of the time in which it did nothing; None where there is no GPU."""
+        return round(1 - float(np.mean(self.samples)) / 100, 3) if self.samples else None
 
     def _watch(self) -> None:
         query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
@@ -151,42 +177,96 @@ def original(bundle: Bundle, examples: list[Example], config: EvalConfig) -> Non
         )
 
 
-WAYS = {"original": original, "one by one": one_by_one}
+class Batches:
+    """When each batch of a run ended, and how many examples were done."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[float, int]] = []
+
+    def __call__(self, num_done: int, _: int) -> None:
+        self.ends.append((time.perf_counter(), num_done))
+
+    @property
+    def rate(self) -> float | None:
+        """Questions a second after the first batch."""
+        (first_s, before), (last_s, after) = self.ends[0], self.ends[-1]
+        return round((after - before) / (last_s - first_s), 3) if after > before else None
+
+
+def timed(bundle: Bundle, prompts: list[Any], num_tokens: int) -> float:
+    """Seconds of one `generate` of so many tokens."""
+    start = time.perf_counter()
+    generate(bundle.model, prompts, max_new_tokens=num_tokens, eos_token_ids=())
+    return time.perf_counter() - start
+
+
+def parts(bundle: Bundle, example: Example, config: EvalConfig) -> dict[str, float]:
+    """Seconds of reading a clip on all cores, of its prompt, and of a token of one and of eight."""
+    start = time.perf_counter()
+    visuals = visuals_reader(config.policy)(example)
+    read_s = time.perf_counter() - start
+    prompt = prompt_input(example, visuals, bundle, config)
+    encode_s = time.perf_counter() - start - read_s
+    timed(bundle, [prompt], 1)
+    prompt_s = timed(bundle, [prompt], 1)
+    token_s = (timed(bundle, [prompt], 9) - prompt_s) / 8
+    eight = [prompt] * 8
+    of_eight_s = (timed(bundle, eight, 9) - timed(bundle, eight, 1)) / 8
+    found = {
+        "read_s": read_s, "encode_s": encode_s, "prompt_s": prompt_s, "token_s": token_s,
+        "token_of_eight_s": of_eight_s, "prompt_tokens": prompt.num_tokens,
+    }  # fmt: skip
+    return {name: round(value, 4) for name, value in found.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--rehearse", action="store_true")
-    parser.add_argument("--num", type=int, default=24)
-    parser.add_argument("--readers", type=int, nargs="+", default=[1, 4, 12])
+    parser.add_argument("--few", type=int, default=4, help="questions of the ways one by one")
+    parser.add_argument("--num", type=int, default=64, help="questions of predict")
+    parser.add_argument("--readers", type=int, nargs="+", default=[ranks.num_readers()])
     args = parser.parse_args()
-    seconds, height, width = (4, 120, 160) if args.rehearse else (60, 720, 1280)
+    size = (4, 120, 160) if args.rehearse else (60, 720, 1280)
     policy = FramePolicy.mini() if args.rehearse else FramePolicy()
-    bundle = tiny_bundle() if args.rehearse else full_size()
-    rows = []
+    config = EvalConfig(policy=policy, max_new_tokens=32, batch_size=8)
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        examples = clips(Path(folder), args.num, seconds, height, width)
-        config = EvalConfig(policy=policy, max_new_tokens=32, batch_size=8)
-        for answer in WAYS.values():
-            answer(bundle, examples[:1], config)  # warm
-        ways = [(way, 1) for way in WAYS] + [("predict", n) for n in args.readers]
-        for way, readers in ways:
-            chosen = dataclasses.replace(config, num_readers=readers)
+        examples = clips(Path(folder), args.num, *size)
+        bundle = tiny_bundle() if args.rehearse else full_size()
+        title = f"Answers per second, {bundle.name}, clips of {size[0]} s at {size[2]}x{size[1]}"
+
+        def keep(row: dict[str, Any]) -> None:
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+            save_result(args.out, title=title, rows=rows, provenance=Provenance.collect(seed=0))
+
+        few = examples[: args.few]
+        for way in ("original", "original, product", "one by one"):
+            if way == "original, product":
+                multiply_patches(bundle.model)
+            answer = one_by_one if way == "one by one" else original
+            answer(bundle, few[:1], config)  # warm
             start = time.perf_counter()
             with Idle() as idle:
-                if way in WAYS:
-                    WAYS[way](bundle, examples, chosen)
-                else:
-                    out = Path(folder) / f"{readers}.jsonl"
-                    predict(bundle, examples, out, chosen)
-            spent = time.perf_counter() - start
-            rate = len(examples) / spent
-            rows.append({"way": way, "readers": readers, "questions_per_s": round(rate, 3)})
-            rows[-1] |= {"idle": idle.share, "times": round(rate / rows[0]["questions_per_s"], 2)}
-            print(json.dumps(rows[-1]))
-    title = f"Answers per second, {bundle.name}, clips of {seconds} s at {width}x{height}"
-    save_result(args.out, title=title, rows=rows, provenance=Provenance.collect(seed=0))
+                answer(bundle, few, config)
+            rate = len(few) / (time.perf_counter() - start)
+            keep({"way": way, "questions_per_s": round(rate, 4), "idle": idle.share})
+        base = max(row["questions_per_s"] for row in rows[:2])
+        keep({"way": "parts of an answer"} | parts(bundle, examples[0], config))
+        for readers in args.readers:
+            batches, chosen = Batches(), dataclasses.replace(config, num_readers=readers)
+            start = time.perf_counter()
+            with Idle() as idle:
+                out = Path(folder) / f"{readers}.jsonl"
+                found = predict(bundle, examples, out, chosen, on_progress=batches)
+            rate = len(examples) / (time.perf_counter() - start)
+            failed = [p.reason for p in found if p.status != "ok"]
+            keep({
+                "way": "predict", "readers": readers, "questions_per_s": round(rate, 3),
+                "later_questions_per_s": batches.rate, "times": round(rate / base, 2),
+                "idle": idle.share, "failed": len(failed), "reason": failed[0] if failed else "",
+            })  # fmt: skip
 
 
 if __name__ == "__main__":
