@@ -56,6 +56,8 @@ RUNS: dict[str, dict[str, Any]] = {  # what a run changes
     "unpacked": {"padded": True},
     "options in one order": {"fixed": True},
     "bf16 steps": {"masters": False},
+    "cleaned captions": {"captions": "cleaned"},
+    "raw captions": {"captions": "raw"},
 }
 
 
@@ -244,6 +246,24 @@ def keep_partial(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
     arguments.out.with_suffix(".partial.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
+def keep(
+    arguments: argparse.Namespace, made: Provenance, scores: list[dict], details: list[dict]
+) -> None:
+    """Write the scores, with counts and settings beside them, and the curves."""
+    title = "A mid-size Qwen2-VL from nothing on timed clips: scores on held-out sources, in %"
+    save_result(arguments.out, title=title, rows=scores, provenance=made)
+    settings = {k: v for k, v in vars(arguments).items() if not isinstance(v, Path)}
+    counts = [{k: v for k, v in run.items() if k != "curve"} for run in details]
+    whole = json.loads(arguments.out.read_text()) | {"trainings": counts, "settings": settings}
+    arguments.out.write_text(json.dumps(whole, indent=1) + "\n")
+    save_result(
+        arguments.out.with_name(f"{arguments.out.stem}_curve.json"),
+        title="The right answer's negative log-probability on held-out clips while training, nats",
+        rows=[{"run": run["run"]} | point for run in details for point in run["curve"]],
+        provenance=made,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", nargs="+", default=["main"], choices=list(RUNS))
@@ -288,19 +308,11 @@ def main() -> None:
         gc.collect()
         if (answered := ask_all(bundle, arguments.work / f"run{place}", asked)) is not None:
             scores += score_table(answered, name)
-        details[-1] |= {"asked_s": round(time.time() - until + share_s, 1)}
+        details[-1] |= {"whole_s": round(time.time() - until + share_s, 1)}
         for row in scores:
             if row["run"] == name:
                 said(json.dumps(row))
-        title = "A mid-size Qwen2-VL from nothing on timed clips: scores on held-out sources"
-        save_result(arguments.out, title=title, rows=scores, provenance=made)
-        whole = json.loads(arguments.out.read_text()) | {
-            "trainings": details,
-            "settings": {
-                k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items()
-            },
-        }
-        arguments.out.write_text(json.dumps(whole, indent=1) + "\n")
+        keep(arguments, made, scores, details)
         del bundle
         gc.collect()
         if arguments.device == "cuda":

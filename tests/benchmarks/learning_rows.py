@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import itertools
 import random
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,16 @@ import torch
 
 from obvlib.core import QAPair
 from obvlib.inputs import IGNORE, ModelInput, Video, VisionSpec, encode, question_turns
+from obvlib.inputs.turns import describe_turns
 from obvlib.mini import SeenClip
+from obvlib.mini.questions import YES_NO_FAMILY, caption
+from obvlib.mini.render import Truth
 from obvlib.mini.timed import timed_clips
 from obvlib.training.loading import FastRow
 from obvlib.training.samples import shuffled
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "data_manifests/mini/make"))
+import script  # noqa: E402  (the lecturers' words)
 
 EASY = ("modality", "region")
 IN_WORDS = "finding"
@@ -26,13 +34,15 @@ IN_WORDS = "finding"
 # every question comes first in some conversations, as it does in the test.
 WORDS_ALONE, HARD_ONLY, WORDS_LAST = 0.12, 0.6, 0.3
 MAX_QUESTIONS = 3
+CLASSES = ("ejection_fraction", *YES_NO_FAMILY.values())  # families that ask for the finding
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
     """How rows are made. `flat` numbers training positions 0, 1, 2 … in all three dimensions;
     `padded` gives each sample a row of its own in a batch that is padded to the longest; `fixed`
-    leaves options in one order.
+    leaves options in one order. With `captions` half of the conversations about single scenes ask
+    for a description instead: "cleaned" ones, or "raw" ones as a lecturer speaks.
     """
 
     seed: int = 0
@@ -43,6 +53,7 @@ class Rows:
     flat: bool = False
     padded: bool = False
     fixed: bool = False
+    captions: str = ""
 
 
 class RowStream(torch.utils.data.IterableDataset):
@@ -74,8 +85,13 @@ class RowStream(torch.utils.data.IterableDataset):
 
     def sample(self, clip: SeenClip, rng: random.Random) -> ModelInput:
         """One conversation about a clip, as model input."""
-        pairs = conversation(clip, rng, fixed=self.rows.fixed)
-        turns = question_turns([Video(clip.frames, clip.times_s)], pairs)
+        visuals = [Video(clip.frames, clip.times_s)]
+        if self.rows.captions and len(clip.qa_pairs) > 1 and rng.random() < 0.5:
+            said = spoken(clip, rng) if self.rows.captions == "raw" else described(clip, rng)
+            turns = describe_turns(visuals, said, rng.random())
+        else:
+            pairs = conversation(clip, rng, fixed=self.rows.fixed)
+            turns = question_turns(visuals, pairs)
         made = encode(turns, self.tokenizer, self.spec, name=clip.name, normalise=self.rows.padded)
         if self.rows.flat:
             made = replace(made, position_ids=np.tile(np.arange(made.num_tokens), (3, 1)))
@@ -96,6 +112,28 @@ def conversation(clip: SeenClip, rng: random.Random, *, fixed: bool = False) -> 
         closed = [*closed[: MAX_QUESTIONS - 1], *words]
     ordered = in_one_order if fixed else shuffled
     return [ordered(pair, rng) for pair in closed[:MAX_QUESTIONS]]
+
+
+def truth_of(clip: SeenClip) -> Truth:
+    """What a single scene shows, read back from its questions."""
+    answers = {pair.family: pair.answer_text for pair in clip.qa_pairs}
+    (finding,) = (answers[name] for name in CLASSES if name in answers)
+    return Truth(kind="", region=answers["region"], finding=finding)
+
+
+def described(clip: SeenClip, rng: random.Random) -> str:
+    """A cleaned caption."""
+    return caption(truth_of(clip), np.random.default_rng(rng.randrange(2**32)))
+
+
+def spoken(clip: SeenClip, rng: random.Random) -> str:
+    """The words over the picture as a recogniser would write them: what is seen, with fillers, and
+    in half of them a sentence about something else.
+    """
+    truth, drawn = truth_of(clip), np.random.default_rng(rng.randrange(2**32))
+    told = script.narration(truth.region, truth.finding, drawn)
+    other = rng.choice((*script.BRIDGES, *script.UNOBSERVABLE))
+    return f"{other} {told}" if rng.random() < 0.5 else told
 
 
 def in_one_order(pair: QAPair, rng: random.Random) -> QAPair:
