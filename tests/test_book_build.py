@@ -224,10 +224,9 @@ def test_a_downloaded_notebook_runs_with_the_package_that_the_book_carries(tmp_p
 
 def toy_book(root: Path, intro: str, toc: str = "") -> subprocess.CompletedProcess:
     """Renders a book of one page, and those of `toc`, with this book's configuration."""
-    shutil.copytree(
-        ROOT / "book", root / "book", ignore=shutil.ignore_patterns("__pycache__", "_vendor")
-    )
-    (root / "book/_vendor").mkdir()
+    ignored = shutil.ignore_patterns("__pycache__", "_vendor")
+    shutil.copytree(ROOT / "book", root / "book", ignore=ignored, dirs_exist_ok=True)
+    (root / "book/_vendor").mkdir(exist_ok=True)
     (root / "book/_toc.yml").write_text(f"format: jb-book\nroot: book/intro\n{toc}")
     (root / "book/intro.md").write_text(intro)
     return subprocess.run(
@@ -245,6 +244,24 @@ def test_page_shows_what_solutions_printed_and_how_it_was_made(tmp_path):
     text = (tmp_path / "_build/html/notebooks/a.html").read_text()
     assert re.search(r'<div class="solution-output[^>]*>.*?<pre>.*42', text, re.DOTALL)
     assert re.search(r"Executed \d\d \w+ \d+ in \d+ s on CPU \([^)]+\)\. Profile <b>mini</b>", text)
+
+
+def test_chapters_can_be_launched_elsewhere_where_the_repository_has_an_address(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "notebooks").mkdir()
+    page = paired(tmp_path / "notebooks", "print(seed)")
+    toc = "parts:\n  - caption: Toy\n    chapters:\n      - file: notebooks/page\n"
+    monkeypatch.setenv("OBV_REPOSITORY", "https://github.com/somebody/a-book/")
+    done = toy_book(tmp_path, "# Intro\n", toc)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / "_build/html/notebooks/page.html").read_text()
+    place = f"somebody/a-book/{{}}main{{}}notebooks/{page.stem}.ipynb"
+    assert "https://mybinder.org/v2/gh/" + place.format("", "?urlpath=lab/tree/") in text
+    assert "colab.research.google.com/github/" + place.format("blob/", "/") in text
+    monkeypatch.delenv("OBV_REPOSITORY")
+    assert toy_book(tmp_path, "# Intro\n", toc).returncode == 0
+    assert "mybinder" not in (tmp_path / "_build/html/notebooks/page.html").read_text()
 
 
 def test_index_is_the_last_line(tmp_path):

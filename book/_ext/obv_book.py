@@ -1,5 +1,5 @@
-"""Sphinx extension of this book: everything offline, the notebook as a download, and how each page
-was made.
+"""Sphinx extension of this book: everything offline, the notebook as a download and, where the
+repository has an address, to launch elsewhere; what solutions print, and how each page was made.
 
 Jupyter Book 1 points to content delivery networks for widgets, MathJax and thebe. Here they come
 from `book/_vendor`.
@@ -50,6 +50,24 @@ def use_run(app, config) -> None:
         config.nb_execution_excludepatterns += [
             f"{page}.*" for page, executed in executed_pages().items() if not executed
         ]
+
+
+def offer_launch(app, config) -> None:
+    """Puts buttons that open a chapter elsewhere on its page, where OBV_REPOSITORY says at which
+    public address the repository is.
+    """
+    if address := os.environ.get("OBV_REPOSITORY", "").rstrip("/"):
+        config.html_theme_options |= {
+            "repository_url": address,
+            "repository_branch": "main",
+            "use_repository_button": True,
+            "use_issues_button": True,
+            "launch_buttons": {
+                "notebook_interface": "jupyterlab",
+                "binderhub_url": "https://mybinder.org",
+                "colab_url": "https://colab.research.google.com",
+            },
+        }
 
 
 def show_what_solutions_print(app, doctree) -> None:
@@ -138,6 +156,7 @@ def provenance_line(app, pagename: str) -> str:
 
 def setup(app) -> dict:
     app.connect("config-inited", use_run)
+    app.connect("config-inited", offer_launch)
     app.connect("doctree-read", show_what_solutions_print)
     app.connect("html-page-context", offer_notebook, priority=1)
     app.connect("html-page-context", finish_page, priority=900)
