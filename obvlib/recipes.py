@@ -23,7 +23,7 @@ from obvlib.core.provenance import hash_code
 from obvlib.core.records import to_json
 from obvlib.engine import Drop
 from obvlib.evaluation import EvalConfig
-from obvlib.manifests import check_contamination, check_file_names, load_card, media_dir
+from obvlib.manifests import card_names, check_contamination, check_file_names, load_card, media_dir
 from obvlib.models import ModelShape
 from obvlib.training import (
     TrainConfig,
@@ -294,7 +294,7 @@ def _facts(chosen: Recipe, data: samples.Samples, num_missing: int) -> dict[str,
     if num_missing:
         missing = ["missing", "the clip's file is not there", num_missing]
         facts["left_out"] = [missing, *facts.get("left_out", [])]
-    if chosen.model != "tiny":
+    if chosen.model.lower() in card_names():  # a directory has none
         facts["license"] = load_card(chosen.model).license.lower()
     facts["dataset"] = chosen.dataset
     return facts

@@ -19,9 +19,12 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 from obvlib.models.attention import checked
+from obvlib.models.kernels import check_gradients
 from obvlib.models.packed_layers import (
     KEEPS,
+    Around,
     last_text_layer,
+    layer_forward,
     prepared,
     text_layer,
     text_weights,
@@ -43,6 +46,7 @@ class Fast:
     compiles: bool = True
     text: tuple[str, ...] = ()  # a word of KEEPS for each layer; empty: "most" for all
     vision: tuple[str, ...] = ()
+    sharded: bool = False  # by FSDP2, which gathers a layer's weights when it is called
 
     def __post_init__(self) -> None:
         for field in ("text", "vision"):
@@ -50,31 +54,36 @@ class Fast:
                 raise ValueError(f"{field} has {odd[0]!r}: use one of {', '.join(KEEPS)}")
 
 
-@dataclass(frozen=True)
-class Span:
-    """Boundaries of the samples of one row, on the device and on the CPU."""
-
-    bounds: torch.Tensor
-    host: torch.Tensor
-    kernel: str
-
-
 class PackedForward:
     """A callable that stands in for `model.forward`: rows made for it take the fast way, all other
     calls the model's own.
+
+    Layers run as calls of their modules, whose own forward pass gives way to the fast one for these
+    rows: an engine that shards weights (FSDP2) gathers them when a module is called.
     """
 
     def __init__(self, model: Any, spec: Any, fast: Fast) -> None:
         check_model(model)
         self.model, self.spec, self.own_forward = model, spec, model.forward
-        self.kernel = checked(fast.attention, next(model.parameters()).device)
+        device = next(model.parameters()).device
+        self.kernel = checked(fast.attention, device)
         text, vision = model.model.language_model, model.model.visual
-        self.text_keeps = fast.text or ("most",) * len(text.layers)
-        self.vision_keeps = fast.vision or ("most",) * len(vision.blocks)
+        config, tower = model.config.get_text_config(), vision.config
+        self.text_dim = config.hidden_size // config.num_attention_heads
+        if device.type == "cuda":
+            heads = (config.num_attention_heads, config.num_key_value_heads, self.text_dim, True)
+            check_gradients(self.kernel, *heads)
+            sides = (tower.num_heads, tower.num_heads, tower.embed_dim // tower.num_heads, False)
+            check_gradients(self.kernel, *sides)
         # on a CPU without a compiler: the last layer where the loss looks, and nowhere else
-        self.trims_last = self.kernel == "loop" and not fast.compiles
-        self.text_layer = {keep: prepared(text_layer, keep, fast.compiles) for keep in KEEPS}
-        self.vision_block = {keep: prepared(vision_block, keep, fast.compiles) for keep in KEEPS}
+        self.trims_last = self.kernel == "loop" and not fast.compiles and not fast.sharded
+        for layers, run, weights, keeps in (
+            (text.layers, text_layer, text_weights, fast.text),
+            (vision.blocks, vision_block, vision_weights, fast.vision),
+        ):
+            made = {keep: prepared(run, keep, fast.compiles) for keep in KEEPS}
+            for layer, keep in zip(layers, keeps or ("most",) * len(layers), strict=True):
+                layer.forward = layer_forward(layer, made[keep], weights)
 
     def __call__(self, *arguments: Any, num_items_in_batch: Any = None, **row: Any) -> Any:
         """Return an output with `loss`: the sum over learned tokens, divided by
@@ -86,8 +95,10 @@ class PackedForward:
             return self.own_forward(*arguments, **row)
         from transformers.modeling_outputs import CausalLMOutputWithPast
 
-        hidden = self._read(row, self._see(row))
-        loss = self._loss(hidden, row, num_items_in_batch)
+        device = row["input_ids"].device.type
+        with torch.autocast(device, enabled=False):  # weights and values have one type already
+            hidden = self._read(row, self._see(row))
+            loss = self._loss(hidden, row, num_items_in_batch)
         return CausalLMOutputWithPast(loss=loss)
 
     def _see(self, row: dict[str, Any]) -> torch.Tensor | None:
@@ -99,12 +110,10 @@ class PackedForward:
         patches = _bf16_patches(row["patches"], self.spec, weight.dtype)
         x = F.linear(patches, weight.view(weight.shape[0], -1))
         cos, sin = vision_angles(row["patch_positions"], tower.config)
-        span = Span(row["vision_bounds"], _host(row["vision_lengths"]), self.kernel)
-        for block, keep in zip(tower.blocks, self.vision_keeps, strict=True):
-            x = self.vision_block[keep](
-                x, cos, sin, span.bounds, span.host, tower.config.num_heads, span.kernel,
-                *vision_weights(block),
-            )  # fmt: skip
+        bounds, host = row["vision_bounds"], _host(row["vision_lengths"])
+        around = Around(cos, sin, bounds, host, tower.config.num_heads, self.kernel)
+        for block in tower.blocks:
+            x = block(x, around)
         return tower.merger(x)
 
     def _read(self, row: dict[str, Any], features: torch.Tensor | None) -> torch.Tensor:
@@ -119,25 +128,23 @@ class PackedForward:
             x = x.index_copy(0, row["text_index"], embedded)
             x = x.index_copy(0, row["visual_index"], features.to(x.dtype))
         cos, sin = text.rotary_emb(x, row["position_ids"][1:])
-        span = Span(row["text_bounds"], _host(row["text_lengths"]), self.kernel)
+        bounds, host = row["text_bounds"], _host(row["text_lengths"])
+        around = Around(cos[0], sin[0], bounds, host, self.text_dim, self.kernel)
         places, last = row["learned_index"] - 1, text.layers[-1]
         trims = self.trims_last and len(places) > 0
-        whole = text.layers[:-1] if trims else text.layers
-        for layer, keep in zip(whole, self.text_keeps, strict=not trims):
-            x = self.text_layer[keep](
-                x, cos[0], sin[0], span.bounds, span.host, layer.self_attn.head_dim, span.kernel,
-                *text_weights(layer),
-            )  # fmt: skip
+        for layer in text.layers[:-1] if trims else text.layers:
+            x = layer(x, around)
         if not trims:
             return x[places]
-        dim = last.self_attn.head_dim
-        return last_text_layer(x, cos[0], sin[0], places, span.host, dim, *text_weights(last))
+        return last_text_layer(
+            x, around.cos, around.sin, places, host, self.text_dim, *text_weights(last)
+        )
 
     def _loss(self, hidden: torch.Tensor, row: dict[str, Any], count: Any) -> torch.Tensor:
         """Cross-entropy of the learned tokens: position i - 1 predicts the token at i."""
         hidden = self.model.model.language_model.norm(hidden)
         targets = row["learned_targets"]
-        total = _summed_loss(self.model.lm_head.weight, hidden, targets)
+        total = _summed_loss(self.model.lm_head, hidden, targets)
         return total / (len(targets) if count is None else count)
 
 
@@ -148,6 +155,13 @@ def install(model: Any, spec: Any, fast: Fast) -> PackedForward:
     forward = PackedForward(model, spec, fast)
     model.forward = forward
     return forward
+
+
+def remove(model: Any) -> None:
+    """Give a model and its layers their own forward passes back."""
+    layers = [*model.model.language_model.layers, *model.model.visual.blocks]
+    for module in (model, *layers):
+        module.__dict__.pop("forward", None)
 
 
 def check_model(model: Any) -> None:
@@ -187,19 +201,21 @@ def _host(lengths: Sequence[int]) -> torch.Tensor:
     return torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
 
 
-def _summed_loss(weight: torch.Tensor, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def _summed_loss(
+    head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
     """Cross-entropy summed over the tokens; the logits of `LOSS_CHUNK` of them at a time."""
     if 0 < len(targets) <= LOSS_CHUNK:
-        return _chunk_loss(weight, hidden, targets)
+        return _chunk_loss(head, hidden, targets)
     parts = zip(hidden.split(LOSS_CHUNK), targets.split(LOSS_CHUNK), strict=True)
     losses = [
-        checkpoint(_chunk_loss, weight, *part, use_reentrant=False, preserve_rng_state=False)
+        checkpoint(_chunk_loss, head, *part, use_reentrant=False, preserve_rng_state=False)
         for part in parts
     ]
     if not losses:  # every weight takes part, as data-parallel training requires
-        return F.linear(hidden, weight).float().sum()
+        return head(hidden).float().sum()
     return torch.stack(losses).sum()
 
 
-def _chunk_loss(weight: torch.Tensor, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return F.cross_entropy(F.linear(hidden, weight).float(), targets, reduction="sum")
+def _chunk_loss(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(head(hidden).float(), targets, reduction="sum")

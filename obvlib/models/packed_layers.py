@@ -14,7 +14,8 @@ activations decides time and memory:
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -32,6 +33,40 @@ from obvlib.models.rotary import attend_packed, rotate
 KEEPS = ("none", "most", "products", "all")
 ATTENTION = (torch.ops.obv.attend.default, torch.ops.obv.attend_packed.default)
 PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.addmm.default)
+
+
+@dataclass(frozen=True, eq=False)
+class Around:
+    """What a layer needs besides its input: cosines and sines of its tokens' angles, the samples'
+    boundaries on the device and on the CPU, heads (vision) or their size (text), and the kernel.
+
+    One object rather than arguments: FSDP2 would round the angles among them to bf16.
+    """
+
+    cos: Tensor
+    sin: Tensor
+    bounds: Tensor
+    host: Tensor
+    heads_or_dim: int
+    kernel: str
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from (self.cos, self.sin, self.bounds, self.host, self.heads_or_dim, self.kernel)
+
+
+def layer_forward(layer: Any, run: Callable, weights: Callable) -> Callable:
+    """Return a forward pass for a module: `run` on rows of the fast pass (their second argument is
+    an `Around`), its own on anything else.
+    """
+    return functools.partial(_forward, layer, layer.forward, run, weights)
+
+
+def _forward(
+    layer: Any, own: Callable, run: Callable, weights: Callable, *args: Any, **options: Any
+) -> Any:
+    if len(args) == 2 and isinstance(args[1], Around):
+        return run(args[0], *args[1], *weights(layer))
+    return own(*args, **options)
 
 
 def vision_weights(block: Any) -> tuple[Tensor, ...]:

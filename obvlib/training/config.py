@@ -12,7 +12,15 @@ from typing import Any
 OPTIMIZERS = ("adamw", "muon")
 TRACKERS = ("tensorboard", "trackio", "wandb", "none")
 # What may change while a run is stopped: none of it touches a weight.
-FREE = ("output_dir", "save_steps", "log_steps", "num_workers", "tracker", "max_skipped_share")
+FREE = (
+    "output_dir",
+    "save_steps",
+    "log_steps",
+    "num_workers",
+    "tracker",
+    "max_skipped_share",
+    "max_memory_gb",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +48,10 @@ class TrainConfig:
     bf16: bool = True  # products in bf16; weights that the optimizer changes are kept in fp32
     # the pass of obvlib.models.packed_forward; None: wherever it can run
     packed_pass: bool | None = None
-    gradient_checkpointing: bool = True
+    gradient_checkpointing: bool = True  # False keeps everything that the backward pass needs
+    # of GPU memory, 10^9 bytes: the packed pass keeps as much for the backward pass as fits; None:
+    # nine tenths of the card
+    max_memory_gb: float | None = None
     # fused linear cross-entropy: no (tokens, vocabulary) logits in memory; needs liger-kernel >=
     # 0.8 and CUDA
     liger: bool = False
@@ -67,6 +78,10 @@ class TrainConfig:
             if value not in known:
                 raise ValueError(f"{name} is {value!r}; use one of {', '.join(known)}")
         _check("learning_rate", self.learning_rate, self.learning_rate > 0, "it must be above 0")
+        if self.max_memory_gb is not None:
+            _check(
+                "max_memory_gb", self.max_memory_gb, self.max_memory_gb > 0, "it must be above 0"
+            )
         _check("lora_rank", self.lora_rank, self.lora_rank >= 0, "it must be 0 or more")
         for name in ("warmup_fraction", "max_skipped_share"):
             value = getattr(self, name)

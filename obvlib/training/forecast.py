@@ -13,6 +13,7 @@ from obvlib.models import Gpu, ModelShape
 from obvlib.training import planner, progress
 from obvlib.training.checkpoints import MAX_KEPT
 from obvlib.training.config import TrainConfig
+from obvlib.training.optimizers import weights_are_sharded
 from obvlib.training.progress import Speed
 from obvlib.training.rows import plan_rows
 
@@ -29,12 +30,13 @@ def shape_of(bundle: Bundle) -> ModelShape:
 
 def settings_of(config: TrainConfig, num_gpus: int = 0) -> planner.Settings:
     """Return the planner's settings for a training configuration."""
+    sharded = weights_are_sharded()  # fp32 masters, spread over the processes
     with_masters = config.optimizer == "adamw" and config.bf16 and not config.lora_rank
     return planner.Settings(
-        weights="masters" if with_masters else "fp32",
+        weights="masters" if with_masters and not sharded else "fp32",
         row_tokens=config.capacity_tokens,
         num_gpus=num_gpus or ranks.world_size(),
-        shards_optimizer=False,
+        shards_optimizer=sharded,
         fused_loss=config.liger,
         trains_vision=config.trains_vision and not config.lora_rank,
         lora_rank=config.lora_rank,

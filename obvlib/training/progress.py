@@ -24,18 +24,22 @@ class Speed:
     gpu: Gpu | None = None
     num_devices: int = 1
     num_steps: int = 0
+    waited_s: float = 0.0  # for rows since the last entry, added up by the loop
     _last: tuple[int, float] = field(default=(0, 0.0), repr=False)
 
     def start(self, step: int) -> None:
         """Begin to measure at a step."""
-        self._last = (step, time.monotonic())
+        self._last, self.waited_s = (step, time.monotonic()), 0.0
 
     def measure(self, step: int) -> dict[str, float]:
-        """Return seconds, tokens_per_s and mfu (0 to 1) since the last call, and seconds_left."""
+        """Return seconds, tokens_per_s, mfu (0 to 1) and waited_s since the last call, and
+        seconds_left.
+        """
         (before, began), now = self._last, time.monotonic()
         seconds, self._last = max(now - began, 1e-9), (step, now)
         rows = slice(before * self.rows_per_step, step * self.rows_per_step)
         found = {"seconds": seconds, "tokens_per_s": sum(self.tokens[rows]) / seconds}
+        found["waited_s"], self.waited_s = self.waited_s, 0.0
         if self.flops and self.gpu:
             peak = self.gpu.tflops * 1e12 * self.num_devices
             found["mfu"] = sum(self.flops[rows]) / seconds / peak
@@ -61,6 +65,8 @@ def line(entry: dict[str, float]) -> str:
         parts.append(f"{entry['tokens_per_s']:,.0f} tokens/s")
     if "mfu" in entry:
         parts.append(f"MFU {entry['mfu']:.1%}")
+    if entry.get("waited_s", 0) >= 0.02 * entry.get("seconds", 0) > 0:
+        parts.append(f"{entry['waited_s'] / entry['seconds']:.0%} waiting for clips")
     if "seconds_left" in entry:
         parts.append(f"{duration(entry['seconds_left'])} left")
     return ", ".join(parts)

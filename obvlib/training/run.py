@@ -191,7 +191,8 @@ def _trainer(
 
     _refuse_data_parallel()
     chosen = attention.use(bundle.model, config.attention)
-    taken = passes.packed_pass(bundle, config)
+    costs = [[data.costs[i] for i in row] for row in planned] if data.costs else []
+    taken, kept = passes.fitted(passes.packed_pass(bundle, config), bundle, config, costs)
     make_row = passes.prepare(bundle, taken)
     model = adapters.prepare(bundle.model, config)
     speed = forecast.speed(config, bundle, data, planned)
@@ -205,8 +206,8 @@ def _trainer(
         callbacks += [tracker] if tracker else []
         watchers.say(
             f"run {run.key} in {run.folder}: attention {chosen},"
-            f" {passes.told(taken)}, {'bf16' if config.bf16 else 'fp32'} products, fp32 masters,"
-            f" Liger {'on' if config.liger and taken is None else 'off'},"
+            f" {passes.told(taken, kept)}, {'bf16' if config.bf16 else 'fp32'} products,"
+            f" fp32 masters, Liger {'on' if config.liger and taken is None else 'off'},"
             f" {made.workers_of(config)} readers; {note}"
         )
     blank = rows.blank_sample(bundle.tokenizer, bundle.spec, normalise=taken is None)

@@ -191,7 +191,9 @@ class Built:
                 stage,
                 benchmarks=benchmarks,
                 unchecked=unchecked,
-                num_workers=config.num_workers or 0,
+                num_workers=ranks.num_readers()
+                if config.num_workers is None
+                else config.num_workers,
             )
         ranks.barrier()
         self.rows, self.clips, self.clips_dir = training_set(out_dir), clips, clips_dir

@@ -4,10 +4,12 @@ is not finite, a note of skipped samples, and speed in its log.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import math
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from obvlib.models import load_weights
 from obvlib.models.packed_forward import Fast
 from obvlib.training import checkpoints
 from obvlib.training.config import TrainConfig
+from obvlib.training.optimizers import weights_are_sharded
 from obvlib.training.progress import Speed
 from obvlib.training.runs import Run
 
@@ -38,6 +41,8 @@ class PackedTrainer(Trainer):
         self, *args: Any, run: Run, speed: Speed, max_skipped_share: float, **options: Any
     ):
         super().__init__(*args, **options)
+        if self.is_fsdp_enabled:
+            keep_sums_exact(self.accelerator.state.fsdp_plugin)
         self.run, self.speed, self.max_skipped_share = run, speed, max_skipped_share
         self.num_skipped = self.num_rows_seen = 0
 
@@ -51,6 +56,13 @@ class PackedTrainer(Trainer):
                 torch.as_tensor(options["num_items_in_batch"]), min=1
             )
         return super().compute_loss(model, inputs, *args, **options)
+
+    def get_batch_samples(self, *args: Any, **options: Any) -> Any:
+        """Fetch the rows of a step, and count the time that they let the loop wait."""
+        began = time.monotonic()
+        fetched = super().get_batch_samples(*args, **options)
+        self.speed.waited_s += time.monotonic() - began
+        return fetched
 
     def _note_skipped(self, skipped: list[tuple[int, str]]) -> None:
         with open(self.run.folder / "skipped.jsonl", "a", encoding="utf-8") as out:
@@ -136,6 +148,16 @@ class PackedTrainer(Trainer):
         return load_weights(whole, Path(resume_from_checkpoint))
 
 
+def keep_sums_exact(plugin: Any) -> None:
+    """Have FSDP2 compute in its type (bf16) but add gradients of several processes in fp32, and
+    leave the loss as it is: accelerate would round both to bf16.
+    """
+    policy = plugin.mixed_precision_policy
+    if plugin.fsdp_version == 2 and policy is not None and policy.param_dtype is not None:
+        exact = {"reduce_dtype": torch.float32, "output_dtype": None}
+        plugin.mixed_precision_policy = dataclasses.replace(policy, **exact)
+
+
 def _full_disk(error: Exception, partial: Path) -> str:
     """Say that the disk is full where that is behind an error of a writer; else nothing."""
     text = str(error).lower()
@@ -209,6 +231,10 @@ def arguments(
         dataloader_pin_memory=on_gpu,
         train_sampling_strategy="sequential",  # the plan is the order
         remove_unused_columns=False,
+        # gradients of sharded weights are reduced and divided at every row, not held whole
+        accelerator_config={"gradient_accumulation_kwargs": {"sync_each_batch": True}}
+        if weights_are_sharded()
+        else None,
         logging_steps=config.log_steps,
         logging_nan_inf_filter=False,  # a loss that is no number ends the run
         save_steps=config.steps_between_saves(num_steps),

@@ -3,7 +3,9 @@ and the error against fp32.
 
     python tests/benchmarks/gpu_attention.py --out attention.json
 
-A kernel that is not installed, or fails, is a result too.
+A kernel that is not installed, or fails, is a result too. "flash4 own" is flash-attn 4's own
+backward pass where the project takes cuDNN's, "flash4 padded" the same with heads filled up with
+zeros to a multiple of 32.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 import triton
 
-from obvlib.models import kernels
+from obvlib.models import flash, kernels
 
 # name: samples, length, heads, key heads, size of a head, causal
 SHAPES = {
@@ -33,6 +36,29 @@ def tensors(shape: tuple, dtype: torch.dtype = torch.bfloat16) -> list[torch.Ten
     samples, length, heads, key_heads, dim, _ = shape
     sizes = [(samples * length, h, dim) for h in (heads, key_heads, key_heads, heads)]
     return [torch.randn(size, device="cuda", dtype=dtype) for size in sizes]
+
+
+def flash4_own(gradient: torch.Tensor, saved: flash.Saved, seen: flash.Seen) -> Any:
+    """flash-attn 4's backward pass of equally long samples, whatever the size of a head."""
+    from flash_attn.cute.interface import _flash_attn_bwd
+
+    _, number, length = seen.spans.runs()[0]
+    query, key, value, out, softmax = saved
+    batch = [t.unflatten(0, (number, length)) for t in (query, key, value, out, gradient)]
+    logs = softmax.unflatten(1, (number, length)).transpose(0, 1).contiguous()
+    made = _flash_attn_bwd(*batch, logs, seen.scale, seen.causal)[:3]
+    return [part.flatten(0, 1) for part in made]
+
+
+def flash4_padded(gradient: torch.Tensor, saved: flash.Saved, seen: flash.Seen) -> Any:
+    dim = saved.query.shape[-1]
+    wide = [F.pad(t, (0, -dim % 32)) for t in (gradient, *saved[:4])]
+    made = flash4_own(wide[0], flash.Saved(*wide[1:], saved.softmax), seen)
+    return [part[..., :dim].contiguous() for part in made]
+
+
+for name, backward in (("flash4 own", flash4_own), ("flash4 padded", flash4_padded)):
+    flash.FORWARD[name], flash.BACKWARD[name] = flash.flash4_forward, backward
 
 
 def measure(kernel: str, shape: tuple) -> dict[str, Any]:
@@ -70,8 +96,9 @@ def _error(ours: torch.Tensor, right: torch.Tensor) -> float:
     return float((ours.float() - right).norm() / right.norm())
 
 
-def table(choices: list[str]) -> Iterator[dict[str, Any]]:
-    for name, shape in SHAPES.items():
+def table(choices: list[str], shapes: list[str]) -> Iterator[dict[str, Any]]:
+    for name in shapes:
+        shape = SHAPES[name]
         for kernel in choices:
             row = {"shape": name, "kernel": kernel}
             try:
@@ -85,9 +112,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kernels", nargs="+", default=["varlen", "cudnn", "flash4"])
+    parser.add_argument("--shapes", nargs="+", default=list(SHAPES))
     arguments = parser.parse_args()
     rows = []
-    for row in table(arguments.kernels):
+    for row in table(arguments.kernels, arguments.shapes):
         rows.append(row)
         print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
         arguments.out.write_text(json.dumps(rows, indent=1) + "\n")

@@ -43,9 +43,12 @@ ROWS = {
 }
 
 
-def _source(path: str) -> str:
+def _source(job: tuple[str, int]) -> str:
+    path, height = job
     torch.set_num_threads(1)
-    return str(make_source(Path(path), 720, 1280, 90)) if not Path(path).exists() else path
+    if not Path(path).exists():
+        make_source(Path(path), height, height * 16 // 9, 90)
+    return path
 
 
 def _cut(job: tuple[str, str, float, float]) -> str:
@@ -55,12 +58,15 @@ def _cut(job: tuple[str, str, float, float]) -> str:
     return out
 
 
-def make_clips(directory: Path, num_sources: int, num_clips: int) -> dict[float, list[str]]:
+def make_clips(
+    directory: Path, num_sources: int, num_clips: int, height: int = 720
+) -> dict[float, list[str]]:
     """Clips of each length, cut from sources of 90 s at many places."""
     directory.mkdir(parents=True, exist_ok=True)
     rng, made = random.Random(0), {}
     with concurrent.futures.ProcessPoolExecutor(os.cpu_count() or 1) as pool:
-        sources = list(pool.map(_source, [f"{directory}/s{i}.mp4" for i in range(num_sources)]))
+        names = [(f"{directory}/s{i}.mp4", height) for i in range(num_sources)]
+        sources = list(pool.map(_source, names))
         for seconds, *_ in ROWS.values():
             jobs = []
             for i in range(num_clips):
