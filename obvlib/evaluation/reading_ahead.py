@@ -66,7 +66,7 @@ def said(error: Exception) -> str:
     return text[:500]
 
 
-def _as_tensors(prompt: ModelInput | str) -> Any:
+def _as_tensors(prompt: Any) -> Any:
     """A prompt whose arrays are tensors, which go from process to process in shared memory."""
     import torch
 

@@ -19,6 +19,8 @@ counts as wrong. Thoughts, questions, conditions and what is taken back are set 
   `The jet is fast … ⏎ B`
 - leading letter: a letter with a delimiter, or with its own text, at the start; `B) Aortic
   stenosis`, `B, because …`
+- concluded: the only option in a last sentence that begins as a conclusion; `The aortic valve is
+  thin. Thus the fault lies with the mitral valve.`
 - mentioned letter: the only option named by a marked letter and not denied; `I think it is (B)`,
   `not A but C`
 - mentioned text: the only option whose text occurs and is not denied; `This shows aortic
@@ -49,48 +51,18 @@ from obvlib.scoring.letters import (
     letter_of,
     own_text_end,
 )
+from obvlib.scoring.wordings import (
+    CLAUSE,
+    CONCLUSION,
+    DELIMITER,
+    JUDGED_AFTER,
+    LEFT_BEFORE,
+    SENTENCE_END,
+    STATED_BEFORE,
+    WEAK_BEFORE,
+)
 from obvlib.scoring.words import Match, Parsed, find_options, is_denied, plain, word_keys, words
 from obvlib.scoring.yes_no import read_yes_no
-
-_STATED_BEFORE = re.compile(
-    r"(?:\b(?:answer|choice|option|diagnosis|conclusion|final|ans|selected|correct|correct one"
-    r"|right one|best one)"
-    r"(?:\s+(?:choice|option|letter|here|to\s+th(?:e|is)\s+question))?"
-    r"[\"']?\s*(?:\b(?:is|was|would\s+(?:still\s+|then\s+)?be|should\s+be|must\s+be|will\s+be|has\s+to\s+be)\b|'s\b"
-    r"|=|:|→|=>|\s[–-]\s|\n+(?=\W*$))"
-    r"|\bchange\s+my\s+answer\s+to|\bI(?:'d|\s+would)?\s+answer"
-    r"|\b(?:choose|chose|choosing|pick|select|go\s+with|going\s+with|vote\s+for|opt\s+for|conclude"
-    r"|lean(?:ing)?\s+towards?))\s*"
-    r"[\s:(]*(?:(?:most|probably|likely|clearly|definitely|therefore|thus|option|choice|letter|the"
-    r"|an?|that|it\s+is|it's|indeed|now|still)\b[\s:)]*)*"
-    r"[\"'(\[{\s]*$",
-    re.IGNORECASE,
-)
-_JUDGED_AFTER = re.compile(
-    r"[\"')\]]*\s*(?:(?:\b(?:is|seems|appears|looks|would\s+be|must\s+be|has\s+to\s+be)\b|[:–-])\s*"
-    r"(?:to\s+be\s+)?"
-    r"(?:(?:definitely|clearly|probably|indeed|the|most|my|final|a|only)\s+)*"
-    r"(?:correct|right|best|better|true|accurate|appropriate|likely|answer|diagnosis|consistent|what\s+i(?:'d|\s+would)\s+(?:pick|choose|select|say)"
-    r"|(?:option|one|choice)\s+left)"
-    r"|(?:best|most\s+closely|clearly)?\s*\b(?:describes|matches|fits|explains|corresponds|remains)"
-    r"|makes\s+(?:the\s+most\s+)?sense|is\s+left|it\s+is)\b",
-    re.IGNORECASE,
-)
-_LEFT_BEFORE = re.compile(
-    r"\b(?:leav(?:es|ing)|remaining|left\s+with)(?:\s+(?:us\s+with|is|only|option|choice|just))*[\s:,(]*$",
-    re.IGNORECASE,
-)
-_WEAK_BEFORE = re.compile(
-    r"(?:\b(?:is|be|it's|that's|think|believe|say|guess|but|rather|instead|so|therefore|thus|hence"
-    r"|probably|likely|maybe|perhaps|definitely|certainly|clearly|obviously|yes|indicates|suggests|meant?|means|makes\s+it|elimination)"
-    r"|→|=>|->)[\s,:(]*$",
-    re.IGNORECASE,
-)
-_DELIMITER = re.compile(
-    r"[)\]}\"']*\s*[.:,;)\]\n!–—-]|\s*$|\s+\(?(?:because|since|due)\b|\s+\(not\b"
-)
-_CLAUSE = re.compile(r"[.,;:\n()]|\b(?:because|since|as|due|is|are|which|with)\b", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\bvs\.)(?<!\bfig\.)(?<!\d\.)\s+(?=\S)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +116,7 @@ def _read(text: str, options: Mapping[str, str]) -> Parsed:
         or confirmed(text, options)
         or _leading(reading)
         or _judged(reading)
+        or _concluded(reading)
         or _mentioned(reading)
     )
 
@@ -178,11 +151,11 @@ def _stated(reading: _Reading) -> Parsed | None:
     """The last declaration of an answer, by letter or by text."""
     statements: list[tuple[int, Parsed]] = []
     for group in reading.groups:
-        before = reading.before(_STATED_BEFORE, group.start)
+        before = reading.before(STATED_BEFORE, group.start)
         if before and not reading.denies(group, before.start()):
             statements.append((group.start, _settle(reading, group, "stated")))
     for i, match in enumerate(reading.matches):
-        before = reading.before(_STATED_BEFORE, match.start)
+        before = reading.before(STATED_BEFORE, match.start)
         if before and not is_denied(reading.text, before.start(), match.end):
             joined = [
                 other.letter
@@ -198,13 +171,11 @@ def _judged(reading: _Reading) -> Parsed | None:
     found: list[Parsed] = []
     for group in reading.groups:
         end = own_text_end(reading.text, reading.options, group)
-        is_right = not group.lower and _JUDGED_AFTER.match(reading.text, end)
-        if (is_right or reading.before(_LEFT_BEFORE, group.start, 40)) and not reading.denies(
-            group
-        ):
+        is_right = not group.lower and JUDGED_AFTER.match(reading.text, end)
+        if (is_right or reading.before(LEFT_BEFORE, group.start, 40)) and not reading.denies(group):
             found.append(_settle(reading, group, "judged"))
     for match in reading.matches:
-        is_right = _JUDGED_AFTER.match(reading.text, match.end)
+        is_right = JUDGED_AFTER.match(reading.text, match.end)
         if is_right and not is_denied(reading.text, match.start, match.end):
             found.append(Parsed(match.letter, "judged"))
     if not found:
@@ -216,7 +187,7 @@ def _last_line(text: str, options: Mapping[str, str]) -> Parsed | None:
     lines = [line for line in text.split("\n") if line.strip(" ;")]
     last = _whole(lines[-1], options, "last line") if len(lines) > 1 else None
     if last is None:
-        lines = [line for line in _SENTENCE_END.split(text) if line.strip(" ;")]
+        lines = [line for line in SENTENCE_END.split(text) if line.strip(" ;")]
         last = (
             _whole(lines[-1], options, "last line")
             if len(lines) > 1 and len(words(lines[-1])) == 1
@@ -237,7 +208,7 @@ def _leading(reading: _Reading) -> Parsed | None:
     ):
         return None
     is_own = has_own_text(reading.text, reading.options, first)
-    if not (first.marked or _DELIMITER.match(reading.text, first.end) or is_own):
+    if not (first.marked or DELIMITER.match(reading.text, first.end) or is_own):
         return None
     if reading.denies(first):
         return None
@@ -257,11 +228,22 @@ def _is_listed(reading: _Reading, group: Group) -> bool:
     return bool((own or heads) and not reading.denies(group))
 
 
+def _concluded(reading: _Reading) -> Parsed | None:
+    """The only option that the closing sentence draws as its conclusion."""
+    found = CONCLUSION.search(reading.text)
+    matches = [m for m in reading.matches if found and m.start >= found.end()]
+    if not matches or any(is_denied(reading.text, m.start, m.end) for m in matches):
+        return None
+    letters = {m.letter for m in matches}
+    letters |= {x for g in reading.groups if found and g.start >= found.end() for x in g.letters}
+    return Parsed(letters.pop(), "concluded") if len(letters) == 1 else None
+
+
 def _mentioned(reading: _Reading) -> Parsed:
     named = [
         group
         for group in reading.groups
-        if (group.marked or (not group.lower and reading.before(_WEAK_BEFORE, group.start, 40)))
+        if (group.marked or (not group.lower and reading.before(WEAK_BEFORE, group.start, 40)))
         and not reading.denies(group)
     ]
     if named:
@@ -284,7 +266,7 @@ def _settle(reading: _Reading, group: Group, rule: str) -> Parsed:
     if len(group.letters) > 1:
         return _AMBIGUOUS
     rest = reading.text[group.end : group.end + 500].lstrip(BETWEEN)
-    clause = word_keys(_CLAUSE.split(rest, maxsplit=1)[0])
+    clause = word_keys(CLAUSE.split(rest, maxsplit=1)[0])
     said = [
         letter
         for letter, option in reading.options.items()

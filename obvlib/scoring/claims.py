@@ -42,16 +42,19 @@ _EARLIER = re.compile(
     re.IGNORECASE,
 )
 _OTHERS = re.compile(
-    r"\b(?:many|most|some|one|people|others|someone|beginners|students|you)\s+(?:\w+\s+){0,2}?"
+    r"\b(?:many|(?<!the )most|some|one|people|others|someone|beginners|students"
+    r"|you)\s+(?:\w+\s+){0,2}?"
     r"(?:say|think|pick|choose|list|lists|argue|claim|believe|guess|assume|answer)\b",
     re.IGNORECASE,
 )
 _POSSIBLE = re.compile(
-    r"(?<!answer is )\b(?:might|may|could|possibly|perhaps|maybe)\b|\b(?:also |still )?possible\b"
+    r"(?<!answer is )\b(?:might|may|could|possibly|perhaps|(?<!: )maybe|maybe(?=\s+\w))\b"
+    r"|\b(?:also |still )?possible\b"
     r"|\beither\b[^.;\n]*\bor\b"
     r"|\b(?:can(?:not|'t)|could not|not) (?:be )?(?:entirely |fully |completely )?"
     r"(?:ruled?|exclud\w+|eliminat\w+)\b"
     r"|(?<!\bi )(?<!answer )(?<!\bit )(?<!that )(?<!diagnosis )(?<!choice )(?<!option )(?<!letter )"
+    r"(?<!guess )"
     r"\bwould\b(?! say| choose)",
     re.IGNORECASE,
 )
@@ -93,7 +96,9 @@ def after_revision(text: str) -> str | None:
 
 
 def _is_idle(segment: str, is_question: bool) -> bool:
-    return bool(segment.strip()) and (
+    if len(segment.split()) < 2:  # "Maybe." may be one of the options
+        return is_question and bool(segment.strip())
+    return (
         is_question
         or any(rule.search(segment) for rule in (_CONDITION, _EARLIER, _OTHERS, _POSSIBLE))
         or bool(_CONCESSION.match(segment))

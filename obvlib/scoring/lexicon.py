@@ -71,6 +71,11 @@ percutaneous coronary intervention|pci
 transcatheter aortic valve replacement|tavr|tavi|transcatheter aortic valve implantation
 superior mesenteric artery|sma
 epidural|extradural
+normal|unremarkable|within normal limit
+caseous|caseating
+intravenous|iv|intravenously
+oral|per os|by mouth|orally
+indocyanine green|icg
 thrombus|clot|blood clot
 pneumothorax|collapsed lung
 red blood cell|erythrocyte|rbc
@@ -176,7 +181,8 @@ FILLER = frozenset(
 )
 GENERIC = frozenset(
     "scan scanning imaging image view plane section modality technique procedure surgery operation"
-    " disease condition disorder device instrument tool type side weighted area region".split()
+    " disease condition disorder device instrument tool type side weighted area region"
+    " approach".split()
 )
 BESIDE = r"\b(?:next to|adjacent to|near|beside|close to)\b"
 DENIES_REST = r"\b(?:no|without|rather than|instead of|neither|lack\w*|free of|unlike)\b"

@@ -45,7 +45,11 @@ MIN_SIMILARITY = 0.99
 MAX_SHORT = 6  # deciding words; of a longer reference this share must be there
 MIN_SHARE = 0.75
 _SENTENCE = re.compile(r"[.;!?\n]+(?=\s|$)|,?\s+\b(?:but|however|whereas)\b")
-_MEMBERS = re.compile(r",|/|&|;|\band\b|\bor\b|\bas well as\b|\bplus\b")
+_NORMAL = re.compile(
+    r"\bno (?:significant |acute |focal |obvious )?abnormalit(?:y|ies)\b|\bnothing abnormal\b", re.I
+)
+# but "H&E"
+_MEMBERS = re.compile(r",|/|(?<!\b\w)(?<!\b\w\s)&|;|\band\b|\bor\b|\bas well as\b|\bplus\b")
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,7 @@ def _declared(text: str) -> str:
 def _take_apart(text: str, *, is_denied_too: bool) -> _Said:
     """Take an answer apart; what a clause denies is left out unless it is wanted too."""
     clauses, denies = [], False
+    text = _NORMAL.sub("normal", text)
     for clause in _SENTENCE.split(text):
         if not is_denied_too:
             clause = re.split(BESIDE, clause, maxsplit=1, flags=re.IGNORECASE)[0]

@@ -15,6 +15,9 @@ _MANY = (
     (r"\b(met|lit)re(s?)\b", r"\1er\2"),
     (r"(milli|centi|kilo|micro|nano)(met|lit)re(s?)\b", r"\1\2er\3"),
     (r"\bpercent\b", "%"),
+    (r"\b([ctls])(\d\d?)\s?[-–/]\s?([ctls]\d)", r"\1\2 \3"),  # vertebrae
+    (r"\b([ctls])(\d\d?)\s?[-–/]\s?(\d\d?)\b", r"\1\2 \1\3"),
+    (r"\ba([2-5])ch?\b", r"apical \1 chamber"),
 )
 _ROMAN = {
     "i": 1,

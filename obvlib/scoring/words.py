@@ -70,6 +70,7 @@ _CHINESE = tuple(
             "\nanswer: ",
         ),
         (r"正确(?:的)?选项\s*(?:是|为|:)\s*", "\nanswer: "),
+        (r"最(?:有)?可能的?(?:诊断|选项|结构)?(?:应该|应)?(?:是|为)\s*", "\nanswer: "),
         (
             r"选项\s*\(?([A-Z])\)?\s*(?:是|最|更)?(?:为)?(?:正确|符合|合适|恰当)的?",
             r"\nanswer: \1 ",
@@ -81,7 +82,7 @@ _CHINESE = tuple(
 )
 _JSON_ANSWER = re.compile(
     r"\{[^{}]*?\"(?:final_?|selected_?|correct_?|predicted_?)?(?:answer|choice|option|response|prediction)"
-    r"(?:_?letter)?\"\s*:\s*(?:\"([^\"]*)\"|(\w+))[^{}]*\}",
+    r"(?:_?(?:letter|index|id|key|text))?\"\s*:\s*(?:\"([^\"]*)\"|(\w+))[^{}]*\}",
     re.IGNORECASE,
 )
 _CLAUSE_END = re.compile(

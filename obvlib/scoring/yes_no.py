@@ -56,7 +56,7 @@ _ABSENT = re.compile(
     r"|(?:\bnot|n't) (?:think|believe|suspect)\b"
     r"|\bno\s+\w|\bnone\b|\bnothing\b|\babsen(?:t|ce)\b|\bwithout\b|\bnegative for\b"
     r"|(?:\bnot|n't|\bnever|\bcannot|\bfails? to)\s+(?:\w+\s+){0,2}?"
-    r"(?:seen?|visible|visuali[sz]ed|present|evident|shown?|appear\w*|identif\w+|detect\w*|demonstrat\w+|found|find|observed?|an?\b|any\b|there\b)",
+    r"(?:seen?|visible|visuali[sz]ed|present|evident|shown?|appear\w*|identif\w+|detect\w*|includ\w+|depicted|noted|demonstrat\w+|found|find|observed?|an?\b|any\b|there\b)",
     re.IGNORECASE,
 )
 _PRESENT = re.compile(
@@ -70,26 +70,28 @@ _PRESENT = re.compile(
 )
 _SYNONYMS = {
     "yes": (
-        "true|present|seen|visible|it is|it does|there is|yeah|yep|it is present|is present"
+        "true|present|seen|visible|it is|it does|there is|it is present|is present"
         "|positive|correct|that is correct|this is correct|absolutely|definitely|certainly"
         "|likely|most likely|probably|the statement is true|the statement is correct"
-        "|affirmative|of course|indeed"
+        "|affirmative|of course|indeed|right|that is right|that s right"
     ),
     "no": (
-        "false|absent|not seen|not visible|not present|it is not|it does not|there is not|nope|none"
+        "false|absent|not seen|not visible|not present|it is not|it does not|there is not|none"
         "|none seen|hardly|i would not say so|i do not think so|i don t think so"
         "|not really|not at all|negative|incorrect|that is incorrect|this is incorrect"
         "|unlikely|very unlikely|probably not|certainly not|definitely not|the statement is false"
-        "|the statement is incorrect|not likely|improbable"
+        "|the statement is incorrect|the statement is not correct|the statement is not true"
+        "|not correct|not true|this is not correct|that is not correct|not likely|improbable"
     ),
 }
+_CASUAL = {"nope": "no", "nah": "no", "yep": "yes", "yeah": "yes", "yup": "yes"}
 _AGREES = re.compile(
     r"\W*(?:correct|indeed|true|absolutely|certainly|definitely|of course|exactly)\s*,",
     re.IGNORECASE,
 )
 _CHINESE_UNDECIDED = re.compile(r"无法|不确定|不清楚|难以|不能(?:判断|确定)|不知道")
 _CHINESE = re.compile(
-    r"(?:answer:|^|,|\.)\W*(?:(?:图像?|影像|画面|视频|超声)(?:上|中|显示)*)?(不是|不存在|没有|未见|不对|否|无|是|有|存在|可见|对)(?!\w*[吗?])"
+    r"(?:answer:|^|,|\.)\W*(?:(?:图像?|影像|画面|视频|超声)(?:上|中|显示)*)?(不是|不存在|没有|未见|不对|否|无|是(?!正常)|有|存在|可见|对)(?!\w*[吗?])"
 )
 
 
@@ -111,7 +113,7 @@ def read_yes_no(text: str) -> tuple[str | None, str]:
     without_both = _BOTH.sub(" ", said)
     if stated := _STATED.findall(without_both):
         return stated[-1].lower(), "stated"
-    spoken = words(without_both)
+    spoken = [_CASUAL.get(word, word) for word in words(without_both)]
     if not spoken:
         return None, "ambiguous" if without_both != said else _unclaimed(text)
     if _standing(without_both) == {"yes", "no"}:
