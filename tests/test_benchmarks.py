@@ -112,7 +112,8 @@ def test_a_repeated_id_is_a_problem_by_name(tmp_path):
 
 
 def test_a_row_of_another_split_is_not_asked(tmp_path):
-    rows = [SURGERY | {"question": "Q?", "answer": "A.", "Split": s} for s in ("test", "Train")]
+    asked = {"question": "Q?", "answer": "An artery."}
+    rows = [SURGERY | asked | {"Split": s} for s in ("test", "Train")]
     examples, problems = read(tmp_path, "SurgeryVideoQA", rows)
     assert len(examples) == 1 and "split 'train' is not the benchmark's" in problems[0].reason
 

@@ -111,6 +111,39 @@ def test_options_may_come_as_a_list_or_inside_json_text(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "columns",
+    [
+        {"Options": ["one", "two"]},
+        {"CHOICES": {"a": "one", "b": "two"}},
+        {"opt_a": "one", "opt_b": "two"},
+        {"Opt1": "one", "Opt2": "two"},
+        {"a": "one", "b": "two"},
+    ],
+)
+def test_options_are_read_under_any_case_of_their_names(tmp_path, columns):
+    row = {**GOOD, "Question": "Q?", "Answer": "B", **columns}
+    clips, problems = load_rows(write(tmp_path / "r.jsonl", row))
+    assert problems == [] and clips[0].qa_pairs == (
+        QAPair(question="Q?", answer="B", options={"A": "one", "B": "two"}),
+    )
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"alternatives": ["one", "two"], "answer": "two"},
+        {"answer_options": {"a": "one", "b": "two"}, "answer": "two"},
+        {"ending0": "one", "ending1": "two", "answer": "two"},
+        {"first": "one", "second": "two", "answer": "(B)"},
+        {"options": ["one", "two"], "Options": ["two", "one"], "answer": "B"},
+    ],
+)
+def test_options_under_a_name_that_is_not_known_are_reported(tmp_path, columns):
+    clips, problems = load_rows(write(tmp_path / "r.jsonl", {**GOOD, "question": "Q?", **columns}))
+    assert clips == [] and len(problems) == 1
+
+
+@pytest.mark.parametrize(
     ("row", "reason"),
     [
         ({k: v for k, v in GOOD.items() if k != "video_id"}, "line 2: field 'video_id' is missing"),

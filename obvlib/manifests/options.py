@@ -1,9 +1,9 @@
 """The options and the answer of a question, however a published row writes them.
 
 Options come as a list, an object, a JSON string or in columns (`option_A`, `Choice 1`, `opa`,
-`A` …), and may carry their letters ("B. Severe"). Answers come as a letter, "(B)", "B. Severe" or
-the option's text. What can be read in two ways, or contradicts itself, is a problem by name and
-never a guess.
+`A` …), under names in any case, and may carry their letters ("B. Severe"). Answers come as a
+letter, "(B)", "B. Severe" or the option's text. What can be read in two ways, or contradicts
+itself, is a problem by name and never a guess.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from obvlib.core.jsonl import parse
 
 LETTER_FIELDS = ("correct_option", "answer_idx", "answer_letter")
 TEXT_FIELDS = ("answer", "correct_answer", "final_decision")
-_COLUMN = re.compile(
-    r"(?!options$|choices$)(?:option|choice)[\s_-]?([a-z]|\d\d?)|op([a-h])", re.IGNORECASE
-)
-_LIKE_COLUMN = re.compile(r"(?!options$|choices$)(?:option|choice)(?!s?$)", re.IGNORECASE)
+KNOWN_FIELDS = (*LETTER_FIELDS, *TEXT_FIELDS)
+_COLUMN = re.compile(r"(?!options$|choices$)(?:option|choice|opt)[\s_-]?([a-z]|\d\d?)|op([a-h])")
+_LIKE_COLUMN = re.compile(r"option|choice|alternative|candidate|distractor|ending|opt[\s_-]")
 _LETTERED = re.compile(r"\s*[(\[]?([A-Za-z])[)\].:]+\s+(\S.*?)\s*", re.DOTALL)
 _BARE = re.compile(r"\s*(?:option\s+)?[(\[]?([A-Za-z])[)\].:]*\s*", re.IGNORECASE)
 
@@ -32,6 +31,7 @@ def options_of(row: dict[str, Any], where: str) -> dict[str, str] | None:
     RecordError names an option that is given twice, one that stands alone, and options of another
     form: none is left out without a word.
     """
+    row = lower_names(row, where)
     given = row.get("options") or row.get("choices")
     if isinstance(given, str):
         try:
@@ -70,7 +70,8 @@ def answer_of(row: dict[str, Any], options: dict[str, str] | None, where: str) -
     RecordError where it is missing, is none of the options, can be read as two of them, or where
     the row's letter and text disagree.
     """
-    said = {n: row[n] for n in (*LETTER_FIELDS, *TEXT_FIELDS) if row.get(n) not in (None, "")}
+    row = lower_names(row, where)
+    said = {n: row[n] for n in KNOWN_FIELDS if row.get(n) not in (None, "")}
     if odd := [n for n, value in said.items() if not isinstance(value, str) or not value.strip()]:
         raise RecordError(f"{where}: field {odd[0]!r} is {said[odd[0]]!r}; give the answer as text")
     if not said:
@@ -96,6 +97,11 @@ def answer_of(row: dict[str, Any], options: dict[str, str] | None, where: str) -
     return possible.pop()
 
 
+def is_letter(answer: str) -> bool:
+    """Return whether an answer is only the letter of an option."""
+    return _BARE.fullmatch(answer) is not None
+
+
 def _letters(said: str, options: dict[str, str], letter_only: bool) -> set[str]:
     """The options that `said` may mean."""
     found = set()
@@ -115,7 +121,7 @@ def _columns(row: dict[str, Any], where: str) -> dict[str, Any]:
     """The options spread over columns (option_A, Choice b, option1, opa), in their order."""
     found: dict[str, Any] = {}
     for name, text in row.items():
-        if (match := _COLUMN.fullmatch(str(name))) and not _is_empty(text):
+        if (match := _COLUMN.fullmatch(name)) and not _is_empty(text):
             place = (match[1] or match[2]).upper()
             if found.setdefault(place, text) != text:
                 raise RecordError(f"{where}: option {place!r} has two columns; remove one")
@@ -128,21 +134,36 @@ def _letter_columns(row: dict[str, Any]) -> dict[str, Any]:
     """The options in columns A, B, …: up to H with gaps, from there without."""
     found: dict[str, Any] = {}
     for letter, before in zip(ascii_uppercase, " " + ascii_uppercase, strict=False):
-        if letter in row and (letter <= "H" or before in found):
-            found[letter] = row[letter]
+        if letter.lower() in row and (letter <= "H" or before in found):
+            found[letter] = row[letter.lower()]
     return found
 
 
 def _check_columns(row: dict[str, Any], is_all: bool, where: str) -> None:
-    """Raise RecordError for a column that looks like an option's and cannot be read as one."""
-    for name, text in row.items():
-        like = _LIKE_COLUMN.match(str(name)) and not _COLUMN.fullmatch(str(name))
-        is_option = like and isinstance(text, str) and text.strip()
-        if is_option and not (is_all and str(name).lower().startswith("choice")):
+    """Raise RecordError for a column that looks like options and cannot be read as such."""
+    for name, held in row.items():
+        if name in (*KNOWN_FIELDS, "options", "choices") or _COLUMN.fullmatch(name):
+            continue
+        is_list = isinstance(held, (list, tuple, dict)) and len(held) > 0
+        is_text = isinstance(held, str) and held.strip() and not (is_all and name[:6] == "choice")
+        if _LIKE_COLUMN.search(name) and (is_list or is_text):
             raise RecordError(
-                f"{where}: column {name!r} looks like an option's; name it option_A, option_B …, or"
-                " rename it"
+                f"{where}: column {name!r} looks like options; name a list 'options' and single"
+                " ones option_A, option_B …, or rename it"
             )
+
+
+def lower_names(row: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return a row with the names of its columns in lower case; RecordError where two become one
+    and differ.
+    """
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        known = str(name).strip().lower()
+        if known in found and found[known] != value:
+            raise RecordError(f"{where}: column {known!r} is given twice; remove one")
+        found[known] = value
+    return found
 
 
 def _is_empty(text: Any) -> bool:

@@ -20,7 +20,7 @@ from obvlib.core.jsonl import check_plain, parse, scan_rows
 from obvlib.core.messages import one_line
 from obvlib.core.records import from_json
 from obvlib.manifests.cards import Card, card_names, counts_of, load_card, warn_of_differences
-from obvlib.manifests.options import answer_of, options_of
+from obvlib.manifests.options import answer_of, is_letter, lower_names, options_of
 
 _SPLIT_NAMES = {
     **dict.fromkeys([""], ""),
@@ -190,9 +190,10 @@ def clip_from_row(row: Any, where: str, *, dataset: str = "", split: str = "") -
         )
     check_plain(row, where)
     split = split_of(row, where) or split_name(split, where)
+    row = {name: value for name, value in row.items() if name.strip().lower() != "split"}
     if "start_s" in row:
-        own = {name: value for name, value in row.items() if name.strip().lower() != "split"}
-        return from_json(Clip, own | {"split": split}, where)
+        return from_json(Clip, row | {"split": split}, where)
+    row = lower_names(row, where)
     if "video_id" not in row:
         raise RecordError(f"{where}: field 'video_id' is missing; add the id of the source video")
     start_s, end_s = _timestamp(row, where)
@@ -261,12 +262,16 @@ def _pair_fields(pair: Any, where: str) -> dict[str, Any]:
     """A published pair in our fields: options by letter, the answer as a letter where there are
     options.
     """
-    if not isinstance(pair, dict) or not pair.get("question"):
+    pair = lower_names(pair, where) if isinstance(pair, dict) else {}
+    if not pair.get("question"):
         raise RecordError(f"{where}: {pair!r} has no question; drop the pair or fill it in")
     options = options_of(pair, where)
+    answer = answer_of(pair, options, where)
+    if options is None and is_letter(answer):  # they stand under a name that says nothing
+        raise RecordError(f"{where}: answer {answer!r} is a letter, and no options are given")
     return {
         "question": pair["question"],
-        "answer": answer_of(pair, options, where),
+        "answer": answer,
         "options": options,
         "family": pair.get("family") or "",
     }
