@@ -103,7 +103,7 @@ def spelled(annotation: Any) -> str:
 
 def shown(default: Any) -> str:
     text = repr(default)
-    return "…" if text.startswith("<") or len(text) > 40 else text
+    return "..." if text.startswith("<") or len(text) > 40 else text
 
 
 def commands_text() -> str:
