@@ -25,8 +25,7 @@ test: $(STAMP) ## everything that guards the project: check, all tests, the book
 	@$(RUN) -m pytest tests/browser
 
 check: $(STAMP) ## in a minute: lint, types, spelling, links, and the quick tests
-	@$(RUN) book/check.py
-	@$(RUN) -m pytest -q $(QUICK)
+	@$(RUN) book/check.py $(QUICK)
 
 sync: $(STAMP) ## make each notebook's .ipynb agree with its .md
 	@$(RUN) -m jupytext --quiet --to ipynb notebooks/*.md

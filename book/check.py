@@ -1,7 +1,10 @@
-"""The checks that need no test run: lint, format, types, spelling, links between pages, words for
+"""The checks that take seconds: lint, format, types, spelling, links between pages, words for
 every figure, and notebooks in pairs that hold no outputs and fit their page.
 
-All of them run, and all that is wrong is shown, before the exit status says whether anything was.
+They run side by side, and all that is wrong is shown, before the exit status says whether anything
+was. Test files on the command line run as one more of them.
+
+usage: check.py [TESTS...]
 """
 
 from __future__ import annotations
@@ -96,11 +99,23 @@ def blocks(cell) -> list[str]:
     return [textwrap.dedent(code) for code in found]
 
 
+def failures(commands: dict[str, list[str]]) -> list[str]:
+    """Run modules side by side, show what each said in turn, and return the names of those that
+    failed.
+    """
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    started = {
+        name: subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, **pipes)
+        for name, command in commands.items()
+    }
+    for process in started.values():
+        print(process.communicate()[0], end="", flush=True)
+    return [name for name, process in started.items() if process.returncode]
+
+
 def main() -> None:
-    failed = []
-    for name, command in COMMANDS.items():
-        if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode:
-            failed.append(name)
+    tests = {"tests": ["pytest", "-q", *sys.argv[1:]]} if sys.argv[1:] else {}
+    failed = failures(COMMANDS | tests)
     if links := broken_links(ROOT):
         print("links that lead nowhere:", *links, sep="\n  ")
         failed.append("links")

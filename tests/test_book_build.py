@@ -361,3 +361,14 @@ def test_link_that_leads_nowhere_is_found(tmp_path):
     (tmp_path / "book").mkdir()
     (tmp_path / "book/page.md").write_text("[here](page.md) and [there](gone.md)\n")
     assert check.broken_links(tmp_path) == ["book/page.md: gone.md"]
+
+
+def test_checks_run_side_by_side_and_all_that_fail_are_named(capfd):
+    commands = {
+        "right": ["json.tool", "--help"],
+        "wrong": ["json.tool", "--no-such-option"],
+        "missing": ["no_such_module"],
+    }
+    assert check.failures(commands) == ["wrong", "missing"]
+    shown = capfd.readouterr().out
+    assert shown.index("show this help") < shown.index("--no-such-option") < shown.index("no_such_")
