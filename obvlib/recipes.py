@@ -138,14 +138,13 @@ def recipe(name: str = "", changes: Sequence[str] = ()) -> Recipe:
 
 
 def load_model(chosen: Recipe, *, seed: int = 0) -> Bundle:
-    """Load the recipe's model before fine-tuning: tiny from `seed` on the CPU, else from the hub in
-    bf16 on the GPU.
-
-    HubUnavailable where its files are neither cached nor within reach; RuntimeError where there is
-    no GPU for a model that needs one.
+    """Load the recipe's model before fine-tuning: tiny from `seed` on the CPU, else in bf16 on the
+    process's own GPU. HubUnavailable where its files are neither cached nor within reach;
+    RuntimeError where there is no GPU for a model that needs one.
     """
     import torch
 
+    from obvlib.core import ranks
     from obvlib.models import load
 
     if chosen.model == "tiny":
@@ -153,9 +152,9 @@ def load_model(chosen: Recipe, *, seed: int = 0) -> Bundle:
     bundle = load(chosen.model, dtype=torch.bfloat16)
     if not torch.cuda.is_available():
         raise RuntimeError(
-            f"{bundle.name} needs a CUDA GPU and this machine shows none: see `obv doctor`, or set"
-            " OBV_PROFILE=mini"
+            f"{bundle.name} needs a CUDA GPU, none is here: see `obv doctor`, or set OBV_PROFILE=mini"
         )
+    torch.cuda.set_device(ranks.local_index() % torch.cuda.device_count())
     cast(Any, bundle.model).to("cuda")
     return bundle
 

@@ -15,7 +15,7 @@ from obvlib.core import Example, ranks
 from obvlib.evaluation import EvalConfig, predict
 from obvlib.inputs import Turn, Video, encode
 from obvlib.models import tiny_bundle
-from obvlib.training import TrainConfig
+from obvlib.training import TrainConfig, passes
 from obvlib.training.run import train
 
 NUM_SAMPLES, TEXT_ALONE, BROKEN = 12, (2, 5), 7
@@ -79,10 +79,12 @@ def run(mode, folder):
         max_skipped_share=0.5,
     )
     lengths = [s.num_tokens for s in data.samples]
+    taken = passes.packed_pass(bundle, config)
     result = train(config, bundle, lambda index: killer.load(index, data), lengths)
     if ranks.is_first():
         skipped = [sample for sample, _ in result.skipped]
         told = {"losses": result.losses, "skipped": skipped, "folder": str(result.folder)}
+        told["pass"] = "packed" if taken else "own"
         print("RESULT " + json.dumps(told), flush=True)
     return result
 

@@ -20,7 +20,16 @@ WORKER = Path(__file__).with_name("rank_worker.py")
 ROOT = WORKER.parent.parent
 
 
-def start(mode, folder, num=2):
+# what `accelerate launch --use_fsdp --fsdp_version 2 …` tells its processes
+FSDP2 = {
+    "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_RESHARD_AFTER_FORWARD": "true",
+    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+    "FSDP_TRANSFORMER_CLS_TO_WRAP": "Qwen2VLDecoderLayer,Qwen2VLVisionBlock",
+    "FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT", "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
+}  # fmt: skip
+
+
+def start(mode, folder, num=2, engine=()):
     """Start the processes of one run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -28,7 +37,7 @@ def start(mode, folder, num=2):
     shared = os.environ | {
         "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
+    } | dict(engine)  # fmt: skip
     started = []
     for rank in range(num):
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": num}
@@ -59,10 +68,11 @@ def weights(folder):
     return load_file(Path(folder) / "model" / "model.safetensors")
 
 
-def test_a_killed_process_ends_the_other_and_two_that_go_on_equal_one(tmp_path, alone):
+@pytest.mark.parametrize("engine", [{}, FSDP2], ids=["replicated", "sharded by FSDP2"])
+def test_a_killed_process_ends_the_other_and_two_that_go_on_equal_one(tmp_path, alone, engine):
     from transformers import AutoModelForImageTextToText
 
-    first, second = start("killed", tmp_path / "run")
+    first, second = start("killed", tmp_path / "run", engine=engine)
     assert second.wait(timeout=300) == 9
     began = time.monotonic()
     try:
@@ -72,7 +82,8 @@ def test_a_killed_process_ends_the_other_and_two_that_go_on_equal_one(tmp_path, 
     assert time.monotonic() - began < 60
     kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("checkpoint-*"))
     assert kept  # whole ones, from which the next call goes on
-    told = finish(start("rows", tmp_path / "run"))
+    told = finish(start("rows", tmp_path / "run", engine=engine))
+    assert told["pass"] == "packed"
     assert told["skipped"] == [sample for sample, _ in alone.skipped] == [7]
     assert [step for step, _ in told["losses"]] == [step for step, _ in alone.losses]
     for (_, mine), (_, other) in zip(told["losses"], alone.losses, strict=True):

@@ -22,6 +22,11 @@ def index() -> int:
     return int(os.environ.get("RANK", 0))
 
 
+def local_index() -> int:
+    """Return this process's place among those of the run on this machine, from 0."""
+    return int(os.environ.get("LOCAL_RANK", 0))
+
+
 def is_first() -> bool:
     """Whether this process speaks and writes for all."""
     return index() == 0

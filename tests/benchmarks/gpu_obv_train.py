@@ -52,6 +52,8 @@ class Timed(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         step = state.global_step
+        if step == self.warm - 1:  # from here on nothing is read back from the GPU
+            state.logging_steps = 1_000_000
         if step == self.warm:
             _synchronize(reset=True)
             self.began, self.waited = time.perf_counter(), self.speed.waited_s
@@ -143,7 +145,7 @@ def write_config(work: Path, kind: str, model: str, changes: list[str]) -> None:
     }  # fmt: skip
     config["frames"] = {"max_visual_tokens": ROWS[NAMES[kind]][1]}
     config["training"] = {
-        "rows_per_step": 1, "num_epochs": 40, "log_steps": 1000, "save_steps": 100_000,
+        "rows_per_step": 1, "num_epochs": 40, "log_steps": 1, "save_steps": 100_000,
         "tracker": "none",
     }  # fmt: skip
     path = work / f"{kind}-{model}.yaml"
@@ -168,13 +170,21 @@ def run_row(work: Path, kind: str, arguments: argparse.Namespace) -> dict[str, A
     timed = Timed(arguments.warm, arguments.steps, arguments.profile)
     own_speed, own_watch = forecast.speed, trainers.Watch
     said: list[str] = []
+    losses: list[float] = []
 
     def speed(*given: Any) -> Any:
         timed.speed = own_speed(*given)
         return timed.speed
 
     def watch(*given: Any) -> Any:
-        timed.on_log = own_watch(*given).on_log  # type: ignore[method-assign]
+        own = own_watch(*given)
+
+        def on_log(args: Any, state: Any, control: Any, logs: Any = None, **rest: Any) -> None:
+            if logs and "loss" in logs:
+                losses.append(logs["loss"])
+            own.on_log(args, state, control, logs=logs, **rest)
+
+        timed.on_log = on_log  # type: ignore[method-assign]
         return timed
 
     if not torch.cuda.is_available():  # a rehearsal
@@ -194,6 +204,7 @@ def run_row(work: Path, kind: str, arguments: argparse.Namespace) -> dict[str, A
     capacity = yaml.safe_load(path.read_text())["training"]["capacity_tokens"]
     found = {"row": NAMES[kind], "model": arguments.model, "changes": arguments.changes}
     found |= timed.found | {"seconds_in_all": time.perf_counter() - began, "said": said}
+    found["first_losses"] = losses
     found["fill"] = found["tokens_a_step"] / found["rows_a_step"] / capacity
     return found
 
