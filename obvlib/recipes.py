@@ -152,7 +152,7 @@ def load_model(chosen: Recipe, *, seed: int = 0) -> Bundle:
     bundle = load(chosen.model, dtype=torch.bfloat16)
     if not torch.cuda.is_available():
         raise RuntimeError(
-            f"{bundle.name} needs a CUDA GPU, none is here: see `obv doctor`, or set OBV_PROFILE=mini"
+            f"{bundle.name} needs a GPU, none is here: see `obv doctor`, or set OBV_PROFILE=mini"
         )
     torch.cuda.set_device(ranks.local_index() % torch.cuda.device_count())
     cast(Any, bundle.model).to("cuda")
