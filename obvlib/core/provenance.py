@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import io
+import json
 import os
 import platform
 import subprocess
@@ -24,6 +25,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from obvlib.core.files import is_remote, local_copy
+from obvlib.core.identity import Present, sha256_of
 from obvlib.core.settings import profile, project_root
 
 PACKAGES = (
@@ -97,12 +100,19 @@ class Provenance:
 
 def hash_files(paths: Iterable[str | os.PathLike]) -> str:
     """SHA-256 (first 16 hex digits) over names and contents, whatever the order or the directory
-    they lie in.
+    they lie in. A remote file counts by what its server says of it, and is read where that is only
+    a size; one that is missing counts too.
     """
-    lines = []
-    for path in map(Path, paths):
-        with open(path, "rb") as file:
-            lines.append(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n")
+    present, lines = Present(), []
+    for path in paths:
+        location = os.fspath(path)
+        name, found = os.path.basename(location), None
+        if is_remote(location):
+            name, found = name.partition("?")[0], present.identity(location)
+            contents = json.dumps(found.to_dict()) if found else "missing"
+        if not is_remote(location) or (found and not found.is_marked):
+            contents = sha256_of(local_copy(location))
+        lines.append(f"{name}\0{contents}\n")
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()[:16]
 
 

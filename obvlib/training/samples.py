@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from obvlib.core import Clip, FramePolicy, QAPair, ranks
+from obvlib.core.locations import join
 from obvlib.core.provenance import hash_files
 from obvlib.core.records import to_json
 from obvlib.inputs import Video, encode, num_tokens, question_turns
@@ -273,9 +274,7 @@ def segment_clips(
 def data_hash(
     model: str, policy: FramePolicy, clips: Sequence[Clip], clips_dir: str | os.PathLike
 ) -> str:
-    """Return a digest of all that samples are made from: clips, rows and how they are asked. Files
-    behind a URL are not read.
-    """
+    """Return a digest of all that samples are made from: clips, rows and how they are asked."""
     digest = hashlib.sha256()
     parts = {
         "model": model,
@@ -285,6 +284,6 @@ def data_hash(
         "rows": [to_json(clip) for clip in clips],
     }
     digest.update(json.dumps(parts, sort_keys=True).encode())
-    if "://" not in os.fspath(clips_dir):
-        digest.update(hash_files(Path(clips_dir) / clip.file_name for clip in clips).encode())
+    files = [join(os.fspath(clips_dir), clip.file_name) for clip in clips]
+    digest.update(hash_files(files).encode())
     return digest.hexdigest()[:16]
