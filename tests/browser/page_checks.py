@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from html.parser import HTMLParser
@@ -50,6 +51,16 @@ class Links(HTMLParser):
             del self.open[len(self.open) - 1 - self.open[::-1].index(tag)]
 
 
+@functools.cache
+def links_of(path: Path, changed_ns: int) -> Links:
+    return Links(path.read_text())
+
+
+def parsed(path: Path) -> Links:
+    """A page's links; pages are read once, since each leads to most others."""
+    return links_of(path.resolve(), path.stat().st_mtime_ns)
+
+
 def when_opened(page, path: Path) -> list[str]:
     """Opens a page: outside requests, script errors, files that are missing, a title that is, and
     formulas or pictures that do not show.
@@ -93,7 +104,7 @@ def hosts(text: str) -> list[str]:
 def broken_links(path: Path) -> list[str]:
     """Links inside the book that lead to no file, or to no place in one."""
     broken = []
-    for url in Links(path.read_text()).leads:
+    for url in parsed(path).leads:
         parts = urlsplit(url)
         if parts.scheme or url.startswith("//"):
             continue
@@ -101,7 +112,7 @@ def broken_links(path: Path) -> list[str]:
         if not target.exists():
             broken.append(url)
         elif parts.fragment and target.suffix == ".html" and target.is_file():
-            if unquote(parts.fragment) not in Links(target.read_text()).places:
+            if unquote(parts.fragment) not in parsed(target).places:
                 broken.append(url)
     return broken
 
