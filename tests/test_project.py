@@ -175,6 +175,68 @@ def test_modules_are_documented_and_short(path):
     assert len(text.splitlines()) <= 300
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT / "obvlib")))
+def test_nothing_is_defined_inside_a_function_and_no_module_keeps_state(path):
+    assert hidden_definitions(path.read_text()) == []
+
+
+def hidden_definitions(text: str) -> list[str]:
+    """Names that a function or class of a module is defined inside a function under, and those of
+    its variables that a function changes.
+    """
+    tree = ast.parse(text)
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    targets = [
+        target
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    ]
+    kept = {target.id for target in targets if isinstance(target, ast.Name)}
+    found = []
+    for function in functions:
+        inside = [node for node in ast.walk(function) if node is not function]
+        # a name that the function assigns itself is its own
+        own = {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        for node in inside:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found.append(node.name)
+            elif isinstance(node, ast.Global):
+                found += node.names
+            elif isinstance(node, ast.Subscript | ast.Attribute) and isinstance(
+                node.value, ast.Name
+            ):
+                changes = not isinstance(node.ctx, ast.Load) or (
+                    isinstance(node, ast.Attribute) and node.attr in CHANGING
+                )
+                if changes and node.value.id in kept - own:
+                    found.append(node.value.id)
+    return found
+
+
+CHANGING = {
+    "add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove",
+    "setdefault", "update",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("SEEN = {}\ndef f(x):\n    SEEN[x] = 1\n", ["SEEN"]),
+        ("SEEN = []\ndef f(x):\n    SEEN.append(x)\n", ["SEEN"]),
+        ("LAST = 0\ndef f(x):\n    global LAST\n    LAST = x\n", ["LAST"]),
+        ("def f():\n    def g():\n        pass\n", ["g"]),
+        ("def f():\n    class C:\n        pass\n", ["C"]),
+        ("SIZES = {1: 2}\ndef f(x):\n    return SIZES[x], SIZES.get(x)\n", []),
+        ("SEEN = []\ndef f(x):\n    SEEN = []\n    SEEN.append(x)\n", []),
+        ("class C:\n    def f(self):\n        self.x = 1\n", []),
+    ],
+)
+def test_hidden_definitions_and_changed_variables_are_found(text, found):
+    assert hidden_definitions(text) == found
+
+
 THIRD_PERSON = re.compile(
     r"(Adds|Builds|Checks|Computes|Draws|Finds|Gives|Loads|Makes|Opens|Raises|Reads|Returns|Runs"
     r"|Saves|Says|Takes|Tells|Turns|Writes|Yields)\b"

@@ -5,6 +5,7 @@ Packages are looked up without importing them, and the hub gets two seconds to a
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -193,17 +194,16 @@ def answers(address: str, timeout_s: float = HUB_TIMEOUT_S) -> bool:
     """Whether the address answers in time. In a thread, since looking up a name has no limit of its
     own.
     """
-    replies = []
-
-    def ask() -> None:
-        try:
-            request = urllib.request.Request(address, method="HEAD")
-            with urllib.request.urlopen(request, timeout=timeout_s) as reply:
-                replies.append(reply.status)
-        except (OSError, ValueError):
-            pass
-
-    thread = threading.Thread(target=ask, daemon=True)
+    replies: list[int] = []
+    thread = threading.Thread(target=_ask, args=(address, timeout_s, replies), daemon=True)
     thread.start()
     thread.join(timeout_s)
     return bool(replies) and replies[0] < 400
+
+
+def _ask(address: str, timeout_s: float, replies: list[int]) -> None:
+    """Add the status of the address's reply to `replies`, if there is one."""
+    with contextlib.suppress(OSError, ValueError):
+        request = urllib.request.Request(address, method="HEAD")
+        with urllib.request.urlopen(request, timeout=timeout_s) as reply:
+            replies.append(reply.status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -73,15 +74,18 @@ def fit_pool(head: FrameHead, numbers: np.ndarray, truth: np.ndarray) -> FrameHe
     weight = torch.zeros(x.shape[1], requires_grad=True)
     bias = torch.zeros(1, requires_grad=True)
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=100)
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        value = F.binary_cross_entropy_with_logits(x @ weight + bias, y)
-        value = value + 0.01 * weight.square().sum()
-        value.backward()
-        return value
-
-    optimizer.step(loss)
+    optimizer.step(functools.partial(_pool_loss, weight, bias, x, y))
     pool_weight = (weight.detach().numpy() / scale).astype(np.float32)
     pool_bias = float(bias.detach()) - float(mean @ pool_weight)
     return replace(head, pool_weight=pool_weight, pool_bias=pool_bias)
+
+
+def _pool_loss(
+    weight: torch.Tensor, bias: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+) -> torch.Tensor:
+    """Return the regression's loss with a penalty, and leave its gradients in the parameters."""
+    weight.grad = bias.grad = None
+    value = F.binary_cross_entropy_with_logits(x @ weight + bias, y)
+    value = value + 0.01 * weight.square().sum()
+    value.backward()
+    return value

@@ -146,33 +146,46 @@ def _judged(
     """Look just far enough ahead to know each packet's successor on screen; stop when nothing
     wanted can follow.
     """
-    waiting: deque[Any] = deque()
-    shown: list[int] = []  # sorted presentation times of the packets in sight
-
-    def successor(packet: Any) -> float:
-        index = bisect.bisect_right(shown, packet.pts)
-        return shown[index] if index < len(shown) else float("inf")
-
-    def judge(packet: Any) -> bool:
-        return not packet.is_discard and needed(packet.pts, successor(packet))
-
-    def settle() -> tuple[Any, bool, bool]:
-        packet = waiting.popleft()
-        leads = packet.is_keyframe and any(p.pts < packet.pts and judge(p) for p in waiting)
-        if len(shown) > 512:
-            del shown[:256]
-        return packet, judge(packet), leads
-
+    sight = _Sight(needed)
     for packet in packets:
-        waiting.append(packet)
-        see(source, packet, shown)
-        horizon = all_seen_before(packet, shown)
-        while waiting and horizon is not None and successor(waiting[0]) <= horizon:
-            yield settle()
+        sight.waiting.append(packet)
+        see(source, packet, sight.shown)
+        horizon = all_seen_before(packet, sight.shown)
+        while sight.waiting and horizon is not None and sight.next_successor() <= horizon:
+            yield sight.settle()
         if horizon is not None and horizon > last:
             break
-    while waiting:
-        yield settle()
+    while sight.waiting:
+        yield sight.settle()
+
+
+class _Sight:
+    """The packets that wait for their judgement, and the sorted times of all that are in sight."""
+
+    def __init__(self, needed: Callable) -> None:
+        self.needed = needed
+        self.waiting: deque[Any] = deque()
+        self.shown: list[int] = []
+
+    def successor(self, packet: Any) -> float:
+        index = bisect.bisect_right(self.shown, packet.pts)
+        return self.shown[index] if index < len(self.shown) else float("inf")
+
+    def next_successor(self) -> float:
+        return self.successor(self.waiting[0])
+
+    def judge(self, packet: Any) -> bool:
+        return not packet.is_discard and self.needed(packet.pts, self.successor(packet))
+
+    def settle(self) -> tuple[Any, bool, bool]:
+        """Return the first packet, whether it is needed, and whether what it leads is."""
+        packet = self.waiting.popleft()
+        leads = packet.is_keyframe and any(
+            p.pts < packet.pts and self.judge(p) for p in self.waiting
+        )
+        if len(self.shown) > 512:
+            del self.shown[:256]
+        return packet, self.judge(packet), leads
 
 
 def see(source: Source, packet: Any, shown: list[int]) -> None:

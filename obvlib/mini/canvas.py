@@ -136,17 +136,19 @@ def overlay(
     image = Image.new("L", (320 * scale, 240 * scale))
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(9 * scale)
-
-    def pixel(x: float, y: float) -> tuple[float, float]:
-        return (x / ASPECT + 1) / 2 * image.width, (y + 1) / 2 * image.height
-
     for x, y, text in texts:
-        draw.text(pixel(x, y), text, fill=215, font=font)
+        draw.text(_pixel(image.size, x, y), text, fill=215, font=font)
     for x0, y0, x1, y1 in lines:
-        draw.line([pixel(x0, y0), pixel(x1, y1)], fill=170, width=scale)
+        ends = [_pixel(image.size, x0, y0), _pixel(image.size, x1, y1)]
+        draw.line(ends, fill=170, width=scale)
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BOX)
     return np.asarray(image, dtype=np.float32) / 255
+
+
+def _pixel(size: tuple[int, int], x: float, y: float) -> tuple[float, float]:
+    """Where a point of the canvas is in a picture of (width, height) px."""
+    return (x / ASPECT + 1) / 2 * size[0], (y + 1) / 2 * size[1]
 
 
 def average_down(frames: np.ndarray, factor: int) -> np.ndarray:

@@ -71,20 +71,27 @@ def spelled_out(text: str) -> str:
 
 def split_quantities(text: str) -> tuple[list[Quantity], str]:
     """Return the quantities of a spelled-out text, and the text without them."""
-    found: list[Quantity] = []
+    found, left, end = [], [], 0
+    for match in _NUMBER.finditer(text):
+        if (quantity := _quantity(match)) is None:
+            continue
+        found.append(quantity)
+        left += [text[end : match.start()], " "]
+        left += [match[4]] if match[4] and not quantity.unit else []
+        end = match.end()
+    return found, "".join([*left, text[end:]])
 
-    def _take(match: re.Match[str]) -> str:
-        unit = UNITS.get(match[4] or "", "")
-        number = match[2].replace(",", "") if re.search(r",\d{3}\b", match[2]) else match[2]
-        number = number.replace(",", ".")
-        if number.count(".") > 1:
-            return match[0]
-        until = float(match[3]) if match[3] else None
-        digits = len(number.partition(".")[2])
-        found.append(Quantity(float(number), digits, unit, match[1] or "", until))
-        return " " if unit or not match[4] else f" {match[4]}"
 
-    return found, _NUMBER.sub(_take, text)
+def _quantity(match: re.Match[str]) -> Quantity | None:
+    """Return what a match says; None for something with several points, such as a date."""
+    number = match[2].replace(",", "") if re.search(r",\d{3}\b", match[2]) else match[2]
+    number = number.replace(",", ".")
+    if number.count(".") > 1:
+        return None
+    until = float(match[3]) if match[3] else None
+    digits = len(number.partition(".")[2])
+    unit = UNITS.get(match[4] or "", "")
+    return Quantity(float(number), digits, unit, match[1] or "", until)
 
 
 def same_quantity(said: Quantity, wanted: Quantity) -> bool:
