@@ -232,3 +232,29 @@ def test_varlen_on_cuda_agrees_with_sdpa():
         == pytest.approx(losses["sdpa"], rel=2e-3)
         == pytest.approx(losses["loop"], rel=2e-3)
     )
+
+
+def test_a_kernel_whose_gradient_is_wrong_is_refused_by_name(monkeypatch):
+    from obvlib.models import kernels
+
+    def forward(query, key, value, seen):
+        lengths, options = seen.spans.lengths, {"causal": seen.causal, "scale": seen.scale}
+        return kernels.loop(query, key, value, lengths, **options), query.new_zeros(0)
+
+    def backward(gradient, saved, seen):
+        d_query, d_key, d_value = kernels._loop_backward(gradient, saved, seen)
+        return [d_query.flip(0) if wrong else d_query, d_key, d_value]
+
+    monkeypatch.setitem(kernels.FORWARD, "tried", forward)
+    monkeypatch.setitem(kernels.BACKWARD, "tried", backward)
+    for causal in (False, True):
+        wrong = False
+        kernels.check_gradients.cache_clear()
+        found = kernels.check_gradients("tried", 4, 2, 80, causal, "cpu")
+        assert set(found) == {"output", "d_query", "d_key", "d_value"}
+        assert all(0 < error < 0.02 for error in found.values())
+        wrong = True
+        kernels.check_gradients.cache_clear()
+        with pytest.raises(ValueError, match=r"'tried' .* heads of 80: d_query by 1\d\d\.\d% off"):
+            kernels.check_gradients("tried", 4, 2, 80, causal, "cpu")
+    kernels.check_gradients.cache_clear()

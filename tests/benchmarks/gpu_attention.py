@@ -88,7 +88,8 @@ def measure(kernel: str, shape: tuple) -> dict[str, Any]:
         right, _ = kernels.attend(*parts, *first)
         grads = kernels.attend_backward(gradient[few].float(), *parts, right, right, *first)
         row["error"] = _error(out[few], right)
-        row["gradient_errors"] = [_error(a[few], b) for a, b in zip(made, grads, strict=True)]
+        for name, mine, wanted in zip(("query", "key", "value"), made, grads, strict=True):
+            row[f"{name}_gradient_error"] = _error(mine[few], wanted)
     return row
 
 
