@@ -134,20 +134,52 @@ def test_damage_is_refused_or_noted_alike(tmp_path):
                 assert start_s < 3 or "damaged in the source" in made.note, mode
 
 
+def flip_a_bit(path: Path, number: int) -> None:
+    """Change a bit of a frame's packet, which keeps its length, its units and its header."""
+    with av.open(str(path)) as file:
+        frames = {round(p.pts * p.time_base * 25): bytes(p) for p in file.demux(video=0) if p.size}
+    data = bytearray(path.read_bytes())
+    data[data.find(frames[number]) + len(frames[number]) // 2] ^= 0x10
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize("kind", ["mp4", "mkv"])
 def test_bits_that_flip_inside_copied_packets_are_noted(tmp_path, kind):
     path = tmp_path / f"a.{kind}"
     samples.encode(path, "libx264", options={"g": "12"})
-    with av.open(str(path)) as file:
-        frames = {round(p.pts * p.time_base * 25): bytes(p) for p in file.demux(video=0) if p.size}
-    data = bytearray(path.read_bytes())
-    at = data.find(frames[40]) + len(frames[40]) // 2
-    data[at] ^= 0x10  # the packet keeps its length, its units and its header
-    path.write_bytes(data)
+    flip_a_bit(path, 40)
     for mode in ("copy", "smart"):
         made = media.slice_clip(path, tmp_path / "c.mp4", 1.1, 2.6, mode=mode)
         assert "damaged" in made.note, mode
         assert media.slice_clip(path, tmp_path / "c.mp4", 2.5, 3.5, mode=mode).note == "", mode
+
+
+def test_a_damaged_frame_that_others_refer_to_is_noted_with_them(tmp_path):
+    path = tmp_path / "a.mp4"
+    samples.encode(path, "libx264", options={"g": "12", "bf": "0"})
+    flip_a_bit(path, 40)
+    with pytest.warns(UserWarning, match="frames are damaged"):
+        media.frames_at(path, [1.78])  # frame 44 of a group that begins at 36
+    one = FramePolicy(min_frames=2, max_frames=2)
+    assert "damaged" in media.prepare_clip(path, tmp_path / "p.mp4", 1.76, 1.8, one).note
+
+
+def test_a_time_that_jumps_ahead_does_not_end_the_reading(tmp_path):
+    path = tmp_path / "a.ts"
+    samples.encode(path, "libx264", options={"g": "100", "bf": "0"})
+    data, at = bytearray(path.read_bytes()), -1
+    for _ in range(51):  # to the header of frame 50
+        at = data.find(b"\0\0\1\xe0", at + 1)
+    field = data[at + 9 : at + 14]
+    time = (field[0] >> 1 & 7) << 30 | field[1] << 22 | (field[2] >> 1) << 15
+    time = (time | field[3] << 7 | field[4] >> 1) + round(0.4 * 90_000)
+    data[at + 9 : at + 14] = [
+        field[0] & 0xF1 | time >> 29 & 0xE, time >> 22 & 255, time >> 14 & 255 | 1,
+        time >> 7 & 255, time << 1 & 255 | 1,
+    ]  # fmt: skip
+    path.write_bytes(data)
+    with pytest.warns(UserWarning, match="clock goes back"):
+        media.frames_at(path, np.arange(1.82, 2.38, 0.04))
 
 
 def test_a_picture_may_stand_still(tmp_path):

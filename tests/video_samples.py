@@ -30,14 +30,16 @@ def numbered_frames(num_frames: int, height: int = 120, width: int = 160) -> Ite
         yield frame
 
 
-def numbers(frames: np.ndarray) -> list[int]:
-    """The numbers that frames (T, H, W, 3) show."""
+def bars(frames: np.ndarray) -> np.ndarray:
+    """The brightness (T, bars) of the bars of frames (T, H, W, 3)."""
     height, width = frames.shape[1:3]
     xs = [bar * width // NUM_BARS + width // (2 * NUM_BARS) for bar in range(NUM_BARS)]
-    return [
-        int(sum((frame[height // 4, x].mean() > 127) << bar for bar, x in enumerate(xs)))
-        for frame in frames
-    ]
+    return frames[:, height // 4, xs].mean(axis=-1)
+
+
+def numbers(frames: np.ndarray) -> list[int]:
+    """The numbers that frames (T, H, W, 3) show."""
+    return [int(sum((value > 127) << bar for bar, value in enumerate(row))) for row in bars(frames)]
 
 
 def beeps(duration_s: float) -> np.ndarray:

@@ -97,10 +97,12 @@ def _packet_times(source: Source, start: int, end: int) -> list[_Times]:
     shown: list[int] = []
     context = source.video.codec_context
     extradata = context.extradata or b""
-    for packet in packets_from(source, start):
+    packets = packets_from(source, start)
+    for packet in packets:
         see(source, packet, shown)
         horizon = all_seen_before(packet, shown)
         if horizon is not None and horizon > end:
+            next(packets, None)  # by which a time that jumped ahead would show
             break
         alone = packet.is_keyframe and nal.starts_anew(context.name, extradata, bytes(packet))
         last = packet.pts + (packet.duration or 0)

@@ -79,24 +79,31 @@ def decode(
     context = source.video.codec_context
     can_skip = context.name in SKIPPING_CODECS
     owed: list[int] = []  # sorted times of needed frames that went into the decoder
+    begun: Any = None  # time of the key frame that decoding begins at
     previous = None
     for packet, is_needed in itertools.chain(
         _to_decode(source, first, last, needed), [(None, False)]
     ):
+        begun = packet.pts if begun is None and packet is not None else begun
         if packet is not None and can_skip:
             context.skip_frame = "DEFAULT" if is_needed else "NONREF"
         if is_needed and not packet.is_discard:
             bisect.insort(owed, packet.pts)
         for frame in _decode_packet(source, packet):
-            _check_frame(source, frame, previous, owed)
+            _check_frame(source, frame, previous, owed, begun)
             frame.time_base, previous = source.video.time_base, frame.pts
             yield frame
     if owed:
         raise OddVideo(f"{source.name}: {len(owed)} frames do not decode")
 
 
-def _check_frame(source: Source, frame: Any, previous: int | None, owed: list[int]) -> None:
-    """Take a frame off the `owed` ones; OddVideo where it is not what its packets promised."""
+def _check_frame(
+    source: Source, frame: Any, previous: int | None, owed: list[int], begun: int
+) -> None:
+    """Take a frame off the `owed` ones; OddVideo where it is not what its packets promised. Others
+    refer to a frame that is not owed, unless it is shown before the key frame it came with, which
+    `begun` is the time of.
+    """
     problem = ""
     if frame.pts is None or (previous is not None and frame.pts <= previous):
         problem = "frames come out of order"
@@ -104,9 +111,10 @@ def _check_frame(source: Source, frame: Any, previous: int | None, owed: list[in
         problem = "frames do not decode"
     elif (frame.height, frame.width) != source.size:
         problem = f"the size of frames changes to {frame.width}x{frame.height} px"
+    elif frame.is_corrupt and (frame.pts >= begun or frame.pts in owed[:1]):
+        problem = "frames are damaged"
     elif owed and owed[0] == frame.pts:
-        problem = "frames are damaged" if frame.is_corrupt else ""
-        problem = "frames are interlaced" if frame.interlaced_frame else problem
+        problem = "frames are interlaced" if frame.interlaced_frame else ""
         owed.pop(0)
     if problem:
         raise OddVideo(f"{source.name}: {problem}")
@@ -154,6 +162,7 @@ def _judged(
         while sight.waiting and horizon is not None and sight.next_successor() <= horizon:
             yield sight.settle()
         if horizon is not None and horizon > last:
+            next(packets, None)  # by which a time that jumped ahead would show
             break
     while sight.waiting:
         yield sight.settle()

@@ -44,6 +44,7 @@ SOUNDS = {"webm": "libopus", "ts": "mp2", "mpg": "mp2", "avi": "mp2", "flv": "aa
 MATRICES = [(0, 1, -1, 0), (-1, 0, 0, -1), (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0)]
 FAULTS = ("none", "flip", "blank", "cut", "matrix", "join", "middle")
 SIZE, FPS = (120, 160), 25
+MAX_APART = 60  # of 255, between a bar's brightness in two decodings; bars are 0 or 235
 POLICY = FramePolicy(min_pixels=28 * 28, max_visual_tokens=256)
 
 
@@ -160,9 +161,10 @@ def _compare(path, way, span, times_s, frames, inside, note) -> str:
             shown, _ = media.frames_at(out, middles_s - span[0], *SIZE)
     except media.MediaError:
         return "noted"
-    agree = samples.numbers(shown) == samples.numbers(frames[inside])
+    # not the numbers: the bars of a damaged picture may be grey, and a number then rounding
+    apart = np.abs(samples.bars(shown) - samples.bars(frames[inside])).max(initial=0)
     near = np.abs(shown.astype(int) - frames[inside]).mean() < 12 if len(shown) else True
-    return "agrees" if agree and near else "noted" if note else "silent"
+    return "agrees" if apart < MAX_APART and near else "noted" if note else "silent"
 
 
 def _resized(frame: np.ndarray) -> np.ndarray:
