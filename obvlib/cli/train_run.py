@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ def run(
     if show:
         print(config_text(config or profile()), end="")
         return
+    # rows differ in size: without it the GPU loses memory between the pieces of earlier ones
+    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     recipe = recipes.recipe(config, changes)
     training = training_clips(recipe)
     if dry_run:

@@ -5,7 +5,9 @@ disk, and what to lower when memory runs out.
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from obvlib.core import ranks
@@ -13,6 +15,7 @@ from obvlib.models import Gpu, ModelShape
 from obvlib.training import planner, progress
 from obvlib.training.checkpoints import MAX_KEPT
 from obvlib.training.config import TrainConfig
+from obvlib.training.keeping import SHARE_OF_GPU, Memory
 from obvlib.training.optimizers import weights_are_sharded
 from obvlib.training.progress import Speed
 from obvlib.training.rows import plan_rows
@@ -112,19 +115,31 @@ def memory_advice(
     if not isinstance(error, torch.OutOfMemoryError):
         return ""
     costs = data.costs or [planner.Sample(num_tokens=n) for n in data.lengths]
-    heaviest = max(planned, key=lambda row: sum(costs[i].num_patches for i in row))
-    samples = [costs[i] for i in heaviest]
-    return advice(samples, config, shape_of(bundle))
+    samples = max(([costs[i] for i in row] for row in planned), key=num_patches_of)
+    gpu = present_gpu()
+    return advice(samples, config, shape_of(bundle), gpu.memory_gb if gpu else math.inf)
 
 
-def advice(samples: list[planner.Sample], config: TrainConfig, shape: ModelShape) -> str:
+def num_patches_of(samples: Sequence[planner.Sample]) -> int:
+    """Return the patches of a row: they decide which row is the heaviest."""
+    return sum(sample.num_patches for sample in samples)
+
+
+def advice(
+    samples: list[planner.Sample], config: TrainConfig, shape: ModelShape, card_gb: float = math.inf
+) -> str:
     """Return the sentence about memory: what the heaviest row needs, and what less would need."""
-    now = planner.peak_gb(samples, shape, settings_of(config))
+    now = computed_gb(samples, config, shape, card_gb)
     half = samples[: max(1, len(samples) // 2)]
     choices: dict[str, tuple[list[planner.Sample], dict[str, Any]]] = {}
+    if takes_packed_pass(config) and config.gradient_checkpointing:
+        least = packed_memory([samples], config, shape).fitted(0.0).peak_gb
+        tried = max(least, 0.8 * now)
+        if tried < now:
+            choices[f"max_memory_gb={math.ceil(tried)}"] = (samples, {"max_memory_gb": tried})
     if not config.gradient_checkpointing:
         choices["gradient_checkpointing=true"] = (samples, {"gradient_checkpointing": True})
-    if not config.liger:
+    if not config.liger and not takes_packed_pass(config):
         choices["liger=true"] = (samples, {"liger": True})
     if len(samples) > 1:
         tokens = -(-sum(s.num_tokens for s in half) // 256) * 256
@@ -132,16 +147,43 @@ def advice(samples: list[planner.Sample], config: TrainConfig, shape: ModelShape
     if config.trains_vision and not config.lora_rank:
         choices["trains_vision=false"] = (samples, {"trains_vision": False})
     if not config.lora_rank:
-        choices["lora_rank=16"] = (samples, {"lora_rank": 16})
+        choices["lora_rank=16 liger=true"] = (samples, {"lora_rank": 16, "liger": True})
     told = []
     for name, (row, change) in choices.items():
-        lower = settings_of(dataclasses.replace(config, **change))
-        told.append(f"{name}: {planner.peak_gb(row, shape, lower):.0f} GB")
+        lower = dataclasses.replace(config, **change)
+        if (needed := computed_gb(row, lower, shape, card_gb)) < now:
+            told.append(f"{name}: {needed:.0f} GB")
     return (
         f"out of GPU memory: the heaviest row ({sum(s.num_tokens for s in samples)} tokens,"
         f" {sum(s.num_patches for s in samples)} patches) is computed to need {now:.0f} GB; "
         + ("lower it with one of " + ", ".join(told) if told else "use a GPU with more memory")
     )
+
+
+def takes_packed_pass(config: TrainConfig) -> bool:
+    """Whether a Qwen2-VL on a GPU takes the packed pass with these settings."""
+    return config.packed_pass is not False and not config.lora_rank and config.attention != "sdpa"
+
+
+def packed_memory(
+    rows: Sequence[Sequence[planner.Sample]], config: TrainConfig, shape: ModelShape
+) -> Memory:
+    """Return what the memory of the packed pass over these rows follows from."""
+    loads = [(sum(s.num_tokens for s in row), sum(s.num_patches for s in row)) for row in rows]
+    return Memory(shape=shape, config=config, settings=settings_of(config), rows=loads)
+
+
+def computed_gb(
+    samples: Sequence[planner.Sample],
+    config: TrainConfig,
+    shape: ModelShape,
+    card_gb: float = math.inf,
+) -> float:
+    """Return the largest memory of a step on one row, in 10^9 bytes, on a card of `card_gb`."""
+    if not takes_packed_pass(config):
+        return planner.peak_gb(samples, shape, settings_of(config))
+    budget_gb = config.max_memory_gb or SHARE_OF_GPU * card_gb
+    return packed_memory([samples], config, shape).fitted(budget_gb).peak_gb
 
 
 def plan_lines(
@@ -170,20 +212,21 @@ def plan_lines(
     card = GPUS[gpu] if gpu else present_gpu()
     if card is None:
         return [*lines, ("memory and time", "no GPU here; plan for one with --gpu H100")]
-    heaviest = max(planner.peak_gb([costs[i] for i in row], shape, settings) for row in planned)
+    rows = [[costs[i] for i in row] for row in planned]
+    heaviest = max(computed_gb(row, config, shape, card.memory_gb) for row in rows)
     seconds = (
         sum(
             planner.step_seconds(
-                planner.row_work([costs[i] for i in row], shape, settings),
+                planner.row_work(row, shape, settings),
                 card,
-                planner.EFFICIENCY[False],
+                planner.EFFICIENCY[takes_packed_pass(config)],
             )
-            for row in planned
+            for row in rows
         )
         / ranks.world_size()
     )
     fits = "" if heaviest <= 0.9 * card.memory_gb else ": does not fit; "
-    told = fits and advice([costs[i] for i in planned[0]], config, shape)
+    told = fits and advice(max(rows, key=num_patches_of), config, shape, card.memory_gb)
     return [
         *lines,
         ("memory", f"{heaviest:.0f} of {card.memory_gb:.0f} GB on one {card.name}{fits}{told}"),

@@ -15,7 +15,7 @@ from obvlib.inputs import collate
 from obvlib.models import ModelShape
 from obvlib.models.packed_forward import Fast, check_model, install, remove
 from obvlib.training import forecast
-from obvlib.training.keeping import SHARE_OF_GPU, Memory
+from obvlib.training.keeping import SHARE_OF_GPU
 from obvlib.training.loading import FastRow
 from obvlib.training.optimizers import gathers_layers, weights_are_sharded
 
@@ -65,11 +65,7 @@ def fitted(
         SHARE_OF_GPU * torch.cuda.get_device_properties(device).total_memory / 1e9
     )
     shape = ModelShape.from_config(bundle.name, bundle.model.config)
-    loads = [(sum(s.num_tokens for s in row), sum(s.num_patches for s in row)) for row in rows]
-    memory = Memory(
-        shape=shape, config=config, settings=forecast.settings_of(config), rows=loads
-    )  # fmt: skip
-    keeps = memory.fitted(budget_gb)
+    keeps = forecast.packed_memory(rows, config, shape).fitted(budget_gb)
     return replace(chosen, text=keeps.text, vision=keeps.vision), keeps.told()
 
 
