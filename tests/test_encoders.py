@@ -52,13 +52,16 @@ def test_folded_convolutions_equal_the_published_layers():
 
 
 def test_pictures_become_maps_of_features():
+    from obvlib.encoders.efficientnet import MAP_CHANNELS
     from obvlib.encoders.pictures import picture_encoder
 
     installed("efficientnet-lite0")
     encoder = picture_encoder()
     assert encoder.input_size(720, 1280) == (256, 448)
     assert encoder.input_size(100, 5000)[1] <= 2.6 * encoder.input_size(100, 5000)[0]
-    assert encoder.maps(np.zeros((1, 64, 96, 3), np.uint8)).shape == (1, 2, 3, 1280)
+    maps = encoder.maps(np.zeros((1, 64, 96, 3), np.uint8))
+    assert [one.shape[1] for one in maps] == list(MAP_CHANNELS)
+    assert [one.shape[2:] for one in maps] == [(16, 24), (8, 12), (4, 6), (4, 6), (2, 3)]
 
 
 def test_silence_and_noise_hold_no_voice():

@@ -28,8 +28,9 @@ from obvlib.curation.stages import (
 )
 from obvlib.encoders import part_path
 from obvlib.engine import Drop, Ledger, run_stage
-from obvlib.mini.looks import GROUPS, Looks, group_of
+from obvlib.mini.looks import GROUPS, PACKAGE_GROUPS, Looks, source_of
 from obvlib.mini.screens import LAYOUTS
+from obvlib.mini.tissue import TISSUES, draw_tissue
 
 
 def test_windows_are_a_whole_nine_halves_and_25_thirds():
@@ -38,9 +39,17 @@ def test_windows_are_a_whole_nine_halves_and_25_thirds():
     mask[:20, :30] = True
     shares = window_shares(mask)
     assert shares[0] == 0.25 and shares[1] == 1.0 and shares[9] == 0.0
-    maps = np.arange(8 * 14, dtype=np.float32).reshape(1, 8, 14, 1)
-    found = window_features(maps)
-    assert found.shape == (1, 35, 1) and found[0, 0, 0] == maps.mean()
+    maps = np.random.default_rng(0).normal(3, 2, (2, 3, 8, 14)).astype(np.float32)
+    coarse = maps[:, :1, ::4, ::4]
+    found = window_features([maps, coarse])
+    assert found.shape == (2, 35, 8)
+    for window, (y, x, share) in enumerate(WINDOWS):
+        rows = slice(round(y * 8), max(round(y * 8) + 1, round((y + share) * 8)))
+        columns = slice(round(x * 14), max(round(x * 14) + 1, round((x + share) * 14)))
+        inside = maps[:, :, rows, columns]
+        assert found[:, window, :3] == pytest.approx(inside.mean((2, 3)), abs=1e-5)
+        assert found[:, window, 3:6] == pytest.approx(inside.std((2, 3)), abs=1e-4)
+    assert np.isfinite(found).all() and found[0, 0, 6] == pytest.approx(coarse[0].mean())
 
 
 def test_pooled_numbers():
@@ -115,7 +124,53 @@ def test_drawings_are_the_same_for_a_seed_and_say_what_is_medical():
     assert all(np.array_equal(a.frame, b.frame) for a, b in zip(one, other, strict=True))
     assert [d.medical.any() for d in one] == [False, True] * 3
     assert {d.layout for d in one} <= set(LAYOUTS)
-    assert group_of("photos") == 1 and group_of("scenes") == 0 and set(GROUPS) == {1, 2, 3, 4, 5}
+
+
+def test_a_group_leaves_out_its_sources_and_its_layout():
+    looks = Looks()
+    for drawing in looks.drawings(30, seed=1):
+        for group in GROUPS:
+            held = [group.holds(source) for source in drawing.sources]
+            assert drawing.is_of(group) == (any(held) or drawing.layout == group.layout)
+    coffee = next(m for m in looks.materials["photos"] if m.file.endswith("coffee.png"))
+    assert source_of("persons", None) == "persons"
+    holding = [g.name for g in GROUPS if g.holds(source_of("photos", coffee))]
+    assert holding == ["scikit-image", "ultrasound; photographs"]
+    files = {source_of(m.look, m) for every in looks.materials.values() for m in every}
+    for file in files:  # no picture belongs to two groups of packages
+        assert sum(group.holds(file) for group in PACKAGE_GROUPS) <= 1, file
+
+
+def test_a_reel_shows_only_its_group_and_says_where_it_is_medical():
+    group = next(g for g in GROUPS if g.name == "scikit-image")
+    reel = Looks().reel(group, seed=0, num_segments=2)
+    assert len(reel.frames) == len(reel.is_medical) and len(reel.segments) == 1
+    start, end = (round(2 * s) for s in reel.segments[0])
+    assert reel.is_medical[start:end].all() and reel.is_medical.sum() == end - start
+
+
+def test_gathered_materials_stand_in_for_the_packages(tmp_path, monkeypatch):
+    from obvlib.mini import materials as places
+
+    few = places.materials("retina", "faces")
+    monkeypatch.setattr(places, "materials", lambda: few)
+    places.gather(tmp_path)
+    found = places.gathered(tmp_path)
+    assert [(m.look, m.file) for m in found] == [(m.look, m.file) for m in few]
+    for one, other in zip(few, found, strict=True):
+        pictures = places.read_material(other)
+        assert max(pictures.shape[1:3]) <= 512 and len(pictures) <= 8
+        assert abs(places.read_material(one)[0].mean() - pictures[0].mean()) < 4
+    assert (tmp_path / "sha256").read_text().strip() == places.hash_materials(few)
+
+
+@pytest.mark.parametrize("kind", TISSUES)
+def test_tissue_is_drawn_from_its_seed(kind):
+    one, other = (draw_tissue(np.random.default_rng(5), kind, 90, 120) for _ in range(2))
+    assert one.shape == (90, 120, 3) and one.dtype == np.uint8 and np.array_equal(one, other)
+    assert one.std() > 1
+    with pytest.raises(ValueError, match="'bone' is not drawn"):
+        draw_tissue(np.random.default_rng(5), "bone", 9, 9)
 
 
 def test_lectures_are_scored_and_a_video_without_a_frame_fails_by_name(tmp_path):

@@ -109,9 +109,10 @@ def test_labelled_frames_train_the_frame_classifier(data):
     features = rng.normal(size=(40, NUM_WINDOWS, 4)).astype(np.float32)
     features[:20, :, 0] += 2
     one = np.ones(4, np.float32)
+    hidden = {"hidden_weight": np.eye(4, dtype=np.float32), "hidden_bias": 6 * one}
     untrained = {"bias": 0.0, "mean": 0 * one, "scale": one, "pool_bias": 0.0}
     weight, pool = np.eye(4, dtype=np.float32)[0], np.zeros(6, np.float32)
-    head = FrameHead(weight=weight, pool_weight=pool, **untrained)
+    head = FrameHead(weight=weight, pool_weight=pool, **hidden, **untrained)
     items = [FrameItem(item_id=f"f{i}", image=features[i], score=0.5) for i in range(40)]
     widget = label_frames(items, rater="ada")
     sent = requests(widget)

@@ -1,15 +1,16 @@
 """Frames to scores: how likely each shows a medical picture, wherever on the screen that is.
 
-A network gives features of every region of a frame. A linear head scores 35 windows of it: the
-whole, nine of half its height and width, 25 of a third. Six numbers of the window scores are
-combined into the frame's logit, so that a small inset counts as well as a full screen does.
+A network gives features of every region of a frame. A small head scores 35 windows of it, by the
+mean and the spread of the features in each: the whole, nine of half its height and width, 25 of a
+third. Six numbers of the window scores are combined into the frame's logit, so that a small inset
+counts as well as a full screen does.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +27,37 @@ WINDOWS = tuple(
 )
 NUM_WINDOWS = len(WINDOWS)
 _FIRST_SMALL = 10  # windows 1 to 9 are halves, 10 to 34 thirds
+MAX_APART = 6.0  # standard deviations
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameHead:
-    """A linear score of a window's features, and how window scores become a frame's probability.
+    """A score of a window's features, and how window scores become a frame's probability.
 
-    `weight` (D,) with `bias`, after subtracting `mean` (D,) and dividing by `scale` (D,); then
-    `pool_weight` (6,) and `pool_bias` on the numbers of `pooled`.
+    Features, less `mean` (D,), over `scale` (D,), within `MAX_APART` of 0, go through one hidden
+    layer: `hidden_weight` (H, D), `hidden_bias` (H,), then `weight` (H,) and `bias`. `pool_weight`
+    (6,) and `pool_bias` act on the numbers of `pooled`.
     """
 
-    weight: np.ndarray
-    bias: float
     mean: np.ndarray
     scale: np.ndarray
+    hidden_weight: np.ndarray
+    hidden_bias: np.ndarray
+    weight: np.ndarray
+    bias: float
     pool_weight: np.ndarray
     pool_bias: float
     encoder: str = "efficientnet-lite0"
 
+    def standardised(self, features: np.ndarray) -> np.ndarray:
+        """Return features (..., D) in units of their spread in training, float32."""
+        apart = (features.astype(np.float32) - self.mean) / self.scale
+        return np.clip(apart, -MAX_APART, MAX_APART)
+
     def window_logits(self, features: np.ndarray) -> np.ndarray:
         """Return a logit for every window, (N, 35), of their features (N, 35, D)."""
-        weight = self.weight / self.scale
-        return features.astype(np.float32) @ weight + (self.bias - float(self.mean @ weight))
+        hidden = self.standardised(features) @ self.hidden_weight.T + self.hidden_bias
+        return np.maximum(hidden, 0) @ self.weight + self.bias
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Return the probability that each frame is medical, (N,) float64, from features (N, 35,
@@ -62,7 +72,7 @@ class FrameHead:
 
         tensors = {
             name: np.atleast_1d(np.asarray(getattr(self, name), np.float32))
-            for name in ("weight", "bias", "mean", "scale", "pool_weight", "pool_bias")
+            for name in (field.name for field in fields(self) if field.name != "encoder")
         }
         save_file(tensors, path, metadata={"encoder": self.encoder})
 
@@ -96,11 +106,34 @@ def pooled(logits: np.ndarray) -> np.ndarray:
     )
 
 
-def window_features(maps: np.ndarray) -> np.ndarray:
-    """Return the mean features of every window, (N, 35, D), of feature maps (N, h, w, D)."""
-    height, width = maps.shape[1:3]
-    found = [maps[:, rows, columns].mean(axis=(1, 2)) for rows, columns in _slices(height, width)]
-    return np.stack(found, axis=1)
+def window_features(maps: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the features of every window, (N, 35, D): the mean and the standard deviation of each
+    channel of the feature maps, a list of (N, d, h, w), within it.
+    """
+    found = []
+    for values in maps:
+        sums, squares = _summed(values), _summed(values.astype(np.float64) ** 2)
+        means, spreads = [], []
+        for rows, columns in _slices(*values.shape[2:]):
+            number = (rows.stop - rows.start) * (columns.stop - columns.start)
+            mean = _inside(sums, rows, columns) / number
+            means.append(mean)
+            variance = _inside(squares, rows, columns) / number - mean**2
+            spreads.append(np.sqrt(np.maximum(variance, 0)))
+        found += [np.stack(means, axis=1), np.stack(spreads, axis=1)]
+    return np.concatenate(found, axis=2).astype(np.float32)
+
+
+def _summed(values: np.ndarray) -> np.ndarray:
+    """Sums over all that lies above and left of a place, (N, d, h + 1, w + 1)."""
+    total = values.cumsum(axis=2, dtype=np.float64).cumsum(axis=3)
+    return np.pad(total, ((0, 0), (0, 0), (1, 0), (1, 0)))
+
+
+def _inside(sums: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
+    below = sums[:, :, rows.stop, columns.stop] - sums[:, :, rows.stop, columns.start]
+    above = sums[:, :, rows.start, columns.stop] - sums[:, :, rows.start, columns.start]
+    return below - above
 
 
 def window_shares(mask: np.ndarray) -> np.ndarray:
@@ -113,8 +146,8 @@ def _slices(height: int, width: int) -> list[tuple[slice, slice]]:
 
 
 def _slice(start: float, share: float, length: int) -> slice:
-    first = round(start * length)
-    return slice(first, max(first + 1, round((start + share) * length)))
+    first = min(round(start * length), length - 1)
+    return slice(first, min(length, max(first + 1, round((start + share) * length))))
 
 
 def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from obvlib.curation.frames import NUM_WINDOWS, FrameHead
+from obvlib.curation.frames import MAX_APART, NUM_WINDOWS, FrameHead
 
 MEDICAL_SHARE = 1 / 12  # of the screen, from which a frame counts as medical
 _INSIDE, _OUTSIDE = (
@@ -17,7 +17,9 @@ _INSIDE, _OUTSIDE = (
     0.05,
 )  # share of a window that is medical; what lies between teaches nothing
 _WINDOW_WEIGHTS = np.array([3.0, *[1.0] * 9, *[0.5] * (NUM_WINDOWS - 10)])
-_STEPS, _BATCH, _RATE, _DECAY = 300, 1024, 3e-3, 0.3
+_STEPS, _BATCH, _RATE, _DECAY = 400, 2048, 1e-3, 0.1
+_HIDDEN, _DROPPED = 64, (0.2, 0.3)  # units; shares of features and of units left out at random
+_NOISE = 0.5  # standard deviations added to features: what training has not seen is a little off
 
 
 def fit_windows(
@@ -35,19 +37,21 @@ def fit_windows(
     of_medical = float((weights * inside)[chosen].sum() / weights[chosen].sum())
     balance = torch.where(inside, 0.5 / of_medical, 0.5 / (1 - of_medical))
     sample = pixels[chosen][:, ::3].float().reshape(-1, features.shape[2])
-    mean, scale = sample.mean(0), sample.std(0) + 0.05
-    weight = torch.zeros(features.shape[2], requires_grad=True)
-    bias = torch.zeros(1, requires_grad=True)
-    optimizer = torch.optim.AdamW([weight, bias], lr=_RATE, weight_decay=_DECAY)
+    mean, scale = sample.mean(0), sample.std(0)
+    scale = scale + 0.02 * scale.median() + 1e-3
+    network = _network(features.shape[2], rng)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, _STEPS)
+    drawn_from = torch.from_numpy(_WINDOW_WEIGHTS)
     for _ in range(_STEPS):
         frames = chosen[torch.randint(len(chosen), (_BATCH,), generator=rng)]
-        windows = torch.multinomial(
-            torch.from_numpy(_WINDOW_WEIGHTS), _BATCH, replacement=True, generator=rng
-        )
-        x = (pixels[frames, windows].float() - mean) / scale  # (B, D)
+        windows = torch.multinomial(drawn_from, _BATCH, replacement=True, generator=rng)
+        x = ((pixels[frames, windows].float() - mean) / scale).clamp(-MAX_APART, MAX_APART)
+        x = x + _NOISE * torch.randn(x.shape, generator=rng)  # (B, D)
+        x = _dropped(x, _DROPPED[0], rng)
+        logits = network[1](_dropped(network[0](x).relu(), _DROPPED[1], rng))[:, 0]
         loss = F.binary_cross_entropy_with_logits(
-            x @ weight + bias, inside[frames, windows].float(), reduction="none"
+            logits, inside[frames, windows].float(), reduction="none"
         )
         loss = (loss * (balance * usable)[frames, windows]).mean()
         optimizer.zero_grad()
@@ -55,13 +59,32 @@ def fit_windows(
         optimizer.step()
         schedule.step()
     return FrameHead(
-        weight=weight.detach().numpy(),
-        bias=float(bias.detach()),
         mean=mean.numpy(),
         scale=scale.numpy(),
+        hidden_weight=network[0].weight.detach().numpy(),
+        hidden_bias=network[0].bias.detach().numpy(),
+        weight=network[1].weight.detach().numpy()[0],
+        bias=float(network[1].bias.detach()),
         pool_weight=np.zeros(6, np.float32),
         pool_bias=0.0,
     )
+
+
+def _network(num_features: int, rng: torch.Generator) -> torch.nn.Sequential:
+    """One hidden layer, its weights drawn from `rng` and from no other stream."""
+    network = torch.nn.Sequential(
+        torch.nn.utils.skip_init(torch.nn.Linear, num_features, _HIDDEN),
+        torch.nn.utils.skip_init(torch.nn.Linear, _HIDDEN, 1),
+    )
+    for parameter in network.parameters():
+        fan_in = num_features if len(parameter) == _HIDDEN else _HIDDEN
+        bound = fan_in**-0.5
+        torch.nn.init.uniform_(parameter, -bound, bound, generator=rng)
+    return network
+
+
+def _dropped(x: torch.Tensor, share: float, rng: torch.Generator) -> torch.Tensor:
+    return x * (torch.rand(x.shape, generator=rng) >= share) / (1 - share)
 
 
 def fit_pool(head: FrameHead, numbers: np.ndarray, truth: np.ndarray) -> FrameHead:

@@ -136,7 +136,7 @@ class ScoreFrames(Stage):
             duration_s=length_s,
             step_s=self.step_s,
             scores=_rounded(head.scores(every)[index]),
-            changes=_rounded(changes_of(every[index, 0])),
+            changes=_rounded(changes_of(head.standardised(every[:, 0])[index])),
             flat=_rounded(np.array(flat)[index]),
         )
 

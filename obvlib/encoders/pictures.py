@@ -18,7 +18,7 @@ BATCH_SIZE = 8
 class PictureEncoder:
     """Features of every region of a picture, from a pretrained network.
 
-    `maps` gives them as (N, h, w, D) float32: one vector for each of h x w regions.
+    `maps` gives them from several depths of the network, finer ones first.
     """
 
     def __init__(self, name: str, network: torch.nn.Module, device: str):
@@ -31,16 +31,18 @@ class PictureEncoder:
         columns = max(1, round((INPUT_AREA * aspect) ** 0.5 / STRIDE))
         return rows * STRIDE, columns * STRIDE
 
-    def maps(self, frames: np.ndarray) -> np.ndarray:
-        """Return features (N, h, w, D) float32 of frames (N, H, W, 3) uint8 of `input_size`."""
+    def maps(self, frames: np.ndarray) -> list[np.ndarray]:
+        """Return features of frames (N, H, W, 3) uint8 of `input_size`: for each depth one array
+        (N, D, h, w) float32, a vector for each of h x w regions.
+        """
         found = []
         with torch.inference_mode():
             for start in range(0, len(frames), BATCH_SIZE):
                 pixels = torch.from_numpy(frames[start : start + BATCH_SIZE]).to(self.device)
                 pixels = (pixels.permute(0, 3, 1, 2).float() - 127) / 128  # (N, 3, H, W)
                 maps = self.network(pixels.contiguous(memory_format=torch.channels_last))
-                found.append(maps.permute(0, 2, 3, 1).float().cpu().numpy())
-        return np.concatenate(found)
+                found.append([one.float().cpu().numpy() for one in maps])
+        return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
 @lru_cache(maxsize=2)

