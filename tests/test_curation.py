@@ -4,6 +4,7 @@ whole run, killed and continued.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -28,7 +29,7 @@ from obvlib.core.jsonl import read_rows
 from obvlib.core.labels import LabelFile, hash_item
 from obvlib.core.records import to_json
 from obvlib.curation import curate, judge_captions, read_decisions
-from obvlib.curation.duplicates import Prints, near_identical
+from obvlib.curation.duplicates import Look, near_identical
 from obvlib.curation.labels import FIELDS, label_captions, names
 from obvlib.curation.language_model import LanguageModel
 from obvlib.curation.passages import Passage, Question, find_evidence
@@ -296,15 +297,19 @@ def test_clips_that_are_nearly_the_same_are_paired_and_told_across_splits():
         Clip(video_id=name, start_s=0.0, end_s=2.0, caption=captions[which], split=split)
         for name, which, split in [("a", 0, "train"), ("b", 1, "train"), ("c", 0, "test")]
     ]
-    prints = [
-        Prints(clip_id=clips[0].clip_id, prints=("00" * 8, "ff" * 8, "0f" * 8)),
-        Prints(clip_id=clips[1].clip_id, prints=("0f" + "00" * 7, "ff" * 8, "0f" * 8)),  # 4 bits
-        Prints(clip_id=clips[2].clip_id, prints=("1f" + "00" * 7, "ff" * 8, "0f" * 8)),  # 5, and 1
+    rng = np.random.default_rng(0)
+    first, other = rng.integers(0, 255, (2, 4, 16, 16)).astype(np.uint8)
+    noise = rng.integers(0, 8, first.shape).astype(np.uint8)
+    fields = (first, first // 2 + noise, other)  # darker and a little noisy; another one
+    seen = [
+        Look(clip_id=clip.clip_id, fields=base64.b64encode(look.tobytes()).decode())
+        for clip, look in zip(clips, fields, strict=True)
     ]
     a, b, c = (clip.clip_id for clip in clips)
-    found = [(a, c, "caption", True), (a, b, "frames", False), (b, c, "frames", True)]
-    assert near_identical(clips, prints) == found
-    assert near_identical(clips, prints[:1]) == found[:1]  # no prints, no such frames
+    found = [(a, c, "caption", True), (a, b, "frames", False)]
+    assert near_identical(clips, seen) == found
+    assert near_identical(clips, seen[:1]) == found[:1]  # not looked at, no such frames
+    assert near_identical([], []) == []
 
 
 def test_files_that_are_not_ours_stay_and_the_directory_is_refused(tmp_path):

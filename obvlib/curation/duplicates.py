@@ -6,36 +6,45 @@ test, where the second is no test any more.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from types import ModuleType
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from obvlib.core import Clip
 from obvlib.curation.passages import Passage
 from obvlib.engine.stages import Stage
+from obvlib.media import correlations, looks
 
 SAME_CAPTION = 0.97  # cosine similarity of captions
-SAME_BITS = 4  # of 64 by which the prints of two frames may differ
-_MOMENTS = (0.25, 0.5, 0.75)  # of a clip
-_NUM_BITS = np.array([value.bit_count() for value in range(256)], np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prints:
-    """The difference hashes of three frames of a clip, 16 hexadecimal digits each."""
+class Look:
+    """What a clip looks like (see `obvlib.media.looks`), as base64."""
 
     clip_id: str
-    prints: tuple[str, ...]
+    fields: str
+
+    @property
+    def array(self) -> np.ndarray:
+        """The look as (moments, fields, fields) uint8."""
+        shape = (looks.NUM_MOMENTS, looks.NUM_FIELDS, looks.NUM_FIELDS)
+        return np.frombuffer(base64.b64decode(self.fields), np.uint8).reshape(shape)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrintClip(Stage):
-    """Take the prints of a clip."""
+class LookAtClip(Stage):
+    """Look at a clip."""
 
-    name: ClassVar[str] = "print_clip"
-    result: ClassVar[type] = Prints
+    name: ClassVar[str] = "look_at_clip"
+    result: ClassVar[type] = Look
+
+    def code(self) -> Sequence[ModuleType]:
+        return (*super().code(), looks)
 
     def inputs(self, record: Passage) -> Sequence[str]:
         return (record.path,)
@@ -43,23 +52,9 @@ class PrintClip(Stage):
     def group(self, record: Passage) -> str:
         return record.video_id
 
-    def __call__(self, record: Passage) -> Prints:
-        from obvlib.media import frames_at
-
-        length_s = record.end_s - record.start_s
-        times = [record.start_s + share * length_s for share in _MOMENTS]
-        frames, _ = frames_at(self.fetch(record.path), times, 8, 9)
-        return Prints(clip_id=record.clip_id, prints=tuple(print_of(frame) for frame in frames))
-
-    def params(self) -> dict[str, Any]:
-        return {"moments": list(_MOMENTS)}
-
-
-def print_of(frame: np.ndarray) -> str:
-    """Return the difference hash of a frame (8, 9, 3): one bit for each pair of neighbours."""
-    gray = frame.astype(np.float32).mean(axis=2)
-    bits = np.packbits((gray[:, 1:] > gray[:, :-1]).reshape(-1))
-    return bits.tobytes().hex()
+    def __call__(self, record: Passage) -> Look:
+        seen = looks.look_at(self.fetch(record.path), record.start_s, record.end_s)
+        return Look(clip_id=record.clip_id, fields=base64.b64encode(seen.tobytes()).decode())
 
 
 class Pair(NamedTuple):
@@ -71,36 +66,29 @@ class Pair(NamedTuple):
     across_splits: bool
 
 
-def near_identical(clips: Sequence[Clip], prints: Sequence[Prints]) -> list[Pair]:
+def near_identical(clips: Sequence[Clip], seen: Sequence[Look]) -> list[Pair]:
     """Return pairs of clips with nearly the same caption or nearly the same frames.
 
-    Each clip is compared with all later ones at once; a clip without prints has no such frames.
+    Each clip is compared with all later ones at once; a clip that was not looked at has no such
+    frames.
     """
     from obvlib.encoders.texts import embed_texts
 
     vectors = embed_texts([clip.caption for clip in clips])
-    bits, has_prints = _bits(clips, prints)
+    by_id = {look.clip_id: look.array for look in seen}
+    shape = (looks.NUM_MOMENTS, looks.NUM_FIELDS, looks.NUM_FIELDS)
+    none = np.zeros(shape, np.uint8)  # of one brightness: like no other
+    frames = np.stack([none, *(by_id.get(clip.clip_id, none) for clip in clips)])[1:]
     splits = np.array([clip.split for clip in clips])
     found = []
     for i, first in enumerate(clips):
         later = slice(i + 1, None)
-        differing = _NUM_BITS[bits[later] ^ bits[i]].sum(axis=-1)  # (later clips, moments)
         same = {
             "caption": vectors[later] @ vectors[i] >= SAME_CAPTION,
-            "frames": (differing <= SAME_BITS).all(axis=1) & has_prints[later] & has_prints[i],
+            "frames": correlations(frames[later], frames[i : i + 1])[:, 0] >= looks.MIN_CORRELATION,
         }
         for what, alike in same.items():
             for j in (np.flatnonzero(alike) + i + 1).tolist():
                 across = bool(splits[i] != splits[j])
                 found.append(Pair(first.clip_id, clips[j].clip_id, what, across))
     return found
-
-
-def _bits(clips: Sequence[Clip], prints: Sequence[Prints]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the prints as bytes (clips, moments, 8) uint8, and which clips have all of them."""
-    by_id = {one.clip_id: one.prints for one in prints if len(one.prints) == len(_MOMENTS)}
-    bits = np.zeros((len(clips), len(_MOMENTS), 8), np.uint8)
-    for row, clip in zip(bits, clips, strict=True):
-        for place, text in enumerate(by_id.get(clip.clip_id, ())):
-            row[place] = list(bytes.fromhex(text))
-    return bits, np.array([clip.clip_id in by_id for clip in clips], dtype=bool)

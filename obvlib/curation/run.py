@@ -19,7 +19,7 @@ from obvlib.core.files import write_text
 from obvlib.core.forgotten import forgotten_sources
 from obvlib.core.jsonl import write_rows
 from obvlib.core.record_rows import to_json
-from obvlib.curation.duplicates import Pair, PrintClip, Prints, near_identical
+from obvlib.curation.duplicates import Look, LookAtClip, Pair, near_identical
 from obvlib.curation.narration import NarrateVideo, captions_beside
 from obvlib.curation.passages import Passage, Question
 from obvlib.curation.records_of_runs import REPORT, RUNS, Step, note_run
@@ -139,8 +139,8 @@ def curate(
         with Ledger(Path(output_dir, LEDGER)) as ledger:
             steps = run_all(videos, stages(settings), ledger, **how)
             passages = steps["review_caption"].run.kept
-            prints = run_stage(passages, PrintClip(), ledger, **how)
-            made = _dataset(passages, steps["review_question"].run.kept, prints.kept, settings)
+            seen = run_stage(passages, LookAtClip(), ledger, **how)
+            made = _dataset(passages, steps["review_question"].run.kept, seen.kept, settings)
             rows = Path(output_dir, ROWS)
             write_rows(rows, [_row(clip, made[1]) for clip in made[0]])
             note_run(output_dir, ledger, list(steps.values()), made[0], made[2], settings.model)
@@ -183,7 +183,7 @@ def _settings(videos: Sequence[Video], settings: CurationSettings) -> dict[str, 
 def _dataset(
     passages: Sequence[Passage],
     questions: Sequence[Question],
-    prints: Sequence[Prints],
+    seen: Sequence[Look],
     settings: CurationSettings,
 ) -> tuple[list[Clip], list[Question], list[Pair]]:
     clips = [
@@ -207,7 +207,7 @@ def _dataset(
             Clip(**vars(clip) | {"split": "test"}) if clip.clip_id in tested else clip
             for clip in clips
         ]
-    return clips, list(questions), near_identical(clips, prints)
+    return clips, list(questions), near_identical(clips, seen)
 
 
 def _row(clip: Clip, questions: Sequence[Question]) -> dict[str, Any]:

@@ -12,17 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from obvlib.core import Clip, Example, FramePolicy, QAPair
-from obvlib.inputs.vision import resize
+from obvlib.core import Clip, Example, QAPair
 from obvlib.manifests import Contamination, check_contamination
-from obvlib.media import clip_frames
+from obvlib.media import correlations, look_at
+from obvlib.media.looks import MIN_CORRELATION
 from obvlib.scoring.words import words
 
 MIN_WORDS = 6
 MIN_OVERLAP = 0.9  # share of words in common, of those in either
-MIN_CORRELATION = 0.99  # of two clips' brightness in fields and frames
 KINDS = ("", "open", "closed", "yes_no")  # families that say how, not what
-_LOOK = FramePolicy.mini()
 
 
 def check_training(
@@ -86,38 +84,25 @@ def near_questions(
     return found
 
 
-def near_clips(
-    training: Iterable[Path], tested: Iterable[Path], policy: FramePolicy = _LOOK
-) -> list[tuple[Path, Path]]:
-    """Pairs (training, test) of clip files that look almost the same, frame by frame, whatever
-    their size and compression.
+def near_clips(training: Iterable[Path], tested: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """Pairs (training, test) of clip files that look almost the same, whatever their size and
+    compression.
     """
-    first, second = _looks(training, policy), _looks(tested, policy)
-    return [
-        (known, path)
-        for path, look in second.items()
-        for known, other in first.items()
-        if look.shape == other.shape and float(look @ other) >= MIN_CORRELATION
-    ]
+    first, second = _looks(training), _looks(tested)
+    if not first or not second:
+        return []
+    alike = correlations(np.stack([*second.values()]), np.stack([*first.values()]))
+    known, shown = list(first), list(second)
+    return [(known[j], shown[i]) for i, j in np.argwhere(alike >= MIN_CORRELATION).tolist()]
 
 
-def _looks(paths: Iterable[Path], policy: FramePolicy) -> dict[Path, np.ndarray]:
+def _looks(paths: Iterable[Path]) -> dict[Path, np.ndarray]:
     """The look of each clip that can be read."""
     found = {}
     for path in paths:
         with suppress(ValueError, OSError):
-            found[path] = look_of(path, policy)
+            found[path] = look_at(path)
     return found
-
-
-def look_of(path: Path, policy: FramePolicy = _LOOK) -> np.ndarray:
-    """A clip's brightness in 16 x 16 fields of each frame, as a vector of mean 0 and length 1; the
-    product of two is their correlation.
-    """
-    frames, _ = clip_frames(path, policy)
-    small = resize(frames, 16, 16).astype(np.float64).mean(axis=-1).reshape(-1)
-    small -= small.mean()
-    return small / (np.linalg.norm(small) or 1.0)
 
 
 def _topic(asked: QAPair | Example) -> frozenset[str] | str:

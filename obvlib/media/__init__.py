@@ -6,6 +6,7 @@ what the source shows.
 
 from obvlib.media.clean import open_source
 from obvlib.media.cut import DEFAULT_MODE, MODES, Slice, slice_clip
+from obvlib.media.looks import correlations, look_at
 from obvlib.media.opening import MediaError
 from obvlib.media.prepare import METADATA_KEY, Prepared, clip_frames, prepare_clip, prepare_clips
 from obvlib.media.read import PacketInfo, VideoInfo, audio, frames_at, packets, probe
@@ -14,6 +15,6 @@ from obvlib.media.write import write_video
 
 __all__ = [
     "DEFAULT_MODE", "METADATA_KEY", "MODES", "MediaError", "PacketInfo", "Prepared", "Slice",
-    "Source", "VideoInfo", "audio", "clip_frames", "frames_at", "open_source", "packets",
-    "prepare_clip", "prepare_clips", "probe", "slice_clip", "write_video",
+    "Source", "VideoInfo", "audio", "clip_frames", "correlations", "frames_at", "look_at",
+    "open_source", "packets", "prepare_clip", "prepare_clips", "probe", "slice_clip", "write_video",
 ]  # fmt: skip
