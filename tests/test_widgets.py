@@ -282,8 +282,17 @@ def test_what_goes_wrong_is_an_answer_not_a_crash(data):
     widget = inspect("mini", rater="ada")
     sent = requests(widget)
     assert "not known" in ask(widget, sent, "nonsense")[0]["text"]
-    answer = ask(widget, sent, "show", id="no such sample")[0]
-    assert answer["kind"] == "error"
+    for kind in ("trait_change", "msg", "widget_constructed"):
+        assert "not known" in ask(widget, sent, kind)[0]["text"]
+    clip_id = mini.rows()[0].clip_id
+    for kind, odd in (
+        ("show", {"id": "no such sample"}), ("show", {"id": ["x"]}), ("tokens", {}),
+        ("frame", {"id": clip_id, "index": 10_000}), ("frame", {"id": clip_id, "index": "../x"}),
+        ("video_frame", {"id": clip_id, "time": "soon"}), ("export", {"format": "../../x"}),
+        ("label", {"label": None}),
+    ):  # fmt: skip
+        sent.clear()
+        assert ask(widget, sent, kind, **odd)[0]["kind"] == "error"
 
 
 @pytest.mark.parametrize("kind", ["missing", "broken", "text"])
@@ -449,6 +458,9 @@ def test_exports_hold_every_label_that_holds(tmp_path, data, name):
             {"text": [HOSTILE]},
             {"text": ['{"shown": "model", "time_s": 0.5}']},
         ]
+        # Label Studio refuses an annotator whose address no member has
+        assert [set(a) for task in found for a in task["annotations"]] == [{"result"}] * 2
+        assert {task["data"]["rater"] for task in found} == {"ada"}
         view = ElementTree.parse(path.with_suffix(".xml")).getroot()
         controls = {control.get("name"): control.tag for control in view[1:]}
         fields = {"flag": "Choices", "frame 0.500": "TextArea", "note": "TextArea"}

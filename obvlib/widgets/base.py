@@ -51,11 +51,12 @@ class Widget(anywidget.AnyWidget):
     def _on_request(self, _: Any, content: dict[str, Any], buffers: Sequence[Any]) -> None:
         number = content.get("number", "")
         try:
-            method = getattr(self, f"on_{content.get('kind')}", None)
-            if method is None or content["kind"] == "msg":
+            name = f"on_{content.get('kind')}"
+            method = getattr(self, name, None)
+            if method is None or hasattr(anywidget.AnyWidget, name):  # traitlets has such names
                 raise ValueError(f"request {content.get('kind')!r} is not known")
             answer = method(content)
-        except (ValueError, OSError, KeyError) as error:
+        except (ValueError, OSError, LookupError, TypeError) as error:
             self.send({"kind": "error", "number": number, "text": str(error)})
             return
         if answer is not None:

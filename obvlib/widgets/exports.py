@@ -59,13 +59,16 @@ def _as_lines(rater: str, items: Mapping[str, dict[str, Any]], places: Mapping[s
 def _as_label_studio(
     rater: str, items: Mapping[str, dict[str, Any]], places: Mapping[str, str]
 ) -> str:
-    """Choices for the verdict and the flag, a text area for everything else."""
+    """Choices for the verdict and the flag, a text area for everything else.
+
+    The rater stands among the task's data: as the annotator, a name that is no member's address
+    would end the import.
+    """
     tasks = []
     for item_id, fields in items.items():
         result = [_result(name, value) for name, value in fields.items()]
-        data = {"item_id": item_id, "video": places.get(item_id, "")}
-        annotation = {"completed_by": {"email": rater}, "result": result}
-        tasks.append({"data": data, "annotations": [annotation]})
+        data = {"item_id": item_id, "video": places.get(item_id, ""), "rater": rater}
+        tasks.append({"data": data, "annotations": [{"result": result}]})
     return json.dumps(tasks, indent=1) + "\n"
 
 
