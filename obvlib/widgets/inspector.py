@@ -32,8 +32,8 @@ from obvlib.widgets.tokens import token_view, turns_of
 
 FLAGS = ("no video", "wrong caption", "bad question", "not medical", "private", "other")
 SCRIPTS = (
-    "logic ui labels browse grid controls stage timeline tokens panels raters labelbar keys"
-    " inspector"
+    "logic links ui labels browse grid controls cycle follow screen strip stage timeline tokens"
+    " panels raters labelbar keys shell inspector"
 ).split()
 PREVIEW_SIDE = 640  # px
 KEPT_SAMPLES = 12  # whose frames stay in memory: the last ones seen and the next ones

@@ -15,6 +15,10 @@ transformers has it, and with its patch embedding as one product (see
 relative to the faster. `predict` is timed whole, fingerprint included, and, as
 `later_questions_per_s`, from its first batch on. The share of the time in which the GPU idles is
 sampled by nvidia-smi. The last row says how long the parts of one answer take.
+
+Last measured on 2026-11-25 (H100, 16 cores): the original 0.166 a second, `predict` 0.315, 1.9
+times as many. That was before clips were read in processes of their own, patches travelled as bytes
+and the patch embedding was a product; it has not been measured since.
 """
 
 from __future__ import annotations

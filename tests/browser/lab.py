@@ -51,7 +51,11 @@ def jupyterlab(root: Path) -> Iterator[str]:
         yield _address(root, server)
     finally:
         server.terminate()
-        server.wait(20)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:  # a busy machine: nothing of it is needed any more
+            server.kill()
+            server.wait()
 
 
 def _address(root: Path, server: subprocess.Popen) -> str:

@@ -1,6 +1,8 @@
 // Unit tests of the widgets' logic, run by `node --test`.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { paceOf } from "../../obvlib/widgets/static/cycle.mjs";
+import { hashOfSample, sampleOfHash } from "../../obvlib/widgets/static/links.mjs";
 import * as logic from "../../obvlib/widgets/static/logic.mjs";
 
 const TABLE = {
@@ -154,9 +156,9 @@ test("times are written as people read them", () => {
 
 test("a deep link survives any id", () => {
   for (const id of ["v1_0_5000", "a b&c=#d", "ü/<script>"])
-    assert.equal(logic.sampleOfHash(logic.hashOfSample(id)), id);
-  assert.equal(logic.sampleOfHash("#other"), "");
-  assert.equal(logic.sampleOfHash("#sample=%E0%A4%A"), "");
+    assert.equal(sampleOfHash(hashOfSample(id)), id);
+  assert.equal(sampleOfHash("#other"), "");
+  assert.equal(sampleOfHash("#sample=%E0%A4%A"), "");
 });
 
 test("edges of segments in both directions", () => {
@@ -260,4 +262,12 @@ test("captions say which frame is shown, when, and where it differs from what wa
     logic.videoCaption({ ...pictures, start: 7 }, 0.9, ""),
     "Video · frame 3 of 3 · 0.900 s (7.900 s of the source)",
   );
+});
+
+test("frames follow their times at the speed, within what can be seen", () => {
+  assert.equal(paceOf([0, 1, 2], 1), 1000);
+  assert.equal(paceOf([0, 1, 2], 4), 250);
+  assert.equal(paceOf([0, 1, 2], 0.1), 2000);
+  assert.equal(paceOf([0, 0.01], 1), 40);
+  assert.equal(paceOf([3], 2), 500);
 });

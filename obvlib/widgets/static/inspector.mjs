@@ -1,23 +1,20 @@
 // ClipInspector: samples on the left, what the model saw on the right, labels below.
-import { formatTime, hashOfSample, nextEdge, sampleOfHash, spanAt, tokenAt } from "./logic.mjs";
-import { bindKeys, button, copy, fill, h, textOf } from "./ui.mjs";
+import { hashOfSample, linkedSample } from "./links.mjs";
+import { formatTime, nextEdge, spanAt, tokenAt } from "./logic.mjs";
+import { bindKeys, copy, fill, h, textOf } from "./ui.mjs";
 import { Browser } from "./browse.mjs";
-import { keysOf, keysPanel } from "./keys.mjs";
+import { keysOf } from "./keys.mjs";
 import { isBarField, LabelBar } from "./labelbar.mjs";
 import { Labels, Line } from "./labels.mjs";
-import { lineagePanel, questionsPanel, tabs } from "./panels.mjs";
+import { lineagePanel, questionsPanel } from "./panels.mjs";
 import { ratersPanel } from "./raters.mjs";
+import { inspectorShell } from "./shell.mjs";
 import { Stage } from "./stage.mjs";
 import { TimeLine } from "./timeline.mjs";
 import { tokensPanel } from "./tokens.mjs";
 
 const PATIENCE_FOR_FRAMES_MS = 80; // before the first one is asked for alone
 const RATERS_MS = 3000; // between two looks at what others have said
-/** The sample that this page was opened with. JupyterLab drops the end of its address at once. */
-function linkedSample() {
-  const opened = performance.getEntriesByType("navigation")[0]?.name ?? "";
-  return sampleOfHash(window.location.hash) || sampleOfHash(opened.replace(/^[^#]*/, ""));
-}
 
 class Inspector {
   constructor(model, el) {
@@ -32,7 +29,7 @@ class Inspector {
     );
     this.browser = new Browser(
       (index) => this._show(index),
-      (field) => this.having(field),
+      (field) => this.labels.having(field),
     );
     this.stage = new Stage({
       exactFrame: (index) => this._image("frame", { index }),
@@ -56,54 +53,8 @@ class Inspector {
   }
 
   _build(el) {
-    this.title = h("h3.obv-title", {}, this.model.get("title"));
-    this.heading = h("h4.obv-heading", { "aria-live": "polite" }, "…");
-    this.sub = h("p.obv-sub");
-    this.notices = h("div.obv-notices", { role: "status" });
-    this.panels = {
-      Questions: h("div"),
-      Tokens: h("div"),
-      Lineage: h("div"),
-      Raters: h("div"),
-      Keys: h("div"),
-    };
-    fill(this.panels.Keys, keysPanel());
     this.bar = new LabelBar(this, this.model.get("flags"));
-    this.tabs = tabs("About this sample", this.panels, (name) => this._openTab(name));
-    const move = [
-      button("←", "Previous sample (k)", () => this.browser.step(-1)),
-      button("→", "Next sample (j)", () => this.browser.step(1)),
-      button("⚄", "A random sample (r)", () => this.browser.random()),
-      button("Link", "Copy a link to this sample (c)", () => this.link()),
-    ];
-    this.main = h(
-      "main.obv-main",
-      { role: "region", "aria-label": "Sample" },
-      h(
-        "header.obv-bar.obv-head-bar",
-        {},
-        h("div.obv-names", {}, this.heading, this.sub),
-        h("div.obv-group", {}, move),
-      ),
-      this.notices,
-      h(
-        "div.obv-columns",
-        {},
-        h("div.obv-left", {}, this.stage.element, this.timeline.element, this.bar.element),
-        h("div.obv-right", {}, this.tabs.element),
-      ),
-    );
-    const shell = h(
-      "div.obv-shell",
-      {},
-      h("div.obv-side", {}, this.title, this.browser.element),
-      this.main,
-    );
-    this.root = h(
-      "div.obv.obv-inspector",
-      { tabIndex: -1, role: "group", "aria-label": `Inspector of ${this.model.get("title")}` },
-      shell,
-    );
+    Object.assign(this, inspectorShell(this, this.model.get("title")));
     bindKeys(this.root, keysOf(this));
     el.append(this.root);
   }
@@ -208,7 +159,7 @@ class Inspector {
     fill(this.panels.Tokens, h("p.obv-empty", {}, "…"));
     this.tokens = null;
     this.timeline.show(detail.timeline, null);
-    if (!this.panels.Tokens.hidden) this._openTab("Tokens");
+    if (!this.panels.Tokens.hidden) this.onTab("Tokens");
     this.bar.show();
   }
 
@@ -224,7 +175,7 @@ class Inspector {
     if (pictures.notice) this._notice([...this.detail.notices, pictures.notice]);
   }
 
-  async _openTab(name) {
+  async onTab(name) {
     this._followRaters();
     if (name !== "Tokens" || this.tokens || !this.id) return;
     const { id } = this;
@@ -271,8 +222,6 @@ class Inspector {
     }
   }
 
-  // What the label bar asks for.
-
   open(id) {
     return this.browser.find(id);
   }
@@ -284,12 +233,6 @@ class Inspector {
 
   frame() {
     return this.stage.pictures ? { time: this.stage.stopAt(), shown: this.stage.mode } : null;
-  }
-
-  /** The ids of samples that this rater has given a field. */
-  having(field) {
-    const held = Object.entries(this.labels.held);
-    return new Set(held.filter(([, fields]) => fields[field]).map(([id]) => id));
   }
 
   _labelsChanged() {
@@ -343,7 +286,7 @@ class Inspector {
     clearInterval(this.following);
     this.line.close();
     this.labels.close();
-    this.stage.close();
+    this.stage.clear("");
     this.browser.close();
   }
 }

@@ -19,7 +19,7 @@ export function isBarField(field) {
 export class LabelBar {
   /**
    * `host` has `item()`, the {id, hash} in view, `frame()`, the {time, shown} in view or null,
-   * `having(field)`, `open(id)`, `export(format)`, and the rater's `labels`.
+   * `open(id)`, `export(format)`, and the rater's `labels`.
    */
   constructor(host, flags) {
     this.host = host;
@@ -136,7 +136,7 @@ export class LabelBar {
     const marks = Object.keys(held).filter((field) => field.startsWith(MARK)).length;
     this.mark.textContent = marks ? `◉ ${marks} marked` : "◉ mark frame";
     labels.showStatus(this.saved);
-    const judged = this.host.having("verdict").size;
+    const judged = this.host.labels.having("verdict").size;
     if (judged) this.saved.textContent += ` · ${judged} judged`;
   }
 }

@@ -135,6 +135,12 @@ export class Labels {
     this.update();
   }
 
+  /** The ids of samples that this rater has given a field. */
+  having(field) {
+    const held = Object.entries(this.held);
+    return new Set(held.filter(([, fields]) => fields[field]).map(([id]) => id));
+  }
+
   close() {
     this.isClosed = true;
     window.removeEventListener(ARRIVED, this.hear);

@@ -245,20 +245,6 @@ export function videoCaption({ all_pts: all, start = 0 }, time, how) {
   return ["Video", ...number, `${formatTime(time)}${place}`, ...said].join(" · ");
 }
 
-/** The sample id that an address points to, "" for none; and the address's end that points to one. */
-export function sampleOfHash(hash) {
-  const found = /(?:^|[#&])sample=([^&]*)/.exec(hash);
-  try {
-    return found ? decodeURIComponent(found[1]) : "";
-  } catch {
-    return "";
-  }
-}
-
-export function hashOfSample(id) {
-  return `#sample=${encodeURIComponent(id)}`;
-}
-
 /** A time among segment edges: the next one in a direction, or the same time where there is none. */
 export function nextEdge(segments, time, direction, tolerance = 1e-3) {
   const edges = [...new Set(segments.flatMap(([start, end]) => [start, end]))].sort(

@@ -2,7 +2,11 @@
 import { formatTime, frameAt, modelCaption, videoCaption } from "./logic.mjs";
 import { SPEEDS, stageControls } from "./controls.mjs";
 import { TokenGrid } from "./grid.mjs";
-import { fill, h, imageUrl, press } from "./ui.mjs";
+import { Cycle, paceOf } from "./cycle.mjs";
+import { followVideo } from "./follow.mjs";
+import { FrameScreen } from "./screen.mjs";
+import { FrameStrip } from "./strip.mjs";
+import { h, imageUrl, press } from "./ui.mjs";
 
 export class Stage {
   /** `host` answers exactFrame(index), videoFrame(time), span(time) and isLive(), and hears onFrame and onSquare. */
@@ -15,43 +19,33 @@ export class Stage {
     this.time = 0;
     this.pictures = null;
     this.urls = [];
+    this.cycle = new Cycle();
     this._build();
   }
 
   _build() {
-    this.image = h("img.obv-frame", { alt: "", hidden: true });
-    this.video = h("video.obv-frame", {
-      preload: "metadata",
-      playsinline: true,
-      hidden: true,
-      tabIndex: -1,
-    });
     this.squares = new TokenGrid((...place) => this.host.onSquare(...place));
     this.overlay = this.squares.element;
-    this.notice = h("p.obv-notice", { role: "note", hidden: true });
-    this.screen = h("div.obv-screen", {}, this.video, this.image, this.overlay, this.notice);
-    this.caption = h("p.obv-caption", { "aria-live": "off" });
-    this.strip = h("div.obv-strip", {
-      role: "group",
-      "aria-label": "Frames that the model received",
-      tabIndex: 0,
-    });
+    this.screen = new FrameScreen(this.overlay);
+    this.image = this.screen.image;
+    this.video = this.screen.video;
+    this.strip = new FrameStrip((index) => this.setFrame(index));
     Object.assign(this, stageControls(this));
     this.element = h(
       "section.obv-stage",
       { "aria-label": "Frames" },
       this.controls,
-      this.screen,
-      this.caption,
-      this.strip,
+      this.screen.element,
+      this.screen.caption,
+      this.strip.element,
     );
     this.video.addEventListener("error", () => {
       if (this.video.src)
         this._fail("This browser cannot play the file; the frames are decoded without it.");
     });
-    this.video.addEventListener("play", () => this._watch());
-    this.video.addEventListener("pause", () => this._paused());
-    this._showState();
+    this.video.addEventListener("play", () => followVideo(this));
+    this.video.addEventListener("pause", () => this.paused());
+    this.showState();
   }
 
   clear(text) {
@@ -59,15 +53,11 @@ export class Stage {
     for (const url of this.urls) if (url.startsWith("blob:")) URL.revokeObjectURL(url);
     this.urls = [];
     this.pictures = null;
-    this.video.removeAttribute("src");
     this._stopCycle();
-    fill(this.strip);
+    this.strip.clear();
     this.squares.clear();
-    this._setImage("");
-    this.image.hidden = this.video.hidden = true;
-    this.caption.textContent = "";
-    this._note(text);
-    this._showState();
+    this.screen.clear(text);
+    this.showState();
   }
 
   /** Show a sample's pictures: {times, pts, all_pts, height, width, rows, columns, exact, video, start, end} and images. */
@@ -75,16 +65,7 @@ export class Stage {
     this.clear("");
     this.pictures = pictures;
     this.urls = images.map((image) => (typeof image === "string" ? image : imageUrl(image)));
-    const cells = this.urls.map((url, index) => {
-      const label = `Frame ${index + 1} of ${this.urls.length}, ${formatTime(pictures.pts[index])}`;
-      return h(
-        "button.obv-cell",
-        { type: "button", "aria-label": label, title: label, onclick: () => this.setFrame(index) },
-        h("img", { src: url, alt: "", loading: "lazy" }),
-        h("span", {}, formatTime(pictures.pts[index], 2)),
-      );
-    });
-    fill(this.strip, cells);
+    this.strip.show(this.urls, pictures.pts);
     if (pictures.video) this.video.src = pictures.video;
     this.videoButton.disabled = !pictures.video && !pictures.can_decode;
     this.setFrame(0);
@@ -93,11 +74,11 @@ export class Stage {
 
   /** Show one picture while the frames are still being read. */
   preview(image) {
-    this._note("");
-    this._setImage(imageUrl(image), true);
+    this.screen.note("");
+    this.screen.setImage(imageUrl(image), true);
     this.image.alt = "The first frame; the others are being read";
     this.image.hidden = false;
-    this._say("A preview of the first frame · the frames that the model received are being read …");
+    this.screen.say("A preview of the first frame · the frames that the model received are being read …");
   }
 
   setMode(mode) {
@@ -105,30 +86,29 @@ export class Stage {
     this._stopCycle();
     if (this.pictures) {
       const isVideo = mode === "video";
-      this.image.hidden = isVideo;
-      this.video.hidden = !isVideo;
+      this.screen.turnTo(isVideo);
       this.video.pause();
       if (isVideo) this._seek(this.time);
       else this.setFrame(this.index);
     }
-    this._showState();
+    this.showState();
   }
 
   setGrid(isOn) {
     this.grid = isOn;
-    this._showState();
+    this.showState();
     this._drawGrid();
   }
 
   setLoop(isOn) {
     this.loop = isOn;
-    this._showState();
+    this.showState();
   }
 
   setSpeed(value) {
     this.speed.value = String(value);
     this.video.playbackRate = value;
-    if (this.cycle) this._startCycle();
+    if (this.cycle.isOn) this._startCycle();
   }
 
   changeSpeed(step) {
@@ -142,15 +122,14 @@ export class Stage {
     if (!pictures || !this.urls.length) return;
     this.index = Math.min(this.urls.length - 1, Math.max(0, index));
     this.time = pictures.pts[this.index];
-    [...this.strip.children].forEach((cell, i) => press(cell, i === this.index));
-    this._reveal(this.strip.children[this.index]);
+    this.strip.mark(this.index);
     if (this.mode === "video") return this._seek(this.time);
     this.image.hidden = false;
-    this._setImage(this.urls[this.index]);
+    this.screen.setImage(this.urls[this.index]);
     this.image.alt = `Frame ${this.index + 1} of ${this.urls.length} that the model received`;
     if (!pictures.exact) this._fetchExact(this.index);
     this._drawGrid();
-    this._say(modelCaption(this.pictures, this.index));
+    this.screen.say(modelCaption(this.pictures, this.index));
     this.host.onFrame(this.index, this.time);
   }
 
@@ -173,18 +152,17 @@ export class Stage {
   play() {
     if (!this.pictures) return;
     if (this.mode === "model") {
-      if (this.cycle) this._stopCycle();
+      if (this.cycle.isOn) this._stopCycle();
       else this._startCycle();
     } else if (!this.pictures.video) {
-      this._note("This file is not served to the browser: go through its frames with ← and →.");
+      this.screen.note("This file is not served to the browser: go through its frames with ← and →.");
     } else if (this.video.paused) {
-      this._note("");
-      this.image.hidden = true;
-      this.video.hidden = false;
+      this.screen.note("");
+      this.screen.turnTo(true);
       this.video.playbackRate = Number(this.speed.value);
       this.video.play().catch((error) => this._fail(error.message));
     } else this.video.pause();
-    this._showState();
+    this.showState();
   }
 
   pause() {
@@ -194,64 +172,33 @@ export class Stage {
 
   /** Model frames one after the other, at the pace of their times. */
   _startCycle() {
-    this._stopCycle();
     const { pts } = this.pictures;
-    const gap = pts.length > 1 ? (pts[pts.length - 1] - pts[0]) / (pts.length - 1) : 1;
-    const wait = Math.min(2000, Math.max(40, (1000 * gap) / Number(this.speed.value)));
     const [from, to] = this.host.span(this.time);
     const first = frameAt(pts, from);
-    const last = Math.max(
-      first,
-      pts.findLastIndex((time) => time < to),
-    );
-    this.cycle = setInterval(() => {
-      if (this.index < last) this.setFrame(this.index + 1);
+    const last = pts.findLastIndex((time) => time < to);
+    this.cycle.start(paceOf(pts, Number(this.speed.value)), () => {
+      if (this.index < Math.max(first, last)) this.setFrame(this.index + 1);
       else if (this.loop) this.setFrame(first);
       else this._stopCycle();
-    }, wait);
-    this._showState();
+    });
+    this.showState();
   }
 
   _stopCycle() {
-    clearInterval(this.cycle);
-    this.cycle = 0;
-    this._showState();
+    this.cycle.stop();
+    this.showState();
   }
 
-  /** Follow the playing video by the times of the frames that it really presents. */
-  _watch() {
-    this._showState();
-    const { pictures } = this;
-    if (!pictures) return;
-    const [from, to] = this.host.span(this.time);
-    const again = () => {
-      this.video.currentTime = pictures.start + from;
-      if (this.video.paused) this.video.play();
-    };
-    const onFrame = (_, frame) => {
-      if (this.pictures !== pictures || this.mode !== "video") return;
-      this.time = this._onScreen(frame.mediaTime - pictures.start);
-      this._sayVideo("playing");
-      this.host.onFrame(this._modelIndex(), this.time);
-      const isOver = frame.mediaTime - pictures.start >= to - 0.02;
-      if (isOver && this.loop) again();
-      else if (isOver) this.video.pause();
-      if (!this.video.paused) this.video.requestVideoFrameCallback(onFrame);
-    };
-    this.video.requestVideoFrameCallback?.(onFrame);
-    this.video.onended = () => (this.loop ? again() : this._paused());
-  }
-
-  _paused() {
-    this._showState();
+  paused() {
+    this.showState();
     if (this.mode !== "video" || !this.pictures || (this.video.ended && this.loop)) return;
     if (!this.video.requestVideoFrameCallback)
-      this.time = this._onScreen(this.video.currentTime - this.pictures.start);
+      this.time = this.onScreen(this.video.currentTime - this.pictures.start);
     this._freeze(this.time);
   }
 
   /** The presentation time of the frame that is on screen at a time. */
-  _onScreen(time) {
+  onScreen(time) {
     const { all_pts: all } = this.pictures;
     return all.length ? all[frameAt(all, time)] : Math.max(0, time);
   }
@@ -264,21 +211,21 @@ export class Stage {
 
   _seek(time) {
     const { start = 0, all_pts: all } = this.pictures;
-    this.time = this._onScreen(time);
+    this.time = this.onScreen(time);
     this.video.pause();
     // into the frame, not onto its first instant: browsers round
     const after = all[frameAt(all, this.time) + 1] ?? this.time + 0.02;
     this.video.currentTime = start + (this.time + after) / 2;
-    this._sayVideo("");
+    this.sayVideo("");
     this._freeze(this.time);
-    this.host.onFrame(this._modelIndex(), this.time);
+    this.host.onFrame(this.modelIndex(), this.time);
   }
 
   /** While paused, show the frame as this package decodes it: that is the one a label is about. */
   async _freeze(time) {
     const { pictures } = this;
     if (!pictures.can_decode || !this.host.isLive())
-      return this._sayVideo(pictures.video ? "shown by the browser" : "");
+      return this.sayVideo(pictures.video ? "shown by the browser" : "");
     const found = await this.host.videoFrame(time);
     if (
       !found ||
@@ -289,11 +236,10 @@ export class Stage {
     )
       return;
     this.time = found.time;
-    this._setImage(imageUrl(found.image), true);
+    this.screen.setImage(imageUrl(found.image), true);
     this.image.alt = `Frame of the video at ${formatTime(found.time)}`;
-    this.image.hidden = false;
-    this.video.hidden = true;
-    this._sayVideo("decoded frame");
+    this.screen.turnTo(false);
+    this.sayVideo("decoded frame");
   }
 
   async _fetchExact(index) {
@@ -301,47 +247,21 @@ export class Stage {
     const image = await this.host.exactFrame(index);
     if (!image || this.pictures !== pictures || this.index !== index || this.mode !== "model")
       return;
-    this._setImage(imageUrl(image), true);
-    this._say(`${modelCaption(this.pictures, this.index)} · pixel for pixel`);
+    this.screen.setImage(imageUrl(image), true);
+    this.screen.say(`${modelCaption(this.pictures, this.index)} · pixel for pixel`);
   }
 
-  _modelIndex() {
+  modelIndex() {
     return frameAt(this.pictures.pts, this.time);
   }
 
-  /** Show an image; one that is shown just once is let go when the next one comes. */
-  _setImage(url, isOnce = false) {
-    if (this.once) URL.revokeObjectURL(this.once);
-    this.once = isOnce ? url : "";
-    if (url) this.image.src = url;
-    else this.image.removeAttribute("src");
-  }
-
-  _sayVideo(how) {
-    this._say(videoCaption(this.pictures, this.time, how));
-  }
-
-  _say(text) {
-    this.caption.textContent = text;
-  }
-
-  _note(text) {
-    this.notice.textContent = text;
-    this.notice.hidden = !text;
+  sayVideo(how) {
+    this.screen.say(videoCaption(this.pictures, this.time, how));
   }
 
   _fail(text) {
-    this._note(text);
+    this.screen.note(text);
     if (this.pictures) this._freeze(this.time);
-  }
-
-  _reveal(cell) {
-    if (!cell) return;
-    const { strip } = this;
-    const left = cell.offsetLeft - strip.offsetLeft;
-    if (left < strip.scrollLeft || left + cell.offsetWidth > strip.scrollLeft + strip.clientWidth) {
-      strip.scrollLeft = left - strip.clientWidth / 2 + cell.offsetWidth / 2;
-    }
   }
 
   _drawGrid(chosen = this.chosen) {
@@ -358,24 +278,20 @@ export class Stage {
     if (Math.floor(this.index / this.pictures.temporal) !== place.patch)
       this.setFrame(place.patch * this.pictures.temporal);
     this._drawGrid(place);
-    this._showState();
+    this.showState();
   }
 
-  _showState() {
+  showState() {
     press(this.modelButton, this.mode === "model");
     press(this.videoButton, this.mode === "video");
     press(this.gridButton, this.grid);
     press(this.loopButton, this.loop);
-    const isPlaying = Boolean(this.cycle) || (this.mode === "video" && !this.video.paused);
+    const isPlaying = this.cycle.isOn || (this.mode === "video" && !this.video.paused);
     this.playButton.textContent = isPlaying ? "❚❚" : "▶";
     this.overlay.style.display = this.grid && this.mode === "model" && this.pictures ? "" : "none";
-    this.screen.dataset.empty = String(!this.pictures);
-    this.screen.dataset.small = String(
+    this.screen.element.dataset.empty = String(!this.pictures);
+    this.screen.element.dataset.small = String(
       Boolean(this.pictures && this.mode === "model" && this.pictures.height < 200),
     );
-  }
-
-  close() {
-    this.clear("");
   }
 }
