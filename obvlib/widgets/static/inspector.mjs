@@ -8,7 +8,7 @@ import { isBarField, LabelBar } from "./labelbar.mjs";
 import { Labels, Line } from "./labels.mjs";
 import { lineagePanel, questionsPanel } from "./panels.mjs";
 import { ratersPanel } from "./raters.mjs";
-import { inspectorShell } from "./shell.mjs";
+import { inspectorShell, tabPanels } from "./shell.mjs";
 import { Stage } from "./stage.mjs";
 import { TimeLine } from "./timeline.mjs";
 import { tokensPanel } from "./tokens.mjs";
@@ -54,6 +54,7 @@ class Inspector {
 
   _build(el) {
     this.bar = new LabelBar(this, this.model.get("flags"));
+    this.panels = tabPanels(); // the first tab is opened while the rest is made
     Object.assign(this, inspectorShell(this, this.model.get("title")));
     bindKeys(this.root, keysOf(this));
     el.append(this.root);

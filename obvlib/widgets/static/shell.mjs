@@ -3,20 +3,20 @@ import { keysPanel } from "./keys.mjs";
 import { tabs } from "./panels.mjs";
 import { button, fill, h } from "./ui.mjs";
 
+/** What the tabs hold, by their names. */
+export function tabPanels() {
+  const names = ["Questions", "Tokens", "Lineage", "Raters", "Keys"];
+  const panels = Object.fromEntries(names.map((name) => [name, h("div")]));
+  fill(panels.Keys, keysPanel());
+  return panels;
+}
+
 /** The parts of an inspector by name, and `root`, which holds them and those that `host` made. */
 export function inspectorShell(host, title) {
   const heading = h("h4.obv-heading", { "aria-live": "polite" }, "…");
   const sub = h("p.obv-sub");
   const notices = h("div.obv-notices", { role: "status" });
-  const panels = {
-    Questions: h("div"),
-    Tokens: h("div"),
-    Lineage: h("div"),
-    Raters: h("div"),
-    Keys: h("div"),
-  };
-  fill(panels.Keys, keysPanel());
-  const about = tabs("About this sample", panels, (name) => host.onTab(name));
+  const about = tabs("About this sample", host.panels, (name) => host.onTab(name));
   const move = [
     button("←", "Previous sample (k)", () => host.browser.step(-1)),
     button("→", "Next sample (j)", () => host.browser.step(1)),
@@ -49,5 +49,5 @@ export function inspectorShell(host, title) {
     { tabIndex: -1, role: "group", "aria-label": `Inspector of ${title}` },
     h("div.obv-shell", {}, side, main),
   );
-  return { heading, sub, notices, panels, tabs: about, root };
+  return { heading, sub, notices, tabs: about, root };
 }
