@@ -57,6 +57,7 @@ from obvlib.scoring.wordings import (
     DELIMITER,
     JUDGED_AFTER,
     LEFT_BEFORE,
+    REFUSES,
     SENTENCE_END,
     STATED_BEFORE,
     WEAK_BEFORE,
@@ -249,6 +250,8 @@ def _mentioned(reading: _Reading) -> Parsed:
     if named:
         letters = {letter for group in named for letter in group.letters}
         return _settle(reading, named[0], "mentioned letter") if len(letters) == 1 else _AMBIGUOUS
+    if REFUSES.search(reading.text):
+        return Parsed(None, "no option")
     chosen: list[str] = []
     denied_until = -1
     for match in reading.matches:

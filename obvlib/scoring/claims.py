@@ -42,8 +42,8 @@ _EARLIER = re.compile(
     re.IGNORECASE,
 )
 _OTHERS = re.compile(
-    r"\b(?:many|(?<!the )most|some|one|people|others|someone|beginners|students"
-    r"|you)\s+(?:\w+\s+){0,2}?"
+    r"\b(?:many|most(?! (?:accurate|likely|appropriate|correct|plausible)\b)|some|one|people|others"
+    r"|someone|beginners|students|you)\s+(?:\w+\s+){0,2}?"
     r"(?:say|think|pick|choose|list|lists|argue|claim|believe|guess|assume|answer)\b",
     re.IGNORECASE,
 )

@@ -48,3 +48,8 @@ CONCLUSION = re.compile(
 )
 CLAUSE = re.compile(r"[.,;:\n()]|\b(?:because|since|as|due|is|are|which|with)\b", re.IGNORECASE)
 SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\bvs\.)(?<!\bfig\.)(?<!\d\.)\s+(?=\S)", re.IGNORECASE)
+REFUSES = re.compile(
+    r"\b(?:cannot|can't|could\s+not|unable\s+to|(?:im|not\s+)possible\s+to)\s+(?:be\s+)?"
+    r"(?:answer\w*|determin\w+|tell|say)\b",
+    re.IGNORECASE,
+)
