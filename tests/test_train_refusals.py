@@ -16,7 +16,7 @@ from obvlib.cli.train_run import print_plan
 from obvlib.core import FramePolicy
 from obvlib.core.records import Clip
 from obvlib.media import prepare_clip, write_video
-from obvlib.models import MODELS, tiny_bundle
+from obvlib.models import GPUS, MODELS, tiny_bundle
 from obvlib.training import checkpoints, forecast, planner
 from obvlib.training.config import TrainConfig
 from obvlib.training.keeping import Memory, kept_of_text
@@ -146,6 +146,20 @@ def test_the_computed_peak_is_that_of_measured_steps(memory):
         one = dataclasses.replace(memory, rows=[row])
         computed = one.peak_gb(["most"] * 28, ["most"] * 32) * GB / 2**30
         assert reserved_gib <= computed <= 1.05 * reserved_gib
+
+
+@pytest.mark.parametrize(
+    "samples, seconds",
+    [
+        ([planner.Sample(num_tokens=1_658, grids=((8, 22, 36),))] * 10, 0.986),
+        ([planner.Sample(num_tokens=15_618, grids=((30, 32, 64),))], 1.153),
+    ],
+)
+def test_the_computed_time_is_that_of_measured_steps(samples, seconds):
+    """On one H100, `data_manifests/results/gpu_training_2026-11-25.json`, the third session."""
+    work = planner.row_work(samples, MODELS["qwen2-vl-2b"], forecast.settings_of(CONFIG))
+    computed = planner.step_seconds(work, GPUS["H100"], planner.PACKED)
+    assert computed == pytest.approx(seconds, rel=0.01)
 
 
 def test_no_gradient_checkpoints_keep_everything(memory):

@@ -210,17 +210,14 @@ def plan_lines(
     if gpu and gpu not in GPUS:
         raise ValueError(f"gpu {gpu!r} is not known: use one of {', '.join(GPUS)}")
     card = GPUS[gpu] if gpu else present_gpu()
+    reached = planner.PACKED if takes_packed_pass(config) else planner.EFFICIENCY[False]
     if card is None:
         return [*lines, ("memory and time", "no GPU here; plan for one with --gpu H100")]
     rows = [[costs[i] for i in row] for row in planned]
     heaviest = max(computed_gb(row, config, shape, card.memory_gb) for row in rows)
     seconds = (
         sum(
-            planner.step_seconds(
-                planner.row_work(row, shape, settings),
-                card,
-                planner.EFFICIENCY[takes_packed_pass(config)],
-            )
+            planner.step_seconds(planner.row_work(row, shape, settings), card, reached)
             for row in rows
         )
         / ranks.world_size()

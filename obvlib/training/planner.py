@@ -87,6 +87,10 @@ EFFICIENCY = {
     True: Efficiency(products=0.7954, attention=0.2464, crossings=36.0, layer_s=0.00286),
 }
 
+# The packed pass of `obv train`, whose attention is not computed again and whose layers leave no
+# gaps: fitted to its two rows of data_manifests/results/gpu_training_2026-11-25.json.
+PACKED = Efficiency(products=0.7954, attention=0.6195, crossings=30.57, layer_s=0.0)
+
 
 def row_work(samples: Sequence[Sample], model: ModelShape, settings: Settings) -> Work:
     """What one row costs with gradient checkpointing: forward, forward again inside the blocks, and
