@@ -79,6 +79,13 @@ def test_a_scan_scrolls_and_folds_move_as_is_said(clips):
             assert moves_down == (answer["scroll_direction"] == "towards the feet")
 
 
+def test_only_the_kinds_asked_for_are_drawn():
+    some = list(timed.timed_clips(4, 3, split="heldout", kinds=("echo", "cut")))
+    assert all({"heart_rate", "order"} & set(answers(clip)) for clip in some)
+    with pytest.raises(ValueError, match="use some of echo"):
+        timed.timed_clips(1, 0, kinds=("mri",))
+
+
 def test_clips_are_the_same_however_they_are_dealt_and_held_out_ones_are_others():
     whole = list(timed.timed_clips(6, 5))
     odd = list(timed.timed_clips(3, 5, start=1, step=2))

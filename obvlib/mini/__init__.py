@@ -15,6 +15,7 @@ from obvlib.mini.clips import (
 )
 from obvlib.mini.corpus import Part, Source, corpus_dir, rows, sources, videos_dir
 from obvlib.mini.real import real_examples
+from obvlib.mini.timed import timed_clips
 
 __all__ = [
     "MiniClip",
@@ -28,6 +29,7 @@ __all__ = [
     "real_examples",
     "rows",
     "sources",
+    "timed_clips",
     "training_clips",
     "videos_dir",
 ]

@@ -9,6 +9,7 @@ that is not told the time count beats by the frame.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -28,25 +29,38 @@ POLICY = FramePolicy(
     max_pixels=56 * 84 - 1,
     max_image_pixels=56 * 84 - 1,
 )
+KINDS = (*MODALITIES, "cut")
 SIZE = 56  # px, height and width
-TEMPORAL = ("heart_rate", "scroll_direction", "fold_direction", "order")
 MIN_SPEED = 0.2  # folds per second; slower ones are not asked about
 CUT_RANGE = (0.35, 0.65)  # where one scene gives way to the other, as a share of the clip
 _PARTNERS = 1_000_000  # the first index of the scenes that cuts are made of
 
 
 def timed_clips(
-    num: int, seed: int, *, split: str = "train", start: int = 0, step: int = 1
+    num: int,
+    seed: int,
+    *,
+    split: str = "train",
+    start: int = 0,
+    step: int = 1,
+    kinds: tuple[str, ...] = KINDS,
 ) -> Iterator[SeenClip]:
-    """Draw `num` clips, numbers `start`, `start + step`, …, at the times of `POLICY`, each with its
-    questions; split "heldout" draws from streams that training never sees.
+    """Draw `num` clips of `kinds` at the times of `POLICY`, each with its questions, from numbers
+    `start`, `start + step`, …; split "heldout" draws from streams that training never sees.
     """
-    for index in range(start, start + num * step, step):
-        yield (_cut if index % 4 == 3 else _single)(split, seed, index)
+    if not kinds or not set(kinds) <= set(KINDS):
+        raise ValueError(f"kinds {kinds}: use some of {', '.join(KINDS)}")
+    drawn = (_clip(split, seed, index, kinds) for index in itertools.count(start, step))
+    return itertools.islice((clip for clip in drawn if clip is not None), num)
 
 
-def _single(split: str, seed: int, index: int) -> SeenClip:
+def _clip(split: str, seed: int, index: int, kinds: tuple[str, ...]) -> SeenClip | None:
+    """Clip `index`, or None, before a frame is drawn, where it is of another kind."""
+    if index % 4 == 3:
+        return _cut(split, seed, index) if "cut" in kinds else None
     scene, rng = clip_scene(split, seed, index, POLICY.max_frames)
+    if scene.truth.kind not in kinds:
+        return None
     times_s = POLICY.sample_times(scene.duration_s)
     return SeenClip(
         name=f"timed-{split}-{seed}-{index}",

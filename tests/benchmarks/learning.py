@@ -2,7 +2,14 @@
 the temporal ones included, and what each control leaves of its scores.
 
     python tests/benchmarks/learning.py --runs main --out learning.json --work /tmp/learning
-    python tests/benchmarks/learning.py --runs main --tiny …     a rehearsal on the CPU
+    python tests/benchmarks/learning.py --steps 1200 --out variants.json --work /tmp/variants \
+        --until 1800 --runs main "1-D positions" unpacked "options in one order" "bf16 steps" \
+        "cleaned captions" "raw captions" --ask-seconds 60 --controls
+    python tests/benchmarks/learning.py --tiny --steps 6 --workers 2 --capacity 3000 --askers 2 \
+        --test-clips 12 --probe-clips 8 --out try.json --work /tmp/try     a rehearsal on the CPU
+
+The first takes nine minutes of one H200 and 16 cores, as planned; neither it nor the second has
+been run on a GPU yet. The second gives every run the same steps, and shares --until among them.
 
 56 M weights from a seed; rows of conversations about clips that are drawn while it trains; a budget
 of seconds or steps that is fixed before the run. The score at its end is the result, reached or
@@ -194,7 +201,10 @@ def train(
     if rows.padded:
         way = f"the model's own pass, attention {attention.use(bundle.model)} in the vision tower"
     optimizer = Masters(bundle.model, copies=masters and bundle.model.dtype != torch.float32)
-    result: dict[str, Any] = {"run": name, "way": way, "workers": workers, "curve": []}
+    result: dict[str, Any] = {
+        "run": name, "way": way, "million_weights": round(bundle.num_parameters / 1e6, 1),
+        "workers": workers, "curve": [],
+    }  # fmt: skip
     bundle.model.train()
     probed(bundle.model, probes)  # compiles what is not compiled yet
     next(stream)  # every worker has drawn its first clips before the clock starts
