@@ -62,11 +62,13 @@ _ABOUT_TEXT = re.compile(
     r"|instructor|author|doctor|audio|description)\b"
     r"|\b(caption|transcript|passage|narrat\w+|speaker|lecturer|presenter|instructor)\b.{0,20}"
     r"\b(says?|said|mentions?|mentioned|states?|stated|describes?|described|explains?|refers?)\b"
+    r"|\b(in|from) the (caption|transcript|passage|narration)\b"
     r"|\b(name|affiliation|title) of the"
     r" (speaker|lecturer|presenter|channel|video|lecture|course|author)\b"
     r"|\b(youtube|subscribe|channel|timestamp|this lecture|the lecture)\b",
     re.IGNORECASE,
 )
+_A_NAME = re.compile(r"\ba-(?=[a-z])")  # "A-lines" begins with a name and not with an article
 _HOSTILE = re.compile(
     r"<\s*/?\s*(script|img|iframe|a|b|br|div|span|style|svg)\b|<\|[a-z_]+\|>|\bjavascript:"
     r"|\b(ignore|disregard|forget)\b.{0,30}"
@@ -98,7 +100,7 @@ def faults(draft: Draft) -> list[str]:
 
 def content_words(text: str) -> list[str]:
     """Return the words of a text that carry content: lower case, singular, one word per meaning."""
-    text = re.sub(r"\bx[\s-]?rays?\b", "xray", text.lower())
+    text = _A_NAME.sub("a", re.sub(r"\bx[\s-]?rays?\b", "xray", text.lower()))
     found = []
     for word in re.findall(r"[a-z0-9]+(?:\.[0-9]+)?%?", text):
         word = SAME.get(word, word)
@@ -143,7 +145,7 @@ def _options(draft: Draft) -> str:
 def _same_option(draft: Draft) -> str:
     seen: dict[str, str] = {}
     for letter, text in draft.options.items():
-        name = _plain(text)
+        name = _plain(text).replace(" ", "")  # "gall bladder", "gallbladder"
         if name and name in seen:
             return f"{seen[name]} and {letter} both say {text[:30]!r}"
         seen[name] = letter
@@ -243,7 +245,7 @@ def _longest(draft: Draft) -> str:
 def _plain(text: str) -> str:
     """Return a text without case, punctuation, articles, option letter and plural."""
     text = re.sub(r"^\s*\(?[A-D][).:]\s+", "", text)
-    found = re.findall(r"[^\W_]+(?:\.\d+)?%?", text.lower())
+    found = re.findall(r"[^\W_]+(?:\.\d+)?%?", _A_NAME.sub("a", text.lower()))
     return " ".join(_singular(word) for word in found if word not in ("a", "an", "the"))
 
 

@@ -41,7 +41,8 @@ _TO_A_MODEL = re.compile(
     r"|\b(?:dear|note to the|as an?|hey) (?:ai|language model|model|assistant|reviewer|annotator"
     r"|gpt)\b(?: (?:reviewer|model))?(?: you must)?(?: please)?"
     r"|\bthis (?:caption|segment|line) (?:must|should|passed|has to)\b(?: [\w']+){0,3}"
-    rf"|\b{_ORDERS} (?:this|it|the|that)? ?(?:one|line|caption|segment|everything)\b",
+    rf"|\b{_ORDERS} (?:this|it|the|that)? ?(?:one|line|caption|segment|everything)\b"
+    r"|(?:^|(?<=[.!?]\s))(?:system|assistant|user|developer)\s?:",
     re.IGNORECASE,
 )
 
