@@ -118,7 +118,7 @@ def prepare_environment(run: Path, profile: str) -> None:
 
 
 def remove_old_runs(run: Path, keep: int = 3) -> None:
-    """Keeps this run's directory and the newest others, `keep` in all."""
+    """Keep this run's directory and the newest others, `keep` in all."""
     others = sorted(
         (p for p in run.parent.iterdir() if p != run), key=lambda p: p.stat().st_mtime, reverse=True
     )

@@ -115,7 +115,7 @@ def read_notebook(path: Path):
 
 
 class Progress:
-    """Prints one line per notebook, and while a cell runs one line every HEARTBEAT_S seconds with
+    """One printed line per notebook, and while a cell runs one line every HEARTBEAT_S seconds with
     its last words.
     """
 

@@ -1,4 +1,4 @@
-"""Creates the virtual environment from the lock, with a word every few seconds. Standard library
+"""Create the virtual environment from the lock, with a word every few seconds. Standard library
 only: it runs before anything is there.
 
 The lock holds hashes of this platform's wheels (Python 3.11, Linux, x86-64). Elsewhere the same
@@ -88,7 +88,7 @@ class Words:
 
 
 def run_pip(arguments: list[str], total: int) -> None:
-    """Runs pip, turning its output into short progress; on failure shows all that it said."""
+    """Run pip, turning its output into short progress; on failure show all that it said."""
     words, said = Words(total), []
     process = subprocess.Popen(
         pip(*arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -1,4 +1,4 @@
-"""Writes requirements.lock: every package of every extra that the book and its tests need, with
+"""Write requirements.lock: every package of every extra that the book and its tests need, with
 hashes, and no address of any index.
 """
 

@@ -1,4 +1,4 @@
-"""Builds the package that the book carries, so that a chapter taken out of it runs by itself."""
+"""Build the package that the book carries, so that a chapter taken out of it runs by itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NEEDED = ("obvlib", "data_manifests", "pyproject.toml", "README.md", "LICENSE")
 
 
 def build_wheel(root: Path, directory: Path) -> Path:
-    """Builds a checkout's wheel as the only file of a directory and returns its path; the checkout
+    """Build a checkout's wheel as the only file of a directory and return its path; the checkout
     stays as it is, and nothing is fetched.
     """
     shutil.rmtree(directory, ignore_errors=True)

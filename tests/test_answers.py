@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from obvlib.core import manifests_dir
 from obvlib.scoring.agreement import cohens_kappa, error_shares
 from obvlib.scoring.choices import Parsed, parse_choice
-from obvlib.scoring.open_answers import MIN_SIMILARITY, judge_open
+from obvlib.scoring.open_answers import judge_open
 from obvlib.scoring.yes_no import parse_yes_no
 
 VALVES = {
@@ -346,18 +346,6 @@ def test_open_answers_agree_with_author_labels(half):
     labels = [row["label"] == "1" for row in rows]
     assert len(rows) >= 75 and cohens_kappa(said, labels).value >= 0.5
     assert error_shares(said, labels)[0] <= 0.1
-
-
-def test_no_wrong_pair_is_as_similar_as_the_threshold():
-    """MiniLM's cosine takes "3+4" for "4+3": the threshold is above whatever it mistakes."""
-    from obvlib.encoders.texts import embed_texts
-
-    with open(manifests_dir() / "judging" / "pairs.csv", encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["label"] == "0"]
-    rows = [r for r in rows if judge_open(r["response"], r["reference"]).rule == "missing"]
-    first, second = (embed_texts([row[name] for row in rows]) for name in ("reference", "response"))
-    highest = float((first * second).sum(axis=1).max())
-    assert 0.95 < highest < MIN_SIMILARITY
 
 
 pieces = st.sampled_from(

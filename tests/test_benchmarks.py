@@ -326,7 +326,9 @@ def test_bad_rows_are_warned_about_where_nobody_takes_them(hub):
     hub["mimicechoqa"] = [{"video": "ok.mp4", "answer": "yes"}]
     with pytest.warns(
         UserWarning,
-        match=("MIMICEchoQA: 1 rows are no examples; the first: .*row 1: field 'question' is None"),
+        match=(
+            "MIMICEchoQA: 1 rows are not examples; the first: .*row 1: field 'question' is None"
+        ),
     ):
         assert load_examples("MIMICEchoQA") == []
 

@@ -28,7 +28,7 @@ def test_an_unknown_dataset_names_the_known_ones(monkeypatch, tmp_path):
     result = CliRunner().invoke(app, [*SLICE[:2], "nothing", *SLICE[3:]])
     assert (
         result.exit_code == 1
-        and "nothing is no file of rows" in result.stderr
+        and "nothing is not a file of rows" in result.stderr
         and "mini" in result.stderr
     )
 

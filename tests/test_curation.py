@@ -23,6 +23,7 @@ import pytest
 from local_llm import Reply, completion, serve, start_smollm2
 
 from obvlib import mini
+from obvlib.cli import app
 from obvlib.cli.curation import obtained
 from obvlib.core import Clip, Word
 from obvlib.core.jsonl import read_rows
@@ -337,23 +338,22 @@ def test_an_id_whose_video_cannot_be_had_is_left_out_and_the_others_are_curated(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_curating_killed_anywhere_ends_with_the_same_dataset(tmp_path):
-    """A real lecture through the command, killed once, then replayed, loaded and reported."""
+def test_curating_killed_anywhere_ends_with_the_same_dataset(tmp_path, monkeypatch, capsys):
+    """A real lecture through the command, killed once, then replayed, loaded and reported. What is
+    neither killed nor continued runs in this process, which has loaded the models already.
+    """
     videos, out, whole = tmp_path / "videos", tmp_path / "out", tmp_path / "whole"
     videos.mkdir()
     shutil.copy(mini.videos_dir() / "mini20.mp4", videos)
     (videos / "broken.mp4").write_bytes(b"no video")
-    env = os.environ | {"OBV_DATA": str(tmp_path / "data")}
-    for delay_s in random.Random(0).sample(range(6, 25), 1):
-        process = subprocess.Popen(curate_command(videos, out), env=env, start_new_session=True)
-        time.sleep(delay_s)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    done = subprocess.run(
-        curate_command(videos, out), env=env, capture_output=True, text=True, check=False
-    )
+    monkeypatch.setenv("OBV_DATA", str(tmp_path / "data"))
+    process = subprocess.Popen(curate_command(videos, out), start_new_session=True)
+    time.sleep(random.Random(0).uniform(6, 25))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = subprocess.run(curate_command(videos, out), capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr  # one video is broken
-    assert subprocess.run(curate_command(videos, whole), env=env, check=False).returncode == 3
+    assert run_app(*curate_command(videos, whole)[3:]) == 3
     assert (out / "rows.jsonl").read_text() == (whole / "rows.jsonl").read_text()
     clips, problems = load_rows(out / "rows.jsonl")
     assert problems == [] and len({c.clip_id for c in clips}) == len(clips) >= 2
@@ -363,11 +363,16 @@ def test_curating_killed_anywhere_ends_with_the_same_dataset(tmp_path):
         for pair in row["qa_pairs"]:
             start_s, end_s = pair["evidence_s"]
             assert row["timestamp"][0] - 1 <= start_s < end_s <= row["timestamp"][1] + 1
-    again = [sys.executable, "-m", "obvlib.cli", "replay", "filter_caption", clips[0].clip_id]
-    told = subprocess.run(
-        [*again, "--run", str(out)], env=env, capture_output=True, text=True, check=False
-    )
-    assert told.returncode == 0 and "as recorded" in told.stdout, told.stdout + told.stderr
+    capsys.readouterr()
+    status = run_app("replay", "filter_caption", clips[0].clip_id, "--run", str(out))
+    assert status == 0 and "as recorded" in capsys.readouterr().out
+
+
+def run_app(*arguments: str) -> int:
+    """Run `obv` in this process and return its exit status."""
+    with pytest.raises(SystemExit) as ended:
+        app(list(arguments))
+    return ended.value.code
 
 
 def test_a_real_small_model_answers_through_every_text_stage(tmp_path):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
 import torch
 
 from obvlib import mini
+from obvlib.core import manifests_dir
 from obvlib.encoders import PARTS, part_path
+from obvlib.encoders.texts import embed_texts
+from obvlib.scoring.open_answers import MIN_SIMILARITY, judge_open
 
 
 def installed(name):
@@ -85,10 +90,18 @@ def test_a_cut_is_found_where_it_is():
 
 
 def test_like_texts_are_close():
-    from obvlib.encoders.texts import embed_texts
-
     installed("all-minilm-l6-v2")
     a, b, c = embed_texts(["an ultrasound of the heart", "echocardiography", "stock prices fell"])
     assert a @ a == pytest.approx(1, abs=1e-5)
     assert a @ b > a @ c + 0.1
     assert embed_texts([]).shape == (0, 384)
+
+
+def test_no_wrong_pair_is_as_similar_as_the_threshold():
+    """MiniLM's cosine takes "3+4" for "4+3": the threshold is above whatever it mistakes."""
+    with open(manifests_dir() / "judging" / "pairs.csv", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["label"] == "0"]
+    rows = [r for r in rows if judge_open(r["response"], r["reference"]).rule == "missing"]
+    first, second = (embed_texts([row[name] for row in rows]) for name in ("reference", "response"))
+    highest = float((first * second).sum(axis=1).max())
+    assert 0.95 < highest < MIN_SIMILARITY

@@ -137,7 +137,7 @@ def test_runs_compare_question_by_question(run_dir, tmp_path):
     assert changes.count("gained") == 5 and changes.count("lost") == 21
     assert report.compare(first, first) == []
     other = replace(second, verdicts=[replace(second.verdicts[0], example_id="z")])
-    with pytest.raises(ValueError, match="share no question"):
+    with pytest.raises(ValueError, match="have no question in common"):
         report.compare(first, other)
 
 

@@ -295,7 +295,7 @@ def test_a_line_nested_without_end_is_reported(tmp_path):
 
 
 def test_a_missing_file_is_an_error_at_once(tmp_path):
-    with pytest.raises(FileNotFoundError, match="none.jsonl is no file of rows.*openbiomedvid"):
+    with pytest.raises(FileNotFoundError, match="none.jsonl is not a file of rows.*openbiomedvid"):
         load_rows(tmp_path / "none.jsonl")
 
 

@@ -29,7 +29,7 @@ __all__ = [
     "write_jsonl",
 ]
 SPLITS = ("", "train", "validation", "test")  # of a clip; "" where its dataset has none
-MAX_TIME_S = 1e9  # about 30 years: what is later is no time in a video
+MAX_TIME_S = 1e9  # about 30 years: anything later cannot be a time in a video
 
 
 @dataclass(frozen=True, kw_only=True)

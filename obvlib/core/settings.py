@@ -53,8 +53,8 @@ def data_root() -> Path:
     """The directory under which a run keeps everything it makes: `OBV_DATA`, else `data/` of the
     project (of the working directory outside one).
 
-    It may not exist yet: whoever writes makes it. A file of that name is an error, since nothing
-    could be written below it.
+    It may not exist yet: it is made when something is written. A file of that name is an error,
+    since nothing could be written below it.
     """
     text = os.environ.get("OBV_DATA", "").strip()
     root = Path(text).expanduser().absolute() if text else (_find_root() or Path.cwd()) / "data"

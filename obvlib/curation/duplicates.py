@@ -1,7 +1,7 @@
 """Clips that are nearly the same: their captions, or what they show.
 
 Reported rather than dropped: one caption may well be right for two clips, but not across train and
-test, where the second is no test any more.
+test, where the second then tests nothing.
 """
 
 from __future__ import annotations

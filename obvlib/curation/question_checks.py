@@ -121,7 +121,7 @@ def _no_question(draft: Draft) -> str:
     text = draft.question.strip()
     if not text or _PLACEHOLDER.search(text) and len(text.split()) < 4:
         return f"{text[:40]!r} asks nothing"
-    return "" if len(re.findall(r"[^\W\d_]{2,}", text)) >= 3 else f"{text[:40]!r} is no sentence"
+    return "" if len(re.findall(r"[^\W\d_]{2,}", text)) >= 3 else f"{text[:40]!r} is not a sentence"
 
 
 def _hostile(draft: Draft) -> str:

@@ -15,7 +15,7 @@ from obvlib.engine.stages import Stage
 
 
 class Currency:
-    """Checks the done rows of a stage, looking at each file once. `verify` compares contents."""
+    """The check of a stage's done rows, looking at each file once. `verify` compares contents."""
 
     def __init__(self, stage: Stage, ledger: Ledger, verify: bool) -> None:
         self.stage, self.ledger, self.verify = stage, ledger, verify

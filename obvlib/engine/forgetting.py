@@ -71,7 +71,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 class _Owner:
-    """Tells what is of one source, given the ids and the files that rows name."""
+    """What is of one source, given the ids and the files that rows name."""
 
     def __init__(self, video_id: str, paths: list[Path], root: Path) -> None:
         self.video_id = video_id

@@ -29,7 +29,7 @@ ReadVisuals = Callable[[Example], Sequence["Visual"]]
 
 
 class FileReader:
-    """Reads videos and pictures from files, frames and sizes as `policy` says.
+    """A reader of videos and pictures from files, frames and sizes as `policy` says.
 
     Raises FileNotFoundError where a file is not there, another OSError where it cannot be reached
     now, ValueError where its bytes cannot be used.
@@ -61,7 +61,7 @@ class FileReader:
 
 
 class MemoryReader:
-    """Reads clips that are in memory, by the name that an example gives as its medium."""
+    """A reader of clips that are in memory, by the name that an example gives as its medium."""
 
     def __init__(self, clips: Iterable[SeenClip]) -> None:
         self._videos = {clip.name: Video(clip.frames, clip.times_s) for clip in clips}
@@ -85,7 +85,7 @@ class NamedReader:
         return self._read(example)
 
     def identity(self, example: Example) -> str:
-        """The hash of the files' bytes or, for media that are no files, of their names."""
+        """The hash of the files' bytes or, for media that are not files, of their names."""
         return combined(
             _hash_file(path) if os.path.isfile(path) else path for path in example.media
         )

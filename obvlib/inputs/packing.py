@@ -5,7 +5,7 @@ A toy of four samples and rows of 10 tokens:
 >>> pack([7, 5, 3, 5], capacity=10)
 [[0, 2], [1, 3]]
 
-A packed row counts its text positions anew in every sample, which is how the attention knows where
+A packed row restarts its text positions at every sample, which is how the attention knows where
 one ends and the next begins:
 
     sample         A  A  A  B  B

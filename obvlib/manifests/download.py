@@ -1,6 +1,6 @@
 """Downloading source videos with yt-dlp: each one whole or not at all, each failure by its class.
 
-A dataset publishes ids and times, never videos: whoever uses it fetches them from where they are.
+A dataset publishes ids and times, never videos: its users fetch them from where they are published.
 Many are gone by then, so a failure is a normal end with a class that can be counted.
 
 >>> stage = DownloadStage(output_dir="data/videos/openbiomedvid")

@@ -46,7 +46,7 @@ def fetch(
     for attempt in range(1, NUM_TRIES + 1):
         try:
             return Path(snapshot_download(**wanted))
-        except Exception as error:  # its HTTP errors share no base class across hub versions
+        except Exception as error:  # its HTTP errors have no common base class across hub versions
             if not _wait(error, attempt):
                 raise HubUnavailable(explain(error, repo_id, revision, repo_type)) from error
     raise AssertionError("the last attempt returns or raises")

@@ -110,7 +110,7 @@ def _rows(source: str | Path, card: Card | None, split: str) -> Iterator[tuple[s
     path = Path(source) if card is None else manifests_dir() / card.name / "rows.jsonl"
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is no file of rows, and no card has this name: use one of"
+            f"{path} is not a file of rows, and no card has this name: use one of"
             f" {', '.join(card_names())}"
         )
     for number, row, broken in scan_rows(path):

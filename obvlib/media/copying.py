@@ -104,7 +104,7 @@ def _packet_times(source: Source, start: int, end: int) -> list[_Times]:
         if horizon is not None and horizon > end:
             next(packets, None)  # by which a time that jumped ahead would show
             break
-        alone = packet.is_keyframe and nal.starts_anew(context.name, extradata, bytes(packet))
+        alone = packet.is_keyframe and nal.starts_afresh(context.name, extradata, bytes(packet))
         last = packet.pts + (packet.duration or 0)
         times.append(_Times(packet.pts, packet.is_keyframe, alone, not packet.is_discard, last))
     return times

@@ -136,7 +136,7 @@ def _to_decode(
         if (
             packet.is_keyframe
             and not leading_needed
-            and nal.starts_anew(codec, extradata, bytes(packet))
+            and nal.starts_afresh(codec, extradata, bytes(packet))
         ):
             held, held_bytes, fresh_start = [], 0, packet.pts
         elif fresh_start is not None and not is_needed and packet.pts < fresh_start:

@@ -52,7 +52,7 @@ def length_size(codec: str, extradata: bytes) -> int:
     return prefix_size(extradata)
 
 
-def starts_anew(codec: str, extradata: bytes, packet: bytes) -> bool:
+def starts_afresh(codec: str, extradata: bytes, packet: bytes) -> bool:
     """Can a decoder go on with this key frame's packet although what came before it was left out?
 
     In H.264 and HEVC not every key frame ends the order that frames are counted in; in other codecs

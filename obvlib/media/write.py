@@ -90,8 +90,8 @@ def video_stream(
 
 
 class VideoTrack:
-    """Encodes frames into a stream, one packet behind: how long the last one lasts is only known at
-    the end.
+    """An encoder of frames into a stream, one packet behind: how long the last one lasts is only
+    known at the end.
     """
 
     def __init__(self, out: Any, stream: Any) -> None:

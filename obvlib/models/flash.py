@@ -99,8 +99,8 @@ def flash4_forward(query: Tensor, key: Tensor, value: Tensor, seen: Seen) -> tup
 
 
 def flash4_backward(gradient: Tensor, saved: Saved, seen: Seen) -> Sequence[Tensor]:
-    """Its gradient of the query is wrong on Hopper for head sizes that are no multiple of 32, such
-    as the vision tower's 80 (flash-attn 4 beta 36; its pull request 2896): cuDNN takes those.
+    """Its gradient of the query is wrong on Hopper for head sizes that are not a multiple of 32,
+    such as the vision tower's 80 (flash-attn 4 beta 36; its pull request 2896): cuDNN takes those.
     """
     from flash_attn.cute.interface import _flash_attn_bwd
 

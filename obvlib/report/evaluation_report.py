@@ -93,12 +93,12 @@ def write_report(report: dict[str, Any], folder: Path) -> list[Path]:
 def compare(before: Evaluation, after: Evaluation) -> list[dict[str, str]]:
     """Question by question what two runs differ in: gained, lost, or read as another answer.
 
-    ValueError where they share no question.
+    ValueError where they have no question in common.
     """
     first = {v.example_id: v for v in before.verdicts}
     second = {v.example_id: v for v in after.verdicts}
     if not first.keys() & second.keys():
-        raise ValueError("the two runs share no question: compare runs of one benchmark")
+        raise ValueError("the two runs have no question in common: compare runs of one benchmark")
     rows = []
     for name in (n for n in first if n in second):
         old, new = first[name], second[name]

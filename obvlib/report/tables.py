@@ -207,7 +207,7 @@ def _latex(text: str) -> str:
 
 
 class Table:
-    """Shows rows as a table in notebooks and in the rendered book (HTML), and as markdown where
+    """Rows as a table in notebooks and in the rendered book (HTML), and as markdown where
     there is only text.
     """
 

@@ -8,8 +8,8 @@ each rule is narrow and named, stronger rules come first, and whatever is left s
 counts as wrong. Thoughts, questions, conditions and what is taken back are set aside first
 (`claims`). `tests/test_answers.py` holds the rules as a table of examples.
 
-- letter: nothing but one option's letter; `(B)`, `b.`, `**B**`, `Option B`
-- text: nothing but one option's text; `Aortic stenosis.`
+- letter: only one option's letter; `(B)`, `b.`, `**B**`, `Option B`
+- text: only one option's text; `Aortic stenosis.`
 - stated: the last declaration "the answer is …", "I choose …", `\\boxed{…}`, a JSON answer; `It
   is not A. The answer is B.`
 - judged: the only option of which it is said that it is correct, or that it remains; `A is wrong.

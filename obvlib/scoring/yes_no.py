@@ -5,7 +5,7 @@
 - leading: the response begins with yes or no, or agrees ("Indeed, …") and denies nothing; `Yes,
   there is no effusion` → yes; `No polyp is seen` → no
 - last line: a last line or sentence that is yes or no; `The lumen is smooth. No.`
-- synonym: nothing but true, false, present, absent, seen, not seen, correct, unlikely …; `Not
+- synonym: only true, false, present, absent, seen, not seen, correct, unlikely …; `Not
   seen` → no
 - mentioned: the only one of the words yes and no that stands in it, "no" only without a noun; `I
   would say yes`

@@ -18,7 +18,7 @@ from obvlib.training import runs
 
 LIST = "whole.json"
 MAX_KEPT = 2
-PARTS = ("trainer_state.json", "scheduler.pt")  # without these nothing can go on, whoever saved
+PARTS = ("trainer_state.json", "scheduler.pt")  # without these no run can continue from it
 
 
 def partial_dir(folder: Path, step: int) -> Path:

@@ -72,7 +72,7 @@ class BuildStage(Stage):
         tokenizer, spec = tokenizer_and_spec(self.model)
         return {
             "policy": self.policy.to_dict(),
-            "model": Path(self.model).name,  # a directory's place is no setting
+            "model": Path(self.model).name,  # where a directory is does not matter
             "tokenizer": tokenizer_digest(tokenizer),
             "vision": dataclasses.asdict(spec),
             "max_tokens": self.max_tokens,

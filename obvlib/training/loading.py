@@ -20,7 +20,7 @@ VISUAL = (("pixel_values", "image_grid_thw"), ("pixel_values_videos", "video_gri
 
 
 class FastRow:
-    """Makes a batch for the packed pass. Samples encoded with `normalise=False` travel as bytes and
+    """A collator for the packed pass. Samples encoded with `normalise=False` travel as bytes and
     are normalised on the device; normalised ones are taken as they are.
     """
 

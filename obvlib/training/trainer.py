@@ -236,7 +236,7 @@ def arguments(
         if weights_are_sharded()
         else None,
         logging_steps=config.log_steps,
-        logging_nan_inf_filter=False,  # a loss that is no number ends the run
+        logging_nan_inf_filter=False,  # a loss of NaN or infinity ends the run
         save_steps=config.steps_between_saves(num_steps),
         save_total_limit=None,  # obvlib.training.checkpoints counts by step
         report_to="none",  # the tracker is a callback of ours

@@ -142,8 +142,8 @@ def check_source(source: str) -> None:
     known = {name.lower() for name in (*NAMES, *card_names())}
     if source.lower() not in known and not Path(source).exists():
         raise ValueError(
-            f"{source!r} is no file or folder, and no card or benchmark has this name: use one of"
-            f" {', '.join(sorted({*card_names(), *NAMES}))}"
+            f"{source!r} is not a file or folder, and no card or benchmark has this name: use one"
+            f" of {', '.join(sorted({*card_names(), *NAMES}))}"
         )
 
 

@@ -16,7 +16,7 @@ from obvlib.manifests.rows import clip_from_row
 
 
 class ClipQuestions:
-    """Reads rows about clips; it knows how many questions each clip has had."""
+    """A reader of rows about clips; it knows how many questions each clip has had."""
 
     def __init__(self) -> None:
         self._asked: dict[str, list[str]] = {}

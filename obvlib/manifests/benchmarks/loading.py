@@ -87,7 +87,8 @@ def load_examples(
         problems.extend(found)
     elif found:
         warnings.warn(
-            f"{name}: {len(found)} rows are no examples; the first: {found[0].reason}", stacklevel=2
+            f"{name}: {len(found)} rows are not examples; the first: {found[0].reason}",
+            stacklevel=2,
         )
     return list(examples.values())
 

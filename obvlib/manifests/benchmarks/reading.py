@@ -32,7 +32,9 @@ def rows_of(path: str | os.PathLike) -> Iterator[tuple[str, Any, str]]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is no file of rows: give the benchmark's published file")
+        raise FileNotFoundError(
+            f"{path} is not a file of rows: give the benchmark's published file"
+        )
     data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     if data.lstrip()[:1] == b"[":
         for number, row in enumerate(_array(data, path.name), start=1):
