@@ -74,8 +74,9 @@ SHOWN = {
     },
     "many_clips": {"command": "command", "num_clips": "clips", "peak_mb": "peak, MB"},
     "attacks": {
-        "kind": "kind", "num_scripts": "scripts", "num_single": "single attempts",
-        "num_open": "faults that are left",
+        "kind": "kind", "num_scripts": "scripts",
+        "num_shown_before": "show their fault, 2026-11-25", "num_shown_now": "show it now",
+        "num_not_run": "not run again", "num_further": "further attempts",
     },
 }  # fmt: skip
 
@@ -99,3 +100,5 @@ def test_the_kills_and_attacks_found_nothing_that_is_left():
     kills = load_result(max(results.glob("kills_*.json")))["rows"]
     assert {row["command"] for row in kills} == {"obv slice", "obv prepare", "obv build"}
     assert all(row["num_kills"] >= 20 and row["num_different"] == 0 for row in kills)
+    attacks = load_result(max(results.glob("attacks_*.json")))["rows"]
+    assert all(row["num_shown_now"] == 0 for row in attacks)
