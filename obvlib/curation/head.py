@@ -43,9 +43,10 @@ def fit_windows(
     optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, _STEPS)
     drawn_from = torch.from_numpy(_WINDOW_WEIGHTS)
+    batch = min(_BATCH, 8 * len(chosen))  # few frames need no large ones
     for _ in range(_STEPS):
-        frames = chosen[torch.randint(len(chosen), (_BATCH,), generator=rng)]
-        windows = torch.multinomial(drawn_from, _BATCH, replacement=True, generator=rng)
+        frames = chosen[torch.randint(len(chosen), (batch,), generator=rng)]
+        windows = torch.multinomial(drawn_from, batch, replacement=True, generator=rng)
         x = ((pixels[frames, windows].float() - mean) / scale).clamp(-MAX_APART, MAX_APART)
         x = x + _NOISE * torch.randn(x.shape, generator=rng)  # (B, D)
         x = _dropped(x, _DROPPED[0], rng)
