@@ -56,7 +56,7 @@ def sliced(tmp_path_factory) -> Path:
 
 def test_rows_of_a_file_are_a_table_and_its_records_the_rows(tmp_path):
     path = tmp_path / "rows.jsonl"
-    rows = [clip_row(), clip_row(timestamp=[4, 9], qa_pairs=[{"question": "Q?", "answer": "A"}])]
+    rows = [clip_row(), clip_row(timestamp=[4, 9], qa_pairs=[{"question": "Q?", "answer": "x"}])]
     path.write_text("\ufeff" + "\n\n".join(json.dumps(row) for row in rows) + "\n")
     samples = open_samples(path)
     assert samples.ids == ["v1_1000_3500", "v1_4000_9000"]
@@ -467,6 +467,9 @@ def test_exports_hold_every_label_that_holds(tmp_path, data, name):
         assert controls == fields | {"verdict": "Choices"}
     else:
         first, second = found["samples"]
+        # FiftyOne takes no field that the file does not declare
+        fields = {name for sample in found["samples"] for name in sample} - {"filepath", "tags"}
+        assert fields == set(found["sample_fields"]) and found["media_type"] == "video"
         assert (first["filepath"], first["note"]) == ("/clips/x.mp4", HOSTILE)
         assert first["verdict"] == {"_cls": "Classification", "label": "right"}
         assert first["marked_s"] == [0.5] and second["filepath"] == "y.mp4"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mimetypes
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,9 @@ from obvlib.core.files import write_text
 from obvlib.core.labels import LabelFile
 
 FORMATS = ("jsonl", "label_studio", "fiftyone")
+_FIFTYONE_TEXT = "fiftyone.core.fields.StringField"
+_FIFTYONE_TIMES = "fiftyone.core.fields.ListField(fiftyone.core.fields.FloatField)"
+_FIFTYONE_CHOICE = "fiftyone.core.fields.EmbeddedDocumentField(fiftyone.core.labels.Classification)"
 CHOICES = ("verdict", "flag", "medical", "decision")  # fields of few values; others are texts
 
 
@@ -102,8 +106,11 @@ def _configuration(items: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _as_fiftyone(rater: str, items: Mapping[str, dict[str, Any]], places: Mapping[str, str]) -> str:
-    """Marked frames become one list of times: a field's name there has no space and no dot."""
+    """Marked frames become one list of times: a field's name there has no space and no dot. The
+    fields and the kind of media are declared, since what is not declared is refused.
+    """
     samples = []
+    schema = {"item_id": _FIFTYONE_TEXT, "marked_s": _FIFTYONE_TIMES}
     for item_id, fields in items.items():
         plain = {name: value for name, value in fields.items() if not name.startswith("frame ")}
         marks = [float(name.removeprefix("frame ")) for name in fields if name not in plain]
@@ -117,5 +124,13 @@ def _as_fiftyone(rater: str, items: Mapping[str, dict[str, Any]], places: Mappin
             text = value if isinstance(value, str) else json.dumps(value)
             is_choice = name in CHOICES
             sample[name] = {"_cls": "Classification", "label": text} if is_choice else text
+            schema[name] = _FIFTYONE_CHOICE if is_choice else _FIFTYONE_TEXT
         samples.append(sample)
-    return json.dumps({"name": f"labels-of-{rater}", "samples": samples}, indent=1) + "\n"
+    kinds = {(mimetypes.guess_type(sample["filepath"])[0] or "")[:5] for sample in samples}
+    dataset = {
+        "name": f"labels-of-{rater}",
+        "media_type": "image" if kinds == {"image"} else "video",
+        "sample_fields": schema,
+        "samples": samples,
+    }
+    return json.dumps(dataset, indent=1) + "\n"
