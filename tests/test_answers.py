@@ -428,7 +428,7 @@ def test_open_judgement_of_any_text(response, answer):
     ],
 )
 def test_a_very_long_response_takes_little_time(piece):
-    start_s = time.perf_counter()
+    start_s = time.process_time()
     parse_choice(piece * 3000, VALVES)
     parse_yes_no(piece * 3000)
-    assert time.perf_counter() - start_s < 5  # a quadratic rule takes minutes
+    assert time.process_time() - start_s < 5  # a quadratic rule takes minutes

@@ -56,7 +56,7 @@ def sliced(tmp_path_factory) -> Path:
 
 def test_rows_of_a_file_are_a_table_and_its_records_the_rows(tmp_path):
     path = tmp_path / "rows.jsonl"
-    rows = [clip_row(), clip_row(timestamp=[4, 9], qa_pairs=[{"question": "Q?", "answer": "x"}])]
+    rows = [clip_row(), clip_row(timestamp=[4, 9], qa_pairs=[{"question": "Q?", "answer": "lung"}])]
     path.write_text("\ufeff" + "\n\n".join(json.dumps(row) for row in rows) + "\n")
     samples = open_samples(path)
     assert samples.ids == ["v1_1000_3500", "v1_4000_9000"]
