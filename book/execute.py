@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 
 HEARTBEAT_S = 15.0
-# Chapters have budgets, in seconds on two cores that do nothing else; a cell may take as long as the
-# whole book should, so that a busy machine still builds it. With real models and data (the other
-# profiles) a cell may take days.
+# Chapters have budgets, in seconds on two cores that do nothing else; a cell may take as long as
+# the whole book should, so that a busy machine still builds it. With real models and data (the
+# other profiles) a cell may take days.
 BUDGET_S = {"00_quickstart": 300}
 OTHER_BUDGET_S = 120
 CELL_TIMEOUT_S = 900 if os.environ.get("OBV_PROFILE", "mini") == "mini" else None

@@ -59,13 +59,14 @@ def fit_windows(
         loss.backward()
         optimizer.step()
         schedule.step()
+    hidden, last = (layer.state_dict() for layer in network)
     return FrameHead(
         mean=mean.numpy(),
         scale=scale.numpy(),
-        hidden_weight=network[0].weight.detach().numpy(),
-        hidden_bias=network[0].bias.detach().numpy(),
-        weight=network[1].weight.detach().numpy()[0],
-        bias=float(network[1].bias.detach()),
+        hidden_weight=hidden["weight"].numpy(),
+        hidden_bias=hidden["bias"].numpy(),
+        weight=last["weight"].numpy()[0],
+        bias=float(last["bias"]),
         pool_weight=np.zeros(6, np.float32),
         pool_bias=0.0,
     )

@@ -171,9 +171,9 @@ class Looks:
 
     def _of(self, looks: Sequence[str], group: Group) -> dict[str, list[Material | None]]:
         """The materials of a group by look, `None` standing for what is drawn."""
-        found = {}
+        found: dict[str, list[Material | None]] = {}
         for look in looks:
-            every = self.materials.get(look) or [None]
+            every: Sequence[Material | None] = self.materials.get(look) or [None]
             if held := [one for one in every if group.holds(source_of(look, one))]:
                 found[look] = held
         return found

@@ -215,7 +215,7 @@ def gather(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for number, material in enumerate(chosen := materials()):
         pictures = read_material(material)
-        coded = {}
+        coded: dict[str, Any] = {}
         for index, picture in enumerate(pictures[:: max(1, -(-len(pictures) // 8))]):
             image, stored = Image.fromarray(picture), io.BytesIO()
             image.thumbnail((512, 512))

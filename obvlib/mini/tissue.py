@@ -8,6 +8,7 @@ measure it.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFilter
 
 TISSUES = ("section", "smear", "fluorescence", "fundus")
@@ -57,7 +58,7 @@ def _blobs(
     return np.asarray(blurred, np.float32) / 255
 
 
-def _mixed(back: np.ndarray, ink: np.ndarray, share: np.ndarray) -> np.ndarray:
+def _mixed(back: np.ndarray, ink: ArrayLike, share: np.ndarray) -> np.ndarray:
     return back + (np.asarray(ink, np.float32) - back) * share[..., None]
 
 
