@@ -130,14 +130,15 @@ def _turned(
         from obvlib.models.rotary_kernel import turn
 
         return turn(x, cos, sin, back, out)
-    return out.copy_(_turn_in_torch(x, cos, sin, back))
+    return _turn_in_torch(x, cos, sin, back, out)
 
 
 def _turn_in_torch(
-    x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, back: bool
+    x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, back: bool, out: torch.Tensor
 ) -> torch.Tensor:
-    half = x.shape[-1] // 2
-    cos, sin = cos[:, None, :half].float(), sin[:, None, :half].float() * (-1 if back else 1)
+    half, sign = x.shape[-1] // 2, -1.0 if back else 1.0
+    cos, sin = cos[:, None, :half].float(), sin[:, None, :half].float()
     first, second = x[..., :half].float(), x[..., half:].float()
-    turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
-    return turned.to(x.dtype).contiguous()
+    out[..., :half] = torch.addcmul(first * cos, second, sin, value=-sign)
+    out[..., half:] = torch.addcmul(second * cos, first, sin, value=sign)
+    return out
