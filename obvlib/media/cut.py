@@ -27,7 +27,14 @@ from obvlib.media.opening import DISK_ERRNOS, MediaError
 from obvlib.media.sound import Sound
 from obvlib.media.source import SNAP_S, OddVideo, Source
 from obvlib.media.verify import verify_clip
-from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, copy_look, video_stream
+from obvlib.media.write import (
+    MUX_OPTIONS,
+    TIME_BASE,
+    VideoTrack,
+    copy_look,
+    same_anywhere,
+    video_stream,
+)
 
 MODES = ("exact", "smart", "copy")
 # every stored frame of an `exact` clip is shown, so readers that count stored frames are right too
@@ -40,7 +47,7 @@ ENCODING = {
     "bf": "3",
     "b_strategy": "0",
     "coder": "1",
-    "x264-params": "mbtree=1:rc-lookahead=8",
+    "x264-params": "mbtree=1:rc-lookahead=8" + same_anywhere(),
 }
 FRAME_RATE_MAX = 240
 

@@ -75,6 +75,16 @@ def write_video(
     return Path(path)
 
 
+def same_anywhere() -> str:
+    """Return what x264 is told so that equal frames give equal bytes, in any process and on any
+    processor: its AVX-512 code lets the lookahead depend on where memory lies, so that about one
+    clip in a thousand differs from run to run, and many from those of other machines.
+    """
+    processor = Path("/proc/cpuinfo")
+    found = processor.is_file() and "avx512" in processor.read_text(encoding="utf-8")
+    return ":asm=AVX2" if found else ""
+
+
 def video_stream(
     out: Any, codec: str, height: int, width: int, rate: Fraction | None, options: dict[str, str]
 ) -> Any:
