@@ -70,15 +70,16 @@ def test_within_a_thousandth_of_the_lower_bound(kind):
 
 
 def test_packing_time_grows_little_faster_than_the_number_of_lengths():
-    # Seconds depend on the machine (tests/benchmarks/packing.py prints them); the growth does not.
+    # Seconds depend on the machine (tests/benchmarks/packing.py prints them); that twenty times the
+    # lengths do not take 400 times as long does not. Caches and neighbours double what is small.
     lengths = sampled_lengths("lognormal", 160_000)
-    assert pack_seconds(lengths) < 40 * pack_seconds(lengths[:8_000])
+    assert pack_seconds(lengths) < 60 * pack_seconds(lengths[:8_000])
 
 
 def pack_seconds(lengths):
-    """Return the CPU seconds of the faster of two packings."""
+    """Return the CPU seconds of the fastest of three packings."""
     seconds = []
-    for _ in range(2):
+    for _ in range(3):
         start = time.process_time()
         pack(lengths, 16_384)
         seconds.append(time.process_time() - start)

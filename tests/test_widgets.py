@@ -549,4 +549,4 @@ def test_the_command_refuses_what_is_not_there(data):
     from obvlib.cli import app
 
     done = CliRunner().invoke(app, ["inspect", "nothing"])
-    assert done.exit_code == 1 and "no file or folder" in done.output
+    assert done.exit_code == 1 and "is not a file or folder" in done.output
