@@ -11,7 +11,8 @@ export function followVideo(stage) {
     if (video.paused) video.play();
   };
   const onFrame = (_, frame) => {
-    if (stage.pictures !== pictures || stage.mode !== "video") return;
+    // a callback asked for before a pause comes with the next seek, which is no playing
+    if (video.paused || stage.pictures !== pictures || stage.mode !== "video") return;
     stage.time = stage.onScreen(frame.mediaTime - pictures.start);
     stage.sayVideo("playing");
     stage.host.onFrame(stage.modelIndex(), stage.time);
