@@ -5,25 +5,10 @@
 #   bash tests/benchmarks/gpu_two_cards.sh OUT
 set -u
 out=$1
-work=${WORK:-/tmp/work}
-python=${PYTHON:-python3}
-here=tests/benchmarks
-mkdir -p "$out" "$work"
-export OBV_DATA=$work/data HF_HUB_OFFLINE=1 PYTHONUNBUFFERED=1 PYTORCH_ALLOC_CONF=expandable_segments:True
-export FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED=1 TOKENIZERS_PARALLELISM=false PYTHONPATH=$PWD:${PYTHONPATH:-}
-began=$SECONDS
-limit=${LIMIT:-550}
+. tests/benchmarks/gpu_parts.sh
 fsdp2="--use_fsdp --fsdp_version 2 --fsdp_auto_wrap_policy TRANSFORMER_BASED_WRAP --fsdp_reshard_after_forward true
  --fsdp_transformer_layer_cls_to_wrap Qwen2VLDecoderLayer,Qwen2VLVisionBlock --fsdp_cpu_ram_efficient_loading false"
 launch="$python -m accelerate.commands.launch --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
-part() {  # part NAME SECONDS COMMAND…
-  local name=$1 code left=$((limit - SECONDS + began)) most=$2; shift 2
-  if [ $left -lt 25 ]; then echo "== $name left out: $left s left"; return; fi
-  echo "== $name at $((SECONDS - began)) s"
-  timeout -k 5 $((most < left ? most : left)) "$@" > "$out/$name.log" 2>&1; code=$?
-  grep -v "it/s\|examples/s\|UserWarning\|warnings.warn" "$out/$name.log" | tail -n 8 | cut -c1-1500
-  echo "== $name ended with $code at $((SECONDS - began)) s"
-}
 bench() {  # bench NAME SECONDS FLAGS…
   local name=$1 most=$2; shift 2
   part "$name" "$most" $LAUNCH $here/gpu_obv_train.py --work "$work" --out "$out/$name.json" "$@"
