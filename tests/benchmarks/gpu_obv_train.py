@@ -14,7 +14,6 @@ unless `rows_per_step` is changed.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import time
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 
 import torch
 import yaml
-from gpu_steps import PEAK, config_2b, summed
+from gpu_steps import PEAK, config_2b, free_memory, summed
 from gpu_training import ROWS, WORDS, make_clips
 from transformers import TrainerCallback
 
@@ -246,9 +245,7 @@ def main() -> None:
             print(found.get("profile", {}).get("groups_s", ""), flush=True)
             if arguments.out:
                 arguments.out.write_text(json.dumps(results, indent=1) + "\n")
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
 
 if __name__ == "__main__":

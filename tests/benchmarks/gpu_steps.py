@@ -183,6 +183,13 @@ def profiled(step: Callable[[], torch.Tensor]) -> dict[str, Any]:
     return summed(made)
 
 
+def free_memory() -> None:
+    """Let go of what the last row held, on the GPU too."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def summed(made: Any) -> dict[str, Any]:
     """A profile of two steps as seconds a step: in all, idle, by groups of kernels, by kernel."""
     events = [e for e in made.events() if e.device_type == torch.autograd.DeviceType.CUDA]
@@ -293,9 +300,7 @@ def main() -> None:
             shown = {k: v for k, v in results[-1].items() if k != "profile"}
             print(shown, results[-1].get("profile", {}).get("groups_s", ""), flush=True)
             arguments.out.write_text(json.dumps(results, indent=1) + "\n")
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            free_memory()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import datetime
-import gc
 import json
 import os
 import random
@@ -23,7 +22,7 @@ from typing import Any
 
 import torch
 import transformers
-from gpu_steps import PEAK, build, one_step, profiled, useful_flops
+from gpu_steps import PEAK, build, free_memory, one_step, profiled, useful_flops
 from slicing import make_source
 
 from obvlib import media
@@ -208,9 +207,7 @@ def main() -> None:
         print({k: v for k, v in last.items() if k != "profile"}, flush=True)
         print(last.get("profile", {}).get("groups_s", ""), flush=True)
         arguments.out.write_text(json.dumps(results, indent=1) + "\n")
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
 
 if __name__ == "__main__":
