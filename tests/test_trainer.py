@@ -34,9 +34,8 @@ def test_the_wait_for_clips_is_measured_and_said(tmp_path):
     train_in(run, config, bundle, data, Watchers(on_progress=entries.append))
     waited = [entry["waited_s"] for entry in entries]
     assert all(w < entry["seconds"] for w, entry in zip(waited, entries, strict=True))
-    assert sum(waited) > 0.05 * (
-        len(views.lengths()) - 1
-    )  # the first row may come before the clock
+    # the first row may come before the clock
+    assert sum(waited) > 0.05 * (len(views.lengths()) - 1)
 
 
 def test_a_wait_worth_mentioning_stands_in_the_line():
