@@ -77,8 +77,8 @@ def write_video(
 
 def same_anywhere() -> str:
     """Return what x264 is told so that equal frames give equal bytes, in any process and on any
-    processor: its AVX-512 code lets the lookahead depend on where memory lies, so that about one
-    clip in a thousand differs from run to run, and many from those of other machines.
+    processor: its AVX-512 code lets the lookahead depend on where memory lies. Of 1,000 encodings
+    of one clip 1 to 50 differed from the others, by settings, and all from those without it.
     """
     processor = Path("/proc/cpuinfo")
     found = processor.is_file() and "avx512" in processor.read_text(encoding="utf-8")
