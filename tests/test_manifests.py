@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -262,6 +263,29 @@ def test_rows_about_one_clip_are_one_clip_with_their_questions(tmp_path):
     assert [pair.question for pair in clips[0].qa_pairs] == ["What?", "Why?"]
     assert len(clips) == 1 and clips[0].modality == "CT"
     assert "line 5: clip abc_1000_3500 has another caption in an earlier row" in problems[0].reason
+
+
+def test_the_same_question_with_its_options_in_another_order_counts_once(tmp_path):
+    pair = {"question": "Which?", "options": {"A": "one", "B": "two"}, "answer": "A"}
+    turned = pair | {"options": {"B": "two", "A": "one"}}
+    clips, problems = load_rows(write(tmp_path / "r.jsonl", GOOD | pair, GOOD | turned))
+    assert problems == [] and len(clips[0].qa_pairs) == 1
+
+
+def test_work_for_a_row_does_not_grow_with_the_rows_before_it(tmp_path):
+    calls = {}
+    for num_rows in (100, 400):
+        rows = [{**GOOD, "question": f"What is {i}?", "answer": "This."} for i in range(num_rows)]
+        path = write(tmp_path / "r.jsonl", *rows)
+        counted = []
+        sys.setprofile(lambda *event, counted=counted: counted.append(event[1]))
+        try:
+            clips, _ = load_rows(path)
+        finally:
+            sys.setprofile(None)
+        assert len(clips[0].qa_pairs) == num_rows
+        calls[num_rows] = len(counted)
+    assert calls[400] < 4.1 * calls[100]
 
 
 @pytest.mark.parametrize(

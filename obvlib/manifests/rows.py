@@ -9,12 +9,12 @@ problem that says where and why.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from obvlib.core import Clip, RecordError, manifests_dir
+from obvlib.core import Clip, QAPair, RecordError, manifests_dir
 from obvlib.core.forgotten import forgotten_sources
 from obvlib.core.jsonl import check_plain, parse, scan_rows
 from obvlib.core.messages import one_line
@@ -71,7 +71,7 @@ def iter_rows(source: str | Path, *, split: str = "") -> Iterator[Clip | RowProb
     card = load_card(str(source)) if is_card else None
     dataset = card.name if card else Path(source).stem
     default = "" if card is None else split or card.split
-    clips: dict[str, Clip] = {}
+    merged = _Merged()
     problems = []
     forgotten = forgotten_sources()
     for where, row, broken in _rows(source, card, split):
@@ -81,25 +81,42 @@ def iter_rows(source: str | Path, *, split: str = "") -> Iterator[Clip | RowProb
                 raise RecordError(f"{short}: {broken}")
             clip = clip_from_row(row, short, dataset=dataset, split=default)
             forgotten.check(clip.video_id, short)
-            _add(clips, clip, short)
+            merged.add(clip, short)
         except RecordError as error:
             said = row.get("video_id", "") if isinstance(row, dict) else ""
             video_id = "" if said in forgotten else one_line(said)
             problems.append(RowProblem(where=where, reason=one_line(error), video_id=video_id))
-    yield from (c for c in clips.values() if not split or c.split == split_name(split))
+    yield from (c for c in merged.clips() if not split or c.split == split_name(split))
     yield from problems
 
 
-def _add(clips: dict[str, Clip], clip: Clip, where: str) -> None:
-    """Add a row's clip to those of earlier rows, by clip_id; RecordError where it contradicts one.
-    A clip that any row holds out does not train, even if the rest of that row is refused.
+class _Merged:
+    """The clips of many rows, each once. Questions are kept apart until all rows are read, so that
+    the time for a row does not depend on how many came before it.
     """
-    known = clips.setdefault(clip.clip_id, clip)
-    if known is clip:
-        return
-    if known.is_for_training and not clip.is_for_training:
-        clips[clip.clip_id] = dataclasses.replace(known, split=clip.split)
-    clips[clip.clip_id] = _merged(known, clip, where)
+
+    def __init__(self) -> None:
+        self._clips: dict[str, Clip] = {}  # without questions
+        self._pairs: dict[str, dict[Hashable, QAPair]] = {}
+
+    def add(self, clip: Clip, where: str) -> None:
+        """Add a row's clip to those of earlier rows; RecordError where it contradicts one. A clip
+        that any row holds out does not train, even if the rest of that row is refused.
+        """
+        bare = dataclasses.replace(clip, qa_pairs=())
+        known = self._clips.setdefault(clip.clip_id, bare)
+        if known is not bare:
+            if known.is_for_training and not clip.is_for_training:
+                self._clips[clip.clip_id] = dataclasses.replace(known, split=clip.split)
+            self._clips[clip.clip_id] = _agreed(known, bare, where)
+        pairs = self._pairs.setdefault(clip.clip_id, {})
+        for pair in clip.qa_pairs:
+            pairs.setdefault(_identity(pair), pair)
+
+    def clips(self) -> Iterator[Clip]:
+        """Yield each clip with all its questions, in the order of their first rows."""
+        for clip_id, clip in self._clips.items():
+            yield dataclasses.replace(clip, qa_pairs=tuple(self._pairs[clip_id].values()))
 
 
 def _rows(source: str | Path, card: Card | None, split: str) -> Iterator[tuple[str, Any, str]]:
@@ -117,16 +134,14 @@ def _rows(source: str | Path, card: Card | None, split: str) -> Iterator[tuple[s
         yield f"{path}, line {number}", row, broken
 
 
-def _merged(first: Clip, other: Clip, where: str) -> Clip:
-    """Return one clip with the questions of two rows about it; what only one row says is kept.
-    RecordError where the rows contradict each other.
+def _agreed(first: Clip, other: Clip, where: str) -> Clip:
+    """Return what two rows say about one clip; what only one of them says is kept. RecordError
+    where they contradict each other.
     """
     kept: dict[str, Any] = {}
     for f in dataclasses.fields(Clip):
         ours, theirs = getattr(first, f.name), getattr(other, f.name)
-        if f.name == "qa_pairs":
-            kept[f.name] = ours + tuple(pair for pair in theirs if pair not in ours)
-        elif f.name in ("start_s", "end_s"):  # equal to the millisecond
+        if f.name in ("start_s", "end_s"):  # equal to the millisecond
             kept[f.name] = ours
         elif ours and theirs and ours != theirs:
             raise RecordError(
@@ -136,6 +151,12 @@ def _merged(first: Clip, other: Clip, where: str) -> Clip:
         else:
             kept[f.name] = ours or theirs
     return Clip(**kept)
+
+
+def _identity(pair: QAPair) -> Hashable:
+    """Return what equal questions share, whatever the order of their options."""
+    options = None if pair.options is None else frozenset(pair.options.items())
+    return pair.question, pair.answer, options, pair.family
 
 
 def split_name(said: Any, where: str = "split") -> str:
