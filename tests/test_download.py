@@ -18,7 +18,9 @@ from obvlib.engine import Ledger, run_stage
 from obvlib.manifests import download, failures, physionet
 
 LECTURE = (mini.videos_dir() / "mini01.mp4").read_bytes()
+OTHER = (mini.videos_dir() / "mini20.mp4").read_bytes()
 PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
+TYPES = {b"<!DOC": "text/html", b"#EXTM": "application/vnd.apple.mpegurl"}  # by the first bytes
 
 
 class Site(BaseHTTPRequestHandler):
@@ -33,7 +35,8 @@ class Site(BaseHTTPRequestHandler):
     def do_GET(self):
         kind = self.path.strip("/").split(".")[0].split("-")[0]
         first = kind not in [k for k, _ in self.server.seen]
-        self.server.seen.append((kind, self.headers.get("Range") or ""))
+        if self.command == "GET":
+            self.server.seen.append((kind, self.headers.get("Range") or ""))
         if kind == "gone":
             return self.send_error(410)
         if kind == "secret" and self.headers.get("Authorization") is None:
@@ -46,7 +49,8 @@ class Site(BaseHTTPRequestHandler):
         self.send_response(206 if match else 200)
         if match:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        self.send_header("Content-Type", "text/html" if body is PAGE else "video/mp4")
+        self.send_header("Content-Type", TYPES.get(body[:5], "video/mp4"))
+        self.send_header("ETag", f'"{hashlib.md5(body).hexdigest()}"')
         self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
         if self.command == "HEAD":
@@ -119,6 +123,93 @@ def test_a_cut_connection_and_a_busy_site_are_tried_again(site, tmp_path, monkey
     run, _, _ = fetch(site, tmp_path, "cut", "busy")
     assert run.num_done == 2
     assert (tmp_path / "cut.mp4").read_bytes() == (tmp_path / "busy.mp4").read_bytes() == LECTURE
+
+
+def test_bytes_of_another_file_are_never_continued(site, tmp_path, monkeypatch):
+    monkeypatch.setattr("obvlib.engine.outcomes.RETRY_WAIT_S", 0.0)
+    site.num_cuts = 99
+    assert fetch(site, tmp_path, "cut")[0].num_failed == 1
+    assert [path.suffix for path in tmp_path.rglob("video.*")] == [".part"]
+    site.num_cuts, site.files["cut.mp4"] = 0, OTHER
+    assert fetch(site, tmp_path, "cut")[0].num_done == 1
+    assert (tmp_path / "cut.mp4").read_bytes() == OTHER
+    assert not list((tmp_path / download.UNFINISHED).iterdir())
+
+
+def test_a_file_that_changed_at_its_address_is_fetched_again(site, tmp_path):
+    fetch(site, tmp_path, "good")
+    changed = LECTURE[:-8] + b"01234567"
+    site.files["good.mp4"] = changed
+    assert fetch(site, tmp_path, "good")[0].num_done == 1
+    assert (tmp_path / "good.mp4").read_bytes() == changed
+    site.server_close()  # a server that is away is no reason to fetch again
+    site.shutdown()
+    assert fetch(site, tmp_path, "good")[0].num_skipped == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "#EXTM3U\n#EXTINF:5,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nlecture.mp4\n#EXT-X-ENDLIST\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nlecture.mp4\n",  # has no end
+        "ffconcat version 1.0\nfile /etc/hostname\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["list.m3u8", "list.mp4"])
+def test_a_playlist_is_not_a_source(site, tmp_path, name, body):
+    site.files[name] = body.encode()
+    source = download.SourceVideo(video_id="list", url=f"{site.url}/{name}")
+    assert refused(source, tmp_path)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "/etc/hostname", "data:video/mp4,x", "-U"])
+def test_only_web_addresses_are_opened(tmp_path, url):
+    reason = refused(download.SourceVideo(video_id="a", url=url), tmp_path)
+    assert "not one of http or https" in reason
+
+
+def refused(source, out):
+    """Return why a source was not fetched, and check that nothing of it stays."""
+    stage = download.DownloadStage(output_dir=str(out), sleep_s=0.0, timeout_s=5.0)
+    with Ledger(out / "ledger.sqlite") as ledger:
+        run = run_stage([source], stage, ledger, show_progress=False)
+        (row,) = ledger.rows("download", run.params)
+    left = [p for p in out.rglob("*") if p.is_file() and not p.name.startswith("ledger.sqlite")]
+    assert row["status"] == "failed" and left == []
+    return row["reason"]
+
+
+def test_a_folder_may_have_any_name_that_is_not_a_variable(site, tmp_path):
+    odd = tmp_path / "50 % of %(id)s"
+    odd.mkdir()
+    assert fetch(site, odd, "good")[0].num_done == 1 and (odd / "good.mp4").is_file()
+    assert os.listdir(tmp_path) == [odd.name]
+    variable = tmp_path / "$HOME"
+    variable.mkdir()
+    _, rows, _ = fetch(site, variable, "good")
+    assert "names an environment variable" in rows["good"]["reason"]
+
+
+def test_a_place_that_is_no_local_directory_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for place, said in (("s3://bucket/x", "local directory"), (tmp_path / "file/x", "below one")):
+        stage = download.DownloadStage(output_dir=str(place))
+        with pytest.raises(ValueError, match=said):
+            download.fetch_all([download.SourceVideo(video_id="a", url="")], stage)
+
+
+@pytest.mark.parametrize("name", ["good.webm", "good.en.vtt", "ledger.sqlite"])
+def test_what_was_not_downloaded_stays_as_it_is(site, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    source = download.SourceVideo(video_id="good", url=f"{site.url}/good.mp4")
+    stage = download.DownloadStage(output_dir=str(tmp_path), captions=True)
+    if name == "ledger.sqlite":
+        with pytest.raises(ValueError, match="ledger.sqlite was not made by `obv download`"):
+            download.fetch_all([source], stage)
+    else:
+        assert download.fetch_all([source], stage).foreign == [source]
+    assert (tmp_path / name).read_text() == "mine" and not (tmp_path / "good.mp4").exists()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 MAX_CACHE_BYTES = 50 << 30
@@ -30,6 +31,17 @@ _KEYS = re.compile(r"\b(?:hf_\w{20,}|AKIA[0-9A-Z]{16})\b")
 def is_remote(location: str) -> bool:
     """Return whether a location is one that fsspec opens, not a local path."""
     return "://" in location
+
+
+def local_dir(directory: str | os.PathLike) -> Path:
+    """Return a directory as a path; ValueError where it is a URL, which would become a folder of
+    that name.
+    """
+    if re.match(r"[A-Za-z][\w+.-]+:/", os.fspath(directory)):
+        raise ValueError(
+            f"{shown(os.fspath(directory))} is not on this machine: choose a local directory"
+        )
+    return Path(directory)
 
 
 def join(directory: str, name: str) -> str:

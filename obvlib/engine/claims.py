@@ -88,7 +88,12 @@ def claimed(
     """
     directory = os.fspath(directory)
     if not is_remote(directory):
-        os.makedirs(directory, exist_ok=True)
+        try:
+            os.makedirs(directory, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise ValueError(
+                f"output directory {directory} is a file, or below one: choose another"
+            ) from None
         if not os.access(directory, os.W_OK):
             raise ValueError(
                 f"output directory {directory} cannot be written to: choose another, or change its"

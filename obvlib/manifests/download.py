@@ -1,4 +1,4 @@
-"""Downloading source videos with yt-dlp: each one whole or not at all, each failure by its class.
+"""Downloading source videos: each one whole or not at all, each failure by its class.
 
 A dataset publishes ids and times, never videos: its users fetch them from where they are published.
 Many are gone by then, so a failure is a normal end with a class that can be counted.
@@ -10,7 +10,6 @@ Many are gone by then, so a failure is a normal end with a class that can be cou
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -22,13 +21,17 @@ from typing import Any, NamedTuple
 
 from obvlib.core import Clip
 from obvlib.core.checks import check_id
+from obvlib.core.locations import local_dir
+from obvlib.core.record_rows import digest
 from obvlib.engine import Claim, Ledger, Stage, StageRun, StageStopped, claimed, run_stage
-from obvlib.manifests.failures import DownloadError, PassingError, classify
+from obvlib.manifests import sites
+from obvlib.manifests.failures import DownloadError
 from obvlib.media.opening import EXTENSIONS
 
 WATCH = "https://www.youtube.com/watch?v="  # and the id: where a row names no address
 BYTES_PER_S = 150_000  # of 720p H.264 with sound, for the estimate of the disk that is needed
 MIN_FREE_BYTES = 1 << 30
+LEDGER = "ledger.sqlite"
 UNFINISHED = ".downloading"  # below the output directory: what a stopped run had fetched
 
 
@@ -56,6 +59,7 @@ class Downloaded:
     file_name: str
     size_bytes: int
     captions: tuple[str, ...] = ()  # names of sidecar caption files
+    origin: str = ""  # which contents of the address, see `sites.origin_of`
 
 
 def sources_of(clips: Iterable[Clip]) -> list[SourceVideo]:
@@ -90,12 +94,14 @@ def check_disk(directory: str | os.PathLike, sources: Sequence[SourceVideo]) -> 
 
 
 def own_sources(
-    sources: Sequence[SourceVideo], claim: Claim
+    sources: Sequence[SourceVideo], claim: Claim, *, captions: bool
 ) -> tuple[list[SourceVideo], list[SourceVideo]]:
     """Claim the files that sources may become; return the sources whose files are ours to write,
     and those of which a file is there that was not downloaded.
     """
     names = {f"{s.video_id}.{extension}": s.video_id for s in sources for extension in EXTENSIONS}
+    if captions:
+        names |= {_captions_of(s.video_id): s.video_id for s in sources}
     foreign = {names[name] for name in claim.take(names)}
     own = [source for source in sources if source.video_id not in foreign]
     return own, [source for source in sources if source.video_id in foreign]
@@ -112,10 +118,13 @@ class Fetched(NamedTuple):
 def fetch_all(
     sources: Sequence[SourceVideo], stage: DownloadStage, *, num_workers: int = 0
 ) -> Fetched:
-    """Download sources into the stage's directory, which is claimed meanwhile."""
+    """Download sources into the stage's directory, which is local and claimed meanwhile."""
+    local_dir(stage.output_dir)
     with claimed(stage.output_dir, "obv download", stage.params()) as claim:
-        own, foreign = own_sources(sources, claim)
-        with Ledger(Path(stage.output_dir, "ledger.sqlite")) as ledger:
+        if not claim.names:  # the first run here
+            claim.require([LEDGER])
+        own, foreign = own_sources(sources, claim, captions=stage.captions)
+        with Ledger(Path(stage.output_dir, LEDGER)) as ledger:
             run = run_stage(own, stage, ledger, num_workers=num_workers)
             report = reachable(sources, ledger.rows(stage.name, run.params))
     return Fetched(run, report, foreign)
@@ -158,59 +167,38 @@ class DownloadStage(Stage):
     def weight(self, record: SourceVideo) -> float:
         return max(1.0, record.needed_s)
 
+    def is_current(self, row: dict[str, Any], record: SourceVideo) -> bool:
+        """Return whether the address of a file still leads to what was fetched; a file that cannot
+        be asked about, and a video of a site's page, is kept.
+        """
+        before = row["output"].get("origin", "")
+        return not before or sites.origin_of(record.url) in ("", before)
+
     def __call__(self, record: SourceVideo) -> Downloaded:
         """Return the file that was fetched; DownloadError by class, PassingError to try again."""
-        check_id(record.video_id)
-        work = Path(self.output_dir, UNFINISHED, record.video_id)  # kept, so that bytes are resumed
+        unfinished = Path(self.output_dir, UNFINISHED, check_id(record.video_id))
+        origin = sites.origin_of(record.url)
+        # kept, so that bytes are resumed, but not those of another file
+        work = unfinished / digest([record.url, record.sections, origin, self.params()])
+        for other in unfinished.glob("*"):
+            if other != work:
+                shutil.rmtree(other) if other.is_dir() else other.unlink()
         work.mkdir(parents=True, exist_ok=True)
-        self._fetch(record, str(work))
-        kept = self._keep(record, work)
-        shutil.rmtree(work)
+        try:
+            sites.fetch(record.url, str(work), self._options(record))
+        except StageStopped as error:
+            raise StageStopped(f"{self.output_dir}: {error}") from None
+        kept = self._keep(record, work, origin)
+        shutil.rmtree(unfinished)
         return kept
 
-    def _fetch(self, record: SourceVideo, work: str) -> None:
-        from yt_dlp import YoutubeDL
-        from yt_dlp.utils import YoutubeDLError
-
-        try:
-            with YoutubeDL(self._options(record, work)) as downloader:
-                downloader.download([record.url])
-        except YoutubeDLError as error:
-            if stops := _full_disk(error):
-                raise StageStopped(f"{self.output_dir}: no room left; {stops}") from None
-            message = re.sub(r"\x1b\[[0-9;]*m|^ERROR:\s*", "", str(error))
-            kind = classify(message)
-            if kind in ("rate", "network"):
-                raise PassingError(message, kind) from None
-            raise DownloadError(message, kind) from None
-
-    def _options(self, record: SourceVideo, work: str) -> dict[str, Any]:
-        height = f"[height<={self.max_height}]"
-        h264 = f"{height}[vcodec^=avc]"  # what `obv slice` can copy without encoding again
-        formats = [f"bv*{h264}+ba", f"b{h264}", f"bv*{height}+ba", f"b{height}", "b"]
+    def _options(self, record: SourceVideo) -> dict[str, Any]:
         options: dict[str, Any] = {
-            "outtmpl": os.path.join(work, "video.%(ext)s"),
-            "format": "/".join(formats),
-            "merge_output_format": "mp4",
-            "quiet": True,
-            "no_warnings": True,
-            "noprogress": True,
-            "noplaylist": True,
-            "retries": 3,
-            "fragment_retries": 3,
-            "continuedl": True,
             "socket_timeout": self.timeout_s,
             "sleep_interval_requests": self.sleep_s,
-            "cachedir": False,
-            "logger": _Silent(),
-            "allowed_extractors": ["youtube", "generic"],
         }
         if self.captions:
-            options |= {
-                "writesubtitles": True,
-                "subtitlesformat": "vtt",
-                "subtitleslangs": ["en.*"],
-            }
+            options |= sites.CAPTIONS
         if self.cookies:
             options["cookiefile"] = self.cookies
         if self.rate_bytes_s:
@@ -219,9 +207,9 @@ class DownloadStage(Stage):
             from yt_dlp.utils import download_range_func
 
             options["download_ranges"] = download_range_func(None, record.sections)
-        return options
+        return options | {"format": sites.formats(record.url, self.max_height)}
 
-    def _keep(self, record: SourceVideo, work: Path) -> Downloaded:
+    def _keep(self, record: SourceVideo, work: Path, origin: str) -> Downloaded:
         """Give what was fetched its name, after a look at whether it is a video at all."""
         from obvlib import media
 
@@ -232,35 +220,28 @@ class DownloadStage(Stage):
         try:
             media.probe(found[0])
         except media.MediaError as error:
+            shutil.rmtree(work)  # else it counts as fetched when the site has mended it
             raise DownloadError(
                 f"what came is not a video that can be read ({error})", "format"
             ) from None
         name = f"{record.video_id}{found[0].suffix.lower()}"
         captions = []
-        for path in sorted(work.glob("*.vtt")):
-            captions.append(f"{record.video_id}{path.name.removeprefix('video')}")
-            os.replace(path, os.path.join(self.output_dir, captions[-1]))
+        if tracks := sorted(work.glob("*.vtt"), key=lambda path: (len(path.name), path.name)):
+            captions.append(_captions_of(record.video_id))
+            os.replace(tracks[0], os.path.join(self.output_dir, captions[0]))  # plain English first
         size = found[0].stat().st_size
         os.replace(found[0], os.path.join(self.output_dir, name))
         return Downloaded(
-            video_id=record.video_id, file_name=name, size_bytes=size, captions=tuple(captions)
+            video_id=record.video_id,
+            file_name=name,
+            size_bytes=size,
+            captions=tuple(captions),
+            origin=origin,
         )
 
 
-class _Silent:
-    """What yt-dlp logs to: an error is raised as well, and comes back with its class."""
-
-    def debug(self, message: str) -> None:
-        pass
-
-    warning = error = debug
-
-
-def _full_disk(error: BaseException | None) -> str:
-    """Return what to do where a full disk is behind an error, "" elsewhere."""
-    text = str(error)
-    full = "No space left" in text or "Disk quota" in text
-    return "make room, then run the same command again" if full else ""
+def _captions_of(video_id: str) -> str:
+    return f"{video_id}.en.vtt"
 
 
 def reachable(sources: Sequence[SourceVideo], rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
