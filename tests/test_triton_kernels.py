@@ -3,6 +3,9 @@ their arithmetic is tested, never sees what the compiler refuses.
 """
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +25,7 @@ KERNELS = {  # module: (types of the arguments, constants)
     "obvlib/models/rotary_kernel.py": (
         "x *bf16, cos *fp32, sin *fp32, out *bf16, count i32, token_stride i32, head_stride i32,"
         " out_stride i32, angle_stride i32, sign fp32",
-        {"WIDTH": 1280, "DIM": 80, "BLOCK": rotary_kernel.BLOCK},
+        {"HEADS": 16, "HALF": 40, "WIDTH": 64, "ROWS": rotary_kernel.ROWS},
     ),
 }
 
@@ -49,3 +52,28 @@ def test_no_kernel_is_left_out():
         and any("triton.jit" in ast.unparse(mark) for mark in node.decorator_list)
     }
     assert found == set(KERNELS)
+
+
+TURN = """
+import torch
+from obvlib.models.rotary import _turn_in_torch
+from obvlib.models.rotary_kernel import turn
+for heads, dim in ((3, 80), (12, 128), (2, 10), (0, 8)):
+    made = torch.randn(37, 3, heads, dim).bfloat16()  # of query, key and value
+    angles = torch.randn(37, dim // 2).repeat(1, 2)
+    for back in (False, True):
+        given = (made[:, 1], angles.cos(), angles.sin(), back)
+        ours, theirs = (torch.full((37, heads, dim), 9.0).bfloat16() for _ in range(2))
+        made_here, made_there = turn(*given, ours), _turn_in_torch(*given, theirs)
+        torch.testing.assert_close(made_here, made_there, rtol=2**-7, atol=2**-7)  # one rounding
+"""
+
+
+def test_the_rotation_is_torchs_own_in_the_interpreter():
+    done = subprocess.run(
+        [sys.executable, "-c", TURN],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

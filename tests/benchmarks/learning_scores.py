@@ -65,7 +65,7 @@ def ask_some(folder: str, asked: Asked, number: int) -> None:
     clips = list(timed_clips(num, asked.seed, split="heldout", start=start))
     bundle = load(f"{folder}/model", device=asked.device)
     examples, read = generated_examples(clips), memory_reader(clips)
-    config = EvalConfig(policy=POLICY, max_new_tokens=16, batch_size=64, num_readers=1)
+    config = EvalConfig(policy=POLICY, max_new_tokens=16, batch_size=64, num_readers=0)
     for names in ((), *((name,) for name in asked.controls)):
         out = Path(folder) / f"part{number}"
         evaluation.evaluate(bundle, examples, out, config, controls=names, read=read)
