@@ -1,5 +1,5 @@
-"""The Triton kernel of `obvlib.models.rotary`: a program turns some heads, whose halves neighbouring
-threads read and write side by side, several values at once.
+"""The Triton kernel of `obvlib.models.rotary`: neighbouring threads read and write neighbouring
+values of the halves of a head, several at once.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class TrainConfig:
     packed_pass: bool | None = None
     gradient_checkpointing: bool = True  # False keeps everything that the backward pass needs
     # of GPU memory, 10^9 bytes: the packed pass keeps as much for the backward pass as fits; None:
-    # nine tenths of the card
+    # 0.95 of the card
     max_memory_gb: float | None = None
     # fused linear cross-entropy: no (tokens, vocabulary) logits in memory; needs liger-kernel >=
     # 0.8 and CUDA
