@@ -14,7 +14,14 @@ from test_widgets import ask, requests
 from obvlib import mini
 from obvlib.core import Clip, QAPair
 from obvlib.core.labels import LabelFile
-from obvlib.widgets import FrameItem, inspect, label_frames, review_questions, reviewed
+from obvlib.widgets import (
+    FrameItem,
+    inspect,
+    label_frames,
+    review_captions,
+    review_questions,
+    reviewed,
+)
 
 
 @pytest.fixture
@@ -142,6 +149,34 @@ def test_decisions_change_the_questions_of_a_clip(data):
     kept = reviewed(clip, widget.decisions())
     assert [pair.question for pair in kept] == ["Q0?", "Which?", "Q3?"]
     assert (kept[1].options, kept[1].answer) == ({"A": "x", "B": "y"}, "B")
+
+
+def test_a_caption_decided_in_the_widget_is_what_the_next_run_takes_over(data):
+    from obvlib.curation import read_decisions
+    from obvlib.curation.passages import Passage
+    from obvlib.curation.review import ReviewCaption
+    from obvlib.engine import Drop
+
+    facts = {"video_id": "v", "start_s": 0.0, "end_s": 4.0}
+    seen = {"path": "v.mp4", "score": 0.9, "change": 0.1, "flat": 0.0, "caption": "The hart."}
+    machine = Passage(**facts, **seen)
+
+    def decide(caption: str, decision: dict) -> Passage | Drop:
+        widget = review_captions([Clip(**facts, caption=caption)], rater="ada")
+        (item,) = widget.items
+        number = len(widget.labels)
+        label = a_label(number, item_id=item["id"], item_hash=item["hash"], field="decision")
+        ask(widget, requests(widget), "label", label=label | {"new": decision})
+        assert widget.decisions() == {item["id"]: decision}
+        return ReviewCaption(decisions=read_decisions())(machine)
+
+    edit = {"action": "edit", "caption": "The heart."}
+    assert decide("The hart.", edit).caption == "The heart."
+    again = {"action": "edit", "caption": "The heart beats."}  # of what the first edit made
+    assert decide("The heart.", again).caption == "The heart beats."
+    assert decide("The heart beats.", {"action": "accept"}).caption == "The heart beats."
+    reject = {"action": "reject", "reason": "misheard"}
+    assert decide("The heart beats.", reject) == Drop("rejected by a person: misheard")
 
 
 def test_labels_of_the_first_clip_hold_its_hash(data):

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from obvlib.core.labels import hash_item, label_files, read_labels, standing
+from obvlib.core.labels import Label, hash_item, label_files, read_labels, standing
 from obvlib.core.provenance import hash_files
 from obvlib.core.records import to_json
 from obvlib.curation.passages import Passage, Question
@@ -55,14 +55,24 @@ def read_decisions(root: str | os.PathLike | None = None) -> Decisions:
     found = {}
     files = label_files(root)
     held = [
-        label for path in files.values() for label in standing(read_labels(path).labels).values()
+        label
+        for path in files.values()
+        for labels in _by_look(read_labels(path).labels)
+        for label in standing(labels).values()
     ]
     for label in sorted(held, key=lambda label: label.at):
-        found[label.item_id, label.field] = Decision(
-            label.item_id, label.field, label.item_hash, label.new
-        )
+        decision = Decision(label.item_id, label.field, label.item_hash, label.new)
+        found[decision[:3]] = decision
     hashes = tuple((rater, hash_files([path])) for rater, path in files.items())
     return Decisions(tuple(found.values()), hashes)
+
+
+def _by_look(labels: Sequence[Label]) -> list[list[Label]]:
+    """Labels by the item as the rater saw it: one of an edited caption leaves the edit in force."""
+    looks: dict[str, list[Label]] = {}
+    for label in labels:
+        looks.setdefault(label.item_hash, []).append(label)
+    return list(looks.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +110,12 @@ class ReviewCaption(ReviewStage):
     name: ClassVar[str] = "review_caption"
 
     def __call__(self, passage: Passage) -> Passage | Drop:
-        key = (passage.clip_id, hash_item(passage.caption))
-        decision = self.decisions.of(DECISION_FIELD).get(key, {})
-        if decision.get("action") == "reject":
-            return Drop(f"rejected by a person: {decision.get('reason') or 'no reason given'}")
-        if decision.get("action") == "edit":
-            return replace(passage, caption=decision["question"])
+        known = self.decisions.of(DECISION_FIELD)
+        while decision := known.pop((passage.clip_id, hash_item(passage.caption)), None):
+            if decision.get("action") == "reject":
+                return _rejected(decision)
+            if decision.get("action") == "edit":  # which may have been reviewed again
+                passage = replace(passage, caption=decision["caption"])
         return passage
 
 
@@ -119,16 +129,22 @@ class ReviewQuestion(ReviewStage):
         return record.question_id
 
     def __call__(self, question: Question) -> Question | Drop:
-        wanted = hash_item(to_json(question.pair))
-        for (item_id, item_hash), decision in self.decisions.of(DECISION_FIELD).items():
-            if item_hash != wanted or item_id.rpartition("-")[0] != question.clip_id:
-                continue
+        known = {
+            item_hash: decision
+            for (item_id, item_hash), decision in self.decisions.of(DECISION_FIELD).items()
+            if item_id.rpartition("-")[0] == question.clip_id
+        }
+        while decision := known.pop(hash_item(to_json(question.pair)), None):
             if decision.get("action") == "reject":
-                return Drop(f"rejected by a person: {decision.get('reason') or 'no reason given'}")
+                return _rejected(decision)
             if decision.get("action") == "edit":
                 edited = {name: decision[name] for name in ("question", "answer", "options")}
-                return replace(question, **edited)
+                question = replace(question, **edited)
         return question
+
+
+def _rejected(decision: dict[str, Any]) -> Drop:
+    return Drop(f"rejected by a person: {decision.get('reason') or 'no reason given'}")
 
 
 def frame_id(video_id: str, time_s: float) -> str:

@@ -8,7 +8,7 @@ from obvlib.widgets.inspector import ClipInspector
 from obvlib.widgets.labeler import FrameItem, FrameLabeler, label_frames
 from obvlib.widgets.opening import inspect
 from obvlib.widgets.pictures import read_pictures
-from obvlib.widgets.review import QAReview, review_questions, reviewed
+from obvlib.widgets.review import QAReview, review_captions, review_questions, reviewed
 from obvlib.widgets.samples import open_samples
 from obvlib.widgets.tuner import SegmentTuner, tune_segments
 
@@ -23,6 +23,7 @@ __all__ = [
     "label_frames",
     "open_samples",
     "read_pictures",
+    "review_captions",
     "review_questions",
     "reviewed",
     "tune_segments",

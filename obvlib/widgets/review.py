@@ -1,4 +1,4 @@
-"""QAReview: accept, edit or reject (with a reason) questions that a machine wrote."""
+"""QAReview: accept, edit or reject (with a reason) questions and captions that a machine wrote."""
 
 from __future__ import annotations
 
@@ -23,11 +23,18 @@ REASONS = (
     "not about what can be seen",
     "other",
 )
+CAPTION_REASONS = (
+    "says what was not said",
+    "misheard",
+    "not about what can be seen",
+    "names a person or a place",
+    "other",
+)
 
 
 class QAReview(LabelWidget):
-    """Questions one by one; a decision is an object with `action` accept, edit or reject.
-    `review_questions` makes one.
+    """Questions, or captions, one by one; a decision is an object with `action` accept, edit or
+    reject. `review_questions` and `review_captions` make one.
     """
 
     _esm = script("logic", "ui", "labels", "review")
@@ -35,7 +42,9 @@ class QAReview(LabelWidget):
     reasons: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
     def decisions(self) -> dict[str, dict[str, Any]]:
-        """The decision on every question reviewed so far, by its id (`clip_id-number`)."""
+        """The decision on every item reviewed so far, by its id: `clip_id-number` for a question,
+        `clip_id` for a caption.
+        """
         known = {item["id"] for item in self.items}
         return {
             item_id: value
@@ -59,6 +68,23 @@ def review_questions(
         for number, pair in enumerate(clip.qa_pairs)
     ]
     return QAReview(items=items, reasons=list(REASONS), rater=rater, root=root, title="Questions")
+
+
+def review_captions(
+    clips: Sequence[Clip], *, rater: str = "", root: str | os.PathLike | None = None
+) -> QAReview:
+    """Review the captions of `clips`, each beside the words that were said."""
+    items = [
+        {
+            "id": clip.clip_id,
+            "hash": hash_item(clip.caption),
+            "caption": clip.caption,
+            "support": clip.transcript,
+        }
+        for clip in clips
+    ]
+    reasons = list(CAPTION_REASONS)
+    return QAReview(items=items, reasons=reasons, rater=rater, root=root, title="Captions")
 
 
 def _item(clip: Clip, number: int, pair: QAPair, warnings: Sequence[str]) -> dict[str, Any]:

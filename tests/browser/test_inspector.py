@@ -42,6 +42,7 @@ labeler""",
     """tuner = widgets.tune_segments({"v": [0, .7, .7, 0, 0, .9, 0]}, max_gap=1)
 tuner""",
     "widgets.review_questions([more], rater='ada')",
+    "widgets.review_captions([more], rater='ada')",
     "panel([Sample(num_tokens=4000, grids=((10, 20, 20),))] * 9)",
 ]  # fmt: skip
 
@@ -322,6 +323,29 @@ def test_questions_are_accepted_edited_and_rejected(notebook_page, lab):
     review.get_by_label("Reject with a reason").select_option("other")
     saved(page)
     assert held(root)["lost_0_4000-0", "decision"] == {"action": "reject", "reason": "other"}
+
+
+def test_captions_are_edited_and_rejected(notebook_page, lab):
+    page, (_, root) = notebook_page, lab
+    review = page.get_by_role("group", name="Caption review")
+    review.scroll_into_view_if_needed()
+    assert HOSTILE in review.inner_text() and page.evaluate("window.hacked") is None
+    review.focus()
+    page.keyboard.press("e")
+    review.get_by_label("Caption", exact=True).fill(" ")
+    review.get_by_role("button", name="Save the edited caption").click()
+    assert "Fill in the caption" in review.inner_text()
+    review.get_by_label("Caption", exact=True).fill("The left ventricle.")
+    review.get_by_role("button", name="Save the edited caption").click()
+    saved(page)
+    decision = held(root)["lost_0_4000", "decision"]
+    assert decision == {"action": "edit", "caption": "The left ventricle."}
+    assert "The left ventricle." in review.inner_text()
+    review.focus()
+    page.keyboard.press("r")
+    page.keyboard.press("2")
+    saved(page)
+    assert held(root)["lost_0_4000", "decision"] == {"action": "reject", "reason": "misheard"}
 
 
 def test_the_planner_answers_its_controls(notebook_page):

@@ -1,4 +1,4 @@
-// QAReview: accept, edit or reject questions that a machine wrote.
+// QAReview: accept, edit or reject questions, or captions, that a machine wrote.
 import { Labels, Line } from "./labels.mjs";
 import { bindKeys, button, fill, h, press, select } from "./ui.mjs";
 
@@ -9,6 +9,7 @@ class QAReview {
     this.model = model;
     this.items = model.get("items");
     this.reasons = model.get("reasons");
+    this.what = this.items[0]?.caption === undefined ? "question" : "caption";
     this.at = 0;
     this.editing = false;
     this.line = new Line(model);
@@ -34,10 +35,10 @@ class QAReview {
     this.state = h("p.obv-caption", { role: "status" });
     this.progress = h("i");
     this.saved = h("span.obv-saved", { role: "status" });
-    this.accept = button("a accept", "Accept this question (a)", () =>
+    this.accept = button("a accept", `Accept this ${this.what} (a)`, () =>
       this.decide({ action: "accept" }),
     );
-    this.edit = button("e edit", "Edit this question (e)", () => this.setEditing(!this.editing));
+    this.edit = button("e edit", `Edit this ${this.what} (e)`, () => this.setEditing(!this.editing));
     this.reject = select(
       "Reject with a reason (r, then its number)",
       [["", "r reject …"], ...this.reasons.map((reason, i) => [reason, `${i + 1} ${reason}`])],
@@ -45,14 +46,14 @@ class QAReview {
       (reason) => reason && this.decide({ action: "reject", reason }),
     );
     const tools = [
-      button("←", "Previous question (k)", () => this.go(this.at - 1)),
-      button("→", "Next question (j)", () => this.go(this.at + 1)),
+      button("←", `Previous ${this.what} (k)`, () => this.go(this.at - 1)),
+      button("→", `Next ${this.what} (j)`, () => this.go(this.at + 1)),
       button("↶ undo", "Take back the last decision (u)", () => this.undo()),
       button("Export", "Save decisions as JSON lines", () => this.labels.export()),
     ];
     this.root = h(
       "div.obv.obv-review",
-      { role: "group", "aria-label": "Question review", tabIndex: -1 },
+      { role: "group", "aria-label": this.what === "caption" ? "Caption review" : "Question review", tabIndex: -1 },
       h(
         "div.obv-panel",
         {},
@@ -112,7 +113,7 @@ class QAReview {
   setEditing(isOn) {
     this.editing = isOn;
     this._draw();
-    if (isOn) this.inputs.question.focus();
+    if (isOn) (this.inputs.caption ?? this.inputs.question).focus();
   }
 
   decide(decision) {
@@ -138,7 +139,7 @@ class QAReview {
   _draw() {
     const item = this.items[this.at];
     this.reject.value = "";
-    if (!item) return fill(this.body, h("p.obv-empty", {}, "There is no question to review."));
+    if (!item) return fill(this.body, h("p.obv-empty", {}, `There is no ${this.what} to review.`));
     const current = this._current(item);
     const support = item.support
       ? [h("h4", {}, "What was said"), h("p.obv-text", {}, item.support)]
@@ -153,6 +154,9 @@ class QAReview {
   }
 
   _card(item) {
+    if (this.what === "caption") {
+      return h("article.obv-question", {}, h("h4", {}, "Caption"), h("p.obv-text", {}, item.caption));
+    }
     const options = Object.entries(item.options ?? {}).map(([letter, text]) =>
       h(
         `li${letter === item.answer ? ".obv-gold" : ""}`,
@@ -173,6 +177,7 @@ class QAReview {
   }
 
   _form(item) {
+    if (this.what === "caption") return this._captionForm(item);
     const field = (label, value) => h("input", { type: "text", value, "aria-label": label });
     this.inputs = {
       question: h("textarea", { "aria-label": "Question", value: item.question }),
@@ -191,18 +196,37 @@ class QAReview {
           () => {},
         )
       : field("Answer", item.answer);
-    const save = button("Save", "Save the edited question", () => this._saveEdit());
     return h(
       "div.obv-question",
       {},
       h("label", {}, "Question", this.inputs.question),
       h("div.obv-form", {}, rows, h("label", {}, "Answer", this.inputs.answer)),
-      h(
-        "div.obv-choices",
-        {},
-        save,
-        button("Cancel", "Leave the question as it was", () => this.setEditing(false)),
-      ),
+      this._saveOrCancel(() => this._saveEdit()),
+    );
+  }
+
+  _captionForm(item) {
+    const caption = h("textarea", { "aria-label": "Caption", value: item.caption });
+    this.inputs = { caption };
+    const save = () => {
+      const text = caption.value.trim();
+      if (text) this.decide({ action: "edit", caption: text });
+      else this.state.textContent = "Fill in the caption, or reject it.";
+    };
+    return h(
+      "div.obv-question",
+      {},
+      h("label", {}, "Caption", caption),
+      this._saveOrCancel(save),
+    );
+  }
+
+  _saveOrCancel(save) {
+    return h(
+      "div.obv-choices",
+      {},
+      button("Save", `Save the edited ${this.what}`, save),
+      button("Cancel", `Leave the ${this.what} as it was`, () => this.setEditing(false)),
     );
   }
 
