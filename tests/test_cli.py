@@ -1,9 +1,12 @@
 """The command's own words for settings that are wrong: one line, exit status 1, no traceback."""
 
+from collections import Counter
+
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
-from obvlib.cli.app import app
+from obvlib.cli import app
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +65,43 @@ def test_bad_settings_are_one_line_and_debug_shows_the_traceback(monkeypatch, tm
         )
     monkeypatch.setenv("OBV_DEBUG", "1")
     assert isinstance(CliRunner().invoke(app, [*SLICE, "--num-workers", "0"]).exception, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("command", "old", "new"),
+    [
+        ("evaluate", "--rows", "--dataset"),
+        ("evaluate", "--media", "--input-dir"),
+        ("inspect", "--clips-dir", "--input-dir"),
+        ("judge measure", "--url", "--endpoint"),
+        ("report evaluation", "--training", "--training-dataset"),
+        ("report evaluation", "--training-clips", "--training-input-dir"),
+    ],
+)
+def test_an_options_old_name_is_refused_with_the_new_one(command, old, new):
+    done = CliRunner().invoke(app, [*command.split(), old, "x"])
+    assert done.exit_code == 2 and f"{old} is now {new}" in done.output
+    assert new in CliRunner().invoke(app, [*command.split(), "--help"], terminal_width=200).output
+
+
+def test_one_thing_has_one_name_in_every_command():
+    """What a command takes in, writes to and works with is called the same everywhere."""
+    names = Counter(
+        option.name
+        for command in all_commands(get_command(app))
+        for option in command.params
+        if option.param_type_name == "option"
+    )
+    assert names["dataset"] >= 5 and names["input_dir"] >= 5 and names["output_dir"] >= 6
+    assert names["num_workers"] >= 5 and names["endpoint"] >= 4
+    others = {"media", "rows", "clips_dir", "videos_dir", "out_dir", "out", "workers", "url"}
+    assert not others & set(names)
+
+
+def all_commands(group):
+    """Yield every command of a group and of the groups in it."""
+    for command in group.commands.values():
+        if hasattr(command, "commands"):
+            yield from all_commands(command)
+        else:
+            yield command

@@ -29,7 +29,7 @@ from obvlib.core import Clip, Word
 from obvlib.core.jsonl import read_rows
 from obvlib.core.labels import LabelFile, hash_item
 from obvlib.core.records import to_json
-from obvlib.curation import curate, judge_captions, read_decisions
+from obvlib.curation import CurationSettings, curate, judge_captions, read_decisions, videos_in
 from obvlib.curation.duplicates import Look, near_identical
 from obvlib.curation.labels import FIELDS, label_captions, names
 from obvlib.curation.language_model import LanguageModel
@@ -318,6 +318,31 @@ def test_files_that_are_not_ours_stay_and_the_directory_is_refused(tmp_path):
     with pytest.raises(ValueError, match="rows.jsonl was not made by `obv curate`"):
         curate([], tmp_path)
     assert (tmp_path / "rows.jsonl").read_text() == "mine"
+
+
+def test_replies_of_somebody_else_stay(tmp_path):
+    (tmp_path / "replies.sqlite").write_text("mine")
+    model = model_at("http://127.0.0.1:1/v1", tmp_path)
+    with pytest.raises(ValueError, match="replies.sqlite was not made by `obv curate`"):
+        curate([], tmp_path, CurationSettings(model=model))
+    assert (tmp_path / "replies.sqlite").read_text() == "mine"
+
+
+def test_a_place_that_is_not_on_this_machine_is_refused():
+    for place in ("s3://bucket/out", "memory://out", Path("s3://bucket/out")):
+        with pytest.raises(ValueError, match="not on this machine"):
+            curate([], place)
+        with pytest.raises(ValueError, match="not on this machine"):
+            videos_in(place)
+
+
+def test_a_file_with_an_odd_name_is_left_out_and_the_others_are_taken(tmp_path):
+    for name in ("a.mp4", "b.webm", "b.mp4", "my lecture (1).mp4", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "c.mp4").mkdir()
+    with pytest.warns(UserWarning, match=r"1 videos are left out, the first is 'my lecture"):
+        videos = videos_in(tmp_path)
+    assert [Path(video.path).name for video in videos] == ["a.mp4", "b.mp4"]
 
 
 def test_an_id_whose_video_cannot_be_had_is_left_out_and_the_others_are_curated(

@@ -8,6 +8,7 @@ import os
 import struct
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -17,9 +18,11 @@ import torch
 from obvlib import mini
 from obvlib.core.frame_policy import FramePolicy
 from obvlib.core.records import Example, Prediction, read_jsonl
+from obvlib.engine import claimed
 from obvlib.evaluation import (
     EvalConfig,
     end_tokens,
+    evaluate,
     fingerprint,
     generate,
     memory_reader,
@@ -32,12 +35,52 @@ from obvlib.evaluation import predictions as predictions_module
 from obvlib.evaluation.generation import reply
 from obvlib.evaluation.reading_ahead import read_ahead
 from obvlib.inputs import ModelInput, Video, encode, question_turns
+from obvlib.manifests import load_examples
 from obvlib.manifests.pictures import open_rgb
 from obvlib.media import write_video
 from obvlib.mini.clips import SeenClip, generated_examples
 from obvlib.models.bundle import load, tiny_bundle
 
 CONFIG = EvalConfig(policy=FramePolicy.mini(), max_new_tokens=3, batch_size=4)
+
+
+def evaluated(bundle, clips, folder):
+    examples = generated_examples(clips)[:2]
+    reader = memory_reader(clips)
+    return evaluate(bundle, examples, folder, CONFIG, controls=["no_visual"], read=reader)
+
+
+@pytest.mark.parametrize(
+    "name", ["about.json", "examples.jsonl", "verdicts.jsonl", "controls/no_visual/about.json"]
+)
+def test_files_that_are_not_ours_stay_and_the_folder_is_refused(tmp_path, bundle, clips, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ValueError, match=f"{name} was not made by `obv evaluate`"):
+        evaluated(bundle, clips, tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_folder_of_an_earlier_version_is_continued(tmp_path, bundle, clips):
+    first = evaluated(bundle, clips, tmp_path)
+    (tmp_path / ".obv-claim").unlink()  # which it did not write
+    assert evaluated(bundle, clips, tmp_path).predictions == first.predictions
+
+
+def test_a_folder_of_another_command_is_refused(tmp_path, bundle, clips):
+    with claimed(tmp_path, "obv slice", {}) as claim:
+        (tmp_path / "a.mp4").write_text("made")
+        claim.names.add("a.mp4")
+    with pytest.raises(ValueError, match="holds what `obv slice` made"):
+        evaluated(bundle, clips, tmp_path)
+
+
+def test_media_and_results_are_on_this_machine(bundle, clips):
+    with pytest.raises(ValueError, match="not on this machine") as error:
+        load_examples("SurgeryVideoQA", media="https://user:hunter2@host/clips?token=SECRET")
+    assert "hunter2" not in str(error.value) and "SECRET" not in str(error.value)
+    with pytest.raises(ValueError, match="not on this machine"):
+        evaluated(bundle, clips, Path("s3://bucket/out"))
 
 
 @pytest.fixture(scope="module")

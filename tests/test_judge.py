@@ -243,7 +243,7 @@ def test_commands_measure_and_label(tmp_path, monkeypatch):
         "pair,half,question,reference,response,label\n1,,q,scalpel,a scalpel,1\n2,,q,3 cm,3 mm,0\n"
     )
     with serve(by_rule) as server:
-        options = ["--url", server.url, "--model", "j", "--pairs", str(few)]
+        options = ["--endpoint", server.url, "--model", "j", "--pairs", str(few)]
         shown = CliRunner().invoke(app, ["judge", "measure", *options])
     assert shown.exit_code == 0, shown.output
     assert json.loads(shown.output)["kappa"]["value"] == 1

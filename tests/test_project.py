@@ -136,6 +136,42 @@ def test_the_book_needs_no_ffmpeg_program():
             assert "ffmpeg" not in strings, f"{path} calls the ffmpeg program: go through PyAV"
 
 
+MAX_PARAMETERS = 7
+# Differentiable functions and kernels: each tensor and pointer is an argument of its own, and
+# callers are other functions of the same file or a library.
+KERNELS = [
+    ROOT / "obvlib" / name
+    for name in (
+        *("models/attention.py", "models/kernels.py", "models/packed_layers.py"),
+        *("models/rotary.py", "models/rotary_kernel.py", "training/master_kernel.py"),
+    )
+]
+
+
+def test_no_function_takes_more_than_seven_things():
+    """What travels together is a dataclass. A command's options are listed one by one, also those
+    of `inspect`, which is a command in a notebook.
+    """
+    long = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in MODULES
+        for name, is_command, num in functions_of(path)
+        if num > MAX_PARAMETERS and not is_command and name != "inspect"
+    ]
+    assert [line for line in long if ROOT / line.partition(":")[0] not in KERNELS] == []
+    assert all(path.is_file() for path in KERNELS)
+
+
+def functions_of(path: Path) -> Iterator[tuple[str, bool, int]]:
+    """Yield the name of each function, whether it is a command, and how many parameters it has."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            given = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+            num = sum(arg.arg not in ("self", "cls") for arg in given)
+            decorated = [ast.unparse(decorator) for decorator in node.decorator_list]
+            yield node.name, any(".command(" in text for text in decorated), num
+
+
 def room_of(path: Path) -> str:
     return path.relative_to(ROOT / "obvlib").parts[0].removesuffix(".py")
 

@@ -174,9 +174,8 @@ def test_reading_a_few_frames_of_a_long_file_fetches_a_part_of_it(web, tmp_path)
         np.concatenate([f[:120], noise[i % 20]])
         for i, f in enumerate(samples.numbered_frames(400, 240, 320))
     )
-    media.write_video(
-        directory / "long.mp4", numbered, 10, crf=10, preset="ultrafast", options={"g": "20"}
-    )
+    encoding = media.Encoding(crf=10, preset="ultrafast", options={"g": "20"})
+    media.write_video(directory / "long.mp4", numbered, 10, encoding=encoding)
     size = (directory / "long.mp4").stat().st_size
     RangeServer.sent = 0
     frames, _ = media.frames_at(f"{address}/long.mp4", [1.0, 30.0])

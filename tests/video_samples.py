@@ -62,13 +62,13 @@ def make(
     height: int = 120,
     width: int = 160,
     with_sound: bool = True,
-    **kwargs,
+    **encoding,
 ):
-    """Write such a video; frame numbers wrap at 256."""
+    """Write such a video, encoded as told; frame numbers wrap at 256."""
     sound = beeps(num_frames / fps) if with_sound else None
-    return media.write_video(
-        path, numbered_frames(num_frames, height, width), fps, sound, SAMPLE_RATE, **kwargs
-    )
+    frames = numbered_frames(num_frames, height, width)
+    how = media.Encoding(**encoding)
+    return media.write_video(path, frames, fps, sound, SAMPLE_RATE, encoding=how)
 
 
 def encode(

@@ -9,11 +9,14 @@ import json
 import os
 import sqlite3
 import sys
+import warnings
+from functools import partial
 from typing import Any, NoReturn
 
 import typer
 import typer.core
 
+from obvlib.cli.options import RENAMED
 from obvlib.core.messages import one_line
 from obvlib.engine import StageStopped
 from obvlib.manifests import HubUnavailable
@@ -49,6 +52,8 @@ class OneLineErrors(typer.core.TyperGroup):
         except KeyboardInterrupt as error:
             interrupted(error)
         except Exception as error:
+            if new := RENAMED.get(name := getattr(error, "option_name", "")):
+                raise typer.BadParameter(f"{name} is now {new}", ctx) from None
             if os.environ.get("OBV_DEBUG") or not _can_be_mended(error):
                 raise
             fail(error)
@@ -81,12 +86,26 @@ app = OneLineInterrupts(
 
 
 @app.callback()
-def main() -> None:
+def main(ctx: typer.Context) -> None:
     """From educational biomedical videos to a fine-tuned model and scores that can be believed."""
     from obvlib.core import settings
 
+    ctx.call_on_close(partial(setattr, warnings, "formatwarning", warnings.formatwarning))
+    warnings.formatwarning = in_one_line
     settings.profile()
     settings.data_root()
+
+
+def in_one_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """Return a warning as a user reads it: the place in the code helps only those who wrote it."""
+    kind = "note" if category is UserWarning else category.__name__
+    return f"{kind}: {one_line(message, MAX_ERROR)}\n"
 
 
 def show(value: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from obvlib.cli.app import app, leave
 from obvlib.cli.evaluation import report_app
-from obvlib.cli.options import Engine, NumWorkers, Seed
+from obvlib.cli.options import Endpoint, Engine, NumWorkers, Seed
 
 Folder = Annotated[Path, typer.Argument(help="The output directory of `obv curate`.")]
 
@@ -21,9 +21,7 @@ def curate(
     ids: Annotated[
         str, typer.Option(help="A file of video ids, one a line; missing ones are downloaded.")
     ] = "",
-    endpoint: Annotated[
-        str, typer.Option(help="An OpenAI-compatible server; default: embeddings and templates.")
-    ] = "",
+    endpoint: Endpoint = "",
     model: Annotated[str, typer.Option(help="The model's name at the endpoint.")] = "",
     api_key_variable: Annotated[
         str, typer.Option(help="The environment variable that holds the endpoint's key.")
@@ -42,21 +40,25 @@ def curate(
 ) -> None:
     """Curate videos into clips with captions and questions; run again to continue after a stop.
 
-    What people decided in the review widgets (`labels/` under the data root) overrides the machine.
+    Without an --endpoint, embeddings and templates decide and write. What people decided in the
+    review widgets (`labels/` under the data root) overrides the machine.
     """
     from obvlib import curation
+    from obvlib.core.checks import is_id
+    from obvlib.core.locations import local_dir
     from obvlib.report.curation import load_curation, render_curation
 
+    local_dir(output_dir)
     names = Path(ids).read_text(encoding="utf-8").split() if ids else []
     there = obtained(names, input_dir) if names else []
     Path(output_dir).mkdir(parents=True, exist_ok=True)
     language_model = None
     if endpoint:
         from obvlib.curation.language_model import LanguageModel
-        from obvlib.llm import Endpoint
+        from obvlib.llm import Endpoint as Server
 
         language_model = LanguageModel(
-            endpoint=Endpoint(
+            endpoint=Server(
                 url=endpoint,
                 model=model,
                 api_key_variable=api_key_variable,
@@ -73,7 +75,8 @@ def curate(
     videos = curation.videos_in(input_dir, there)
     made = curation.curate(videos, output_dir, settings, num_workers=num_workers, engine=engine)
     print(f"{render_curation(load_curation(output_dir))}\n\n{made.rows}")
-    leave(len(made.steps["score_frames"]), len(set(names)) or len(videos))
+    num_unnamed = sum(not is_id(name) for name in curation.video_files(input_dir))
+    leave(len(made.steps["score_frames"]), len(set(names)) or len(videos) + num_unnamed)
 
 
 @report_app.command("curation")

@@ -40,10 +40,10 @@ def evaluate(
     controls: Annotated[
         str, typer.Option(help="Comma-separated, all or none; see chapter 13.")
     ] = "no_visual",
-    rows: Annotated[
-        str, typer.Option(help="The benchmark's published file, in place of the hub.")
+    dataset: Annotated[
+        str, typer.Option(help="The benchmark's published file, in place of the hub's rows.")
     ] = "",
-    media: Annotated[str, typer.Option(help="Where its videos or pictures are.")] = "",
+    input_dir: Annotated[str, typer.Option(help="Where its videos or pictures are.")] = "",
     limit: Annotated[int, typer.Option(help="Only the first so many questions; 0: all.")] = 0,
 ) -> None:
     """Answer a benchmark and its blind control, and print scores with what they are worth.
@@ -62,7 +62,9 @@ def evaluate(
     home = recipe.run_dir if model else recipe.current_run
     out = Path(output_dir or home / "evaluate" / name.lower())
     try:
-        examples = load_examples(name, rows=rows or None, media=media or None, limit=limit or None)
+        examples = load_examples(
+            name, rows=dataset or None, media=input_dir or None, limit=limit or None
+        )
         bundle = _load(model, recipe)
         run = run_evaluation(
             bundle, examples, out, recipe.evaluation, controls=chosen, on_progress=_progress
@@ -124,11 +126,11 @@ def ask(
 @report_app.command("evaluation")
 def report_evaluation(
     run: Run,
-    training: Annotated[
+    training_dataset: Annotated[
         str,
         typer.Option(help="Rows that the model was trained on, checked for the test's questions."),
     ] = "",
-    training_clips: Annotated[
+    training_input_dir: Annotated[
         str, typer.Option(help="Directory of the training clips, whose pictures are compared too.")
     ] = "",
 ) -> None:
@@ -139,12 +141,14 @@ def report_evaluation(
     from obvlib.manifests import load_rows
 
     found = load_evaluation(run)
-    if training:
-        clips, _ = load_rows(training)
+    if training_dataset:
+        clips, _ = load_rows(training_dataset)
         trained = [clip for clip in clips if clip.is_for_training]
-        check_training(trained, found.examples, Path(training_clips) if training_clips else None)
-    elif training_clips:
-        fail("--training-clips needs --training: the rows name the clips")
+        check_training(
+            trained, found.examples, Path(training_input_dir) if training_input_dir else None
+        )
+    elif training_input_dir:
+        fail("--training-input-dir needs --training-dataset: the rows name the clips")
     made = report.evaluation_report(found)
     paths = report.write_report(made, run)
     print((run / "report.md").read_text(encoding="utf-8"))

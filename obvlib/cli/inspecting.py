@@ -23,7 +23,7 @@ def inspect(
         ),
     ] = "mini",
     rater: Annotated[str, typer.Option(help="Whose labels; default: your user name.")] = "",
-    clips_dir: Annotated[str, typer.Option(help="Where the slices are, if elsewhere.")] = "",
+    input_dir: Annotated[str, typer.Option(help="Where the slices are, if elsewhere.")] = "",
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
 ) -> None:
     """Look at samples as the model sees them, and label them, in JupyterLab."""
@@ -34,7 +34,7 @@ def inspect(
     source, _, sample = path.partition("#")
     check_source(source)
     source = str(Path(source).resolve()) if Path(source).exists() else source
-    options = {"rater": rater, "start": sample, "clips_dir": clips_dir}
+    options = {"rater": rater, "start": sample, "clips_dir": input_dir}
     notebook = data_root() / "notebooks" / "inspector.ipynb"
     notebook.parent.mkdir(parents=True, exist_ok=True)
     write_text(str(notebook), json.dumps(notebook_of(source, options), indent=1) + "\n")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from obvlib.cli.app import app, show
+from obvlib.cli.options import Endpoint
 
 if TYPE_CHECKING:
     from obvlib.evaluation.judge import Judge
@@ -22,7 +23,6 @@ judge_app = typer.Typer(
 )
 app.add_typer(judge_app, name="judge")
 
-Url = Annotated[str, typer.Option(help="Base of an OpenAI-compatible server, ending in /v1.")]
 ModelName = Annotated[str, typer.Option(help="The name that the server knows the model by.")]
 Key = Annotated[str, typer.Option(help="Name of the environment variable that holds the key.")]
 Remote = Annotated[
@@ -37,7 +37,7 @@ Pairs = Annotated[str, typer.Option(help="CSV of pairs; default: the author labe
 
 @judge_app.command()
 def measure(
-    url: Url,
+    endpoint: Endpoint,
     model: ModelName,
     pairs: Pairs = "",
     half: Annotated[str, typer.Option(help="tuning or held_back; default: both.")] = "",
@@ -47,13 +47,13 @@ def measure(
     from obvlib.evaluation import judge
 
     labelled = judge.read_pairs(pairs or None, half)
-    show(asdict(judge.measure(labelled, _judge(url, model, api_key_variable))))
+    show(asdict(judge.measure(labelled, _judge(endpoint, model, api_key_variable))))
 
 
 @judge_app.command()
 def run(
     folder: Annotated[Path, typer.Argument(help="The folder of an evaluation.")],
-    url: Url,
+    endpoint: Endpoint,
     model: ModelName,
     second: Annotated[str, typer.Option(help="A second judge, as URL,MODEL.")] = "",
     api_key_variable: Key = "",
@@ -64,14 +64,14 @@ def run(
 
     other_url, _, other_model = second.partition(",")
     other = _judge(other_url, other_model, api_key_variable, allow_credentialed) if second else None
-    first = _judge(url, model, api_key_variable, allow_credentialed)
+    first = _judge(endpoint, model, api_key_variable, allow_credentialed)
     show(columns(judge_run(folder, first, other)))
 
 
 @judge_app.command()
 def read(
     folder: Annotated[Path, typer.Argument(help="The folder of an evaluation.")],
-    url: Url,
+    endpoint: Endpoint,
     model: ModelName,
     api_key_variable: Key = "",
     allow_credentialed: Remote = False,
@@ -79,7 +79,7 @@ def read(
     """Let a model read the closed answers that no rule could read; counted apart from the score."""
     from obvlib.evaluation.reading import read_unread, reading_counts
 
-    rows = read_unread(folder, _judge(url, model, api_key_variable, allow_credentialed))
+    rows = read_unread(folder, _judge(endpoint, model, api_key_variable, allow_credentialed))
     show(reading_counts(folder, rows))
 
 
@@ -116,13 +116,14 @@ def label(
 def _judge(url: str, model: str, api_key_variable: str, allow_credentialed: bool = False) -> Judge:
     from obvlib.core import data_root
     from obvlib.evaluation.judge import Judge
-    from obvlib.llm import Cache, Endpoint
+    from obvlib.llm import Cache
+    from obvlib.llm import Endpoint as Server
 
-    endpoint = Endpoint(
+    server = Server(
         url=url,
         model=model,
         api_key_variable=api_key_variable,
         allow_credentialed=allow_credentialed,
         max_tokens=256,
     )
-    return Judge(endpoint=endpoint, cache=Cache(data_root() / "llm" / "cache.sqlite"))
+    return Judge(endpoint=server, cache=Cache(data_root() / "llm" / "cache.sqlite"))

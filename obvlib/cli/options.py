@@ -25,3 +25,14 @@ Verify = Annotated[
 Engine = Annotated[str, typer.Option(help="local, or ray: the cluster in RAY_ADDRESS.")]
 Split = Annotated[str, typer.Option(help="Only this split.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+Endpoint = Annotated[str, typer.Option(help="Base of an OpenAI-compatible server, ending in /v1.")]
+
+# what an option was called before, so that an old command says how it is written now
+RENAMED = {
+    "--clips-dir": "--input-dir",
+    "--media": "--input-dir",
+    "--rows": "--dataset",
+    "--training": "--training-dataset",
+    "--training-clips": "--training-input-dir",
+    "--url": "--endpoint",
+}

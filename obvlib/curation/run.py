@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from obvlib.core import Clip
-from obvlib.core.checks import check_id
+from obvlib.core.checks import is_id
 from obvlib.core.files import write_text
 from obvlib.core.forgotten import forgotten_sources
 from obvlib.core.jsonl import write_rows
+from obvlib.core.locations import local_dir
+from obvlib.core.messages import one_line
 from obvlib.core.record_rows import to_json
 from obvlib.curation.duplicates import Look, LookAtClip, Pair, near_identical
 from obvlib.curation.narration import NarrateVideo, captions_beside
@@ -34,13 +37,13 @@ from obvlib.curation.text_stages import (
     WriteCaption,
     WriteQuestions,
 )
-from obvlib.engine import Ledger, Stage, StageRun, claimed, run_stage
+from obvlib.engine import How, Ledger, Stage, StageRun, claimed, run_stage
 from obvlib.manifests import split_by_source
+from obvlib.media.opening import EXTENSIONS
 
 if TYPE_CHECKING:
     from obvlib.curation.language_model import LanguageModel
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 ROWS, LEDGER, SETTINGS = "rows.jsonl", "ledger.sqlite", "settings.json"
 
 
@@ -88,29 +91,46 @@ def stages(settings: CurationSettings) -> list[Stage]:
 
 
 def video_files(folder: str | os.PathLike) -> dict[str, Path]:
-    """Return the video files of a folder by their names without the extension."""
-    files = (path for path in sorted(Path(folder).iterdir()) if path.is_file())
-    return {path.stem: path for path in files if path.suffix.lower() in VIDEO_SUFFIXES}
+    """Return the video files of a folder by their names without the extension. Of several that
+    share a name, the one that slicing takes: the first in the order of `EXTENSIONS`.
+    """
+    files = [path for path in sorted(local_dir(folder).iterdir()) if path.is_file()]
+    found = {path.stem: path for path in files if _rank(path) < len(EXTENSIONS)}
+    for path in files:
+        if path.stem in found and _rank(path) < _rank(found[path.stem]):
+            found[path.stem] = path
+    return found
+
+
+def _rank(path: Path) -> int:
+    extension = path.suffix.lower().removeprefix(".")
+    return EXTENSIONS.index(extension) if extension in EXTENSIONS else len(EXTENSIONS)
 
 
 def videos_in(folder: str | os.PathLike, ids: Sequence[str] = ()) -> list[Video]:
     """Return the videos of a folder by name, or those of `ids`; ValueError where one is missing.
-    Videos of forgotten sources are left out, and RecordError where `ids` name one.
+    Videos of forgotten sources are left out, and RecordError where `ids` name one. So are files
+    whose names cannot serve as ids, with a warning.
     """
     forgotten = forgotten_sources()
     for name in ids:
         forgotten.check(name, "ids")
-    found = {name: path for name, path in video_files(folder).items() if name not in forgotten}
+    files = video_files(folder)
+    if odd := [path.name for name, path in files.items() if not is_id(name)]:
+        warnings.warn(
+            f"{len(odd)} videos are left out, the first is {one_line(odd[0])!r}: rename them to"
+            " letters, digits, '_', '-' and '.'",
+            stacklevel=2,
+        )
+    found = {n: path for n, path in files.items() if is_id(n) and n not in forgotten}
     if missing := [name for name in ids if name not in found]:
         raise ValueError(f"{len(missing)} videos are not in {folder}: {', '.join(missing[:5])}")
     if not found:
-        raise ValueError(f"{folder} holds no video: give a folder of {', '.join(VIDEO_SUFFIXES)}")
-    return [
-        Video(
-            video_id=check_id(name),
-            path=str(found[name]),
-            captions=captions_beside(str(found[name])),
+        raise ValueError(
+            f"{folder} holds no video that can be used: give a folder of .{', .'.join(EXTENSIONS)}"
         )
+    return [
+        Video(video_id=name, path=str(found[name]), captions=captions_beside(str(found[name])))
         for name in (ids or found)
     ]
 
@@ -119,22 +139,21 @@ def curate(
     videos: Iterable[Video],
     output_dir: str | os.PathLike,
     settings: CurationSettings | None = None,
-    *,
-    num_workers: int = 0,
-    engine: str = "local",
-    show_progress: bool = True,
+    **how: Unpack[How],
 ) -> Curated:
     """Curate videos into `output_dir`: `rows.jsonl` in the published schema, ledger and report.
 
-    Run again after a stop, or with other settings: what is done and still holds is kept.
+    Run again after a stop, or with other settings: what is done and still holds is kept. `how`
+    are the options of `run_stage`.
     """
     settings = settings or CurationSettings()
-    how: dict[str, Any] = {
-        "num_workers": num_workers, "engine": engine, "show_progress": show_progress
-    }  # fmt: skip
-    videos = list(videos)
+    videos, kept = list(videos), local_dir(output_dir)
     with claimed(output_dir, "obv curate", {}) as claim:
+        is_first = not claim.names
         claim.require([ROWS, LEDGER, SETTINGS, RUNS, REPORT])
+        if settings.model and is_first:
+            paths = (Path(settings.model.cache), Path(settings.model.budget))
+            claim.require(path.name for path in paths if path.name and path.parent == kept)
         write_text(str(Path(output_dir, SETTINGS)), json.dumps(_settings(videos, settings)) + "\n")
         with Ledger(Path(output_dir, LEDGER)) as ledger:
             steps = run_all(videos, stages(settings), ledger, **how)
@@ -154,7 +173,7 @@ def curate(
 
 
 def run_all(
-    records: Sequence[Any], chain: Sequence[Stage], ledger: Ledger, **how: Any
+    records: Sequence[Any], chain: Sequence[Stage], ledger: Ledger, **how: Unpack[How]
 ) -> dict[str, Step]:
     """Run stages one after another, and return what went into each and what came of it, by name.
 

@@ -8,12 +8,13 @@ with its reason.
 from obvlib.engine.claims import Claim, claimed
 from obvlib.engine.ledger import Ledger, LedgerError, hash_params
 from obvlib.engine.outcomes import Drop, Outcome, Refusal, StageStopped, stops_everything, tried
-from obvlib.engine.run import StageInterrupted, StageRun, run_stage
+from obvlib.engine.run import How, StageInterrupted, StageRun, run_stage
 from obvlib.engine.stages import Stage
 
 __all__ = [
     "Claim",
     "Drop",
+    "How",
     "Ledger",
     "LedgerError",
     "Outcome",

@@ -14,6 +14,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,18 @@ def hash_params(params: Any) -> str:
     names. Text is taken as a name already.
     """
     return params if isinstance(params, str) else digest(params)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """What an outcome was made from and in how long: the digest of the record that went in, and the
+    identities of the files that went in and came out.
+    """
+
+    record: str = ""
+    inputs: Sequence[dict[str, Any]] = ()
+    outputs: Sequence[dict[str, Any]] = ()
+    seconds: float = 0.0
 
 
 class Ledger:
@@ -142,23 +155,18 @@ class Ledger:
         params: Any = "",
         reason: str = "",
         output: Any = None,
-        seconds: float = 0.0,
-        record: str = "",
-        inputs: Sequence[dict[str, Any]] = (),
-        outputs: Sequence[dict[str, Any]] = (),
+        trace: Trace | None = None,
     ) -> None:
         """Write an item's outcome at a stage, in place of an earlier one with the same settings.
-
-        `output` is any JSON value, `record` the digest of what went in, `inputs` and `outputs` the
-        identities of its files.
+        `output` is any JSON value.
         """
         if status not in STATUSES:
             raise ValueError(f"status is {status!r}: use one of {', '.join(STATUSES)}")
         if status != "done" and not reason:
             raise ValueError(f"item {item_id!r} is {status} at {stage!r} without a reason: say why")
-        name = hash_params(params)
+        name, trace = hash_params(params), trace or Trace()
         texts = [None if output is None else json.dumps(output)]
-        texts += [record, json.dumps(list(inputs)), json.dumps(list(outputs))]
+        texts += [trace.record, json.dumps(list(trace.inputs)), json.dumps(list(trace.outputs))]
         with self._errors():
             if name != params:
                 self._db.execute(
@@ -167,7 +175,16 @@ class Ledger:
                 )
             self._db.execute(
                 _RECORD,
-                (item_id, stage, name, status, one_line(reason), *texts, seconds, time.time()),
+                (
+                    item_id,
+                    stage,
+                    name,
+                    status,
+                    one_line(reason),
+                    *texts,
+                    trace.seconds,
+                    time.time(),
+                ),
             )
 
     def note_files(

@@ -15,17 +15,28 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from obvlib.core.checks import by_unique
 from obvlib.core.provenance import hash_code
 from obvlib.core.record_rows import digest, to_json
 from obvlib.engine.currency import Currency
-from obvlib.engine.ledger import Ledger, LedgerError, hash_params
+from obvlib.engine.ledger import Ledger, LedgerError, Trace, hash_params
 from obvlib.engine.outcomes import Outcome, StageStopped, run_group
 from obvlib.engine.stages import Stage
 
 ENGINES = ("local", "ray")
+
+
+class How(TypedDict, total=False):
+    """The options of `run_stage`, for functions that hand them on: where the work is done, in how
+    many processes, whether all contents are compared, and whether a bar is drawn.
+    """
+
+    engine: str
+    num_workers: int
+    verify: bool
+    show_progress: bool
 
 
 @dataclass
@@ -178,10 +189,12 @@ class _Run:
                 params=self.params,
                 reason=outcome.reason,
                 output=output,
-                seconds=outcome.seconds,
-                record=digest(record),
-                inputs=outcome.inputs,
-                outputs=outcome.outputs,
+                trace=Trace(
+                    record=digest(record),
+                    inputs=outcome.inputs,
+                    outputs=outcome.outputs,
+                    seconds=outcome.seconds,
+                ),
             )
         except LedgerError as error:
             raise StageStopped(f"{error}; then run the same command again") from None

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from obvlib.core import Example, Prediction, Provenance, Verdict
+from obvlib.core import Example, Prediction, Provenance, Verdict, ranks
 from obvlib.core.files import replacing
+from obvlib.core.locations import local_dir
 from obvlib.core.records import read_jsonl, write_jsonl
+from obvlib.engine import claimed
 from obvlib.evaluation.answer_file import read_answers
 from obvlib.evaluation.controls import concerned, controlled
 from obvlib.evaluation.predictions import EvalConfig, fingerprint, predict
@@ -29,6 +32,9 @@ from obvlib.scoring import score_all
 if TYPE_CHECKING:
     from obvlib.models import Bundle
 
+ABOUT, EXAMPLES, VERDICTS = "about.json", "examples.jsonl", "verdicts.jsonl"
+PREDICTIONS = "predictions.jsonl"
+NOTES = ("", ".made_by", ".seen")  # what is kept beside the predictions
 SCORED = ("ok", "failed")  # the other states are outside the score, and counted
 Progress = Callable[[int, int], None]
 
@@ -69,13 +75,13 @@ def evaluate(
     *,
     controls: Sequence[str] = (),
     read: ReadVisuals | None = None,
-    replace: bool = False,
     on_progress: Progress | None = None,
 ) -> Evaluation:
     """Answer a benchmark and its controls, score both, and keep all of it in `out_dir`.
 
-    A stopped run continues; ValueError for what `predict` refuses. A control that concerns none of
-    the examples is left out.
+    A stopped run continues; ValueError for what `predict` refuses, and for a folder that holds
+    files of another command or of somebody's. A control that concerns none of the examples is left
+    out.
     """
     if not examples:
         raise ValueError("no examples to evaluate: check that the benchmark's rows could be read")
@@ -100,19 +106,35 @@ def evaluate(
         for name in controls
         if concerned(name, examples)
     ]
-    for name, some, how in asked:
-        folder = out_dir / "controls" / name if name else out_dir
-        predictions = predict(
-            bundle,
-            some,
-            folder / "predictions.jsonl",
-            config,
-            read=how,
-            replace=replace,
-            on_progress=on_progress,
-        )
-        _keep(folder, about | {"control": name}, some, predictions)
+    with ranks.first_alone(_owned, local_dir(out_dir), [name for name, *_ in asked]):
+        for name, some, how in asked:
+            folder = out_dir / "controls" / name if name else out_dir
+            predictions = predict(
+                bundle, some, folder / PREDICTIONS, config, read=how, on_progress=on_progress
+            )
+            _keep(folder, about | {"control": name}, some, predictions)
     return load_evaluation(out_dir)
+
+
+@contextmanager
+def _owned(folder: Path, controls: Sequence[str]) -> Iterator[None]:
+    """Hold the folder for this run alone; ValueError where a file is there that is not ours."""
+    made = (ABOUT, EXAMPLES, VERDICTS, *(f"{PREDICTIONS}{ending}" for ending in NOTES))
+    names = [f"controls/{name}/{file}" if name else file for name in controls for file in made]
+    with claimed(folder, "obv evaluate", {}) as claim:
+        if not claim.names and (folder / f"{PREDICTIONS}.made_by").is_file():
+            claim.names |= _of_an_earlier_version(folder, names)
+        claim.require(names)
+        yield
+
+
+def _of_an_earlier_version(folder: Path, names: Sequence[str]) -> set[str]:
+    """Return those of the files that belong to an evaluation, in a folder that says it is one."""
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    return set(names) if isinstance(about, dict) and "fingerprint" in about else set()
 
 
 def scored(examples: Iterable[Example], predictions: Iterable[Prediction]) -> list[Verdict]:
@@ -123,18 +145,18 @@ def scored(examples: Iterable[Example], predictions: Iterable[Prediction]) -> li
 
 def load_evaluation(folder: Path) -> Evaluation:
     """Read a run's folder back, with the controls in it. FileNotFoundError where there is none."""
-    if not (folder / "about.json").is_file():
+    if not (folder / ABOUT).is_file():
         raise FileNotFoundError(f"{folder} holds no evaluation: run `obv evaluate` into it first")
-    examples = read_jsonl(folder / "examples.jsonl", Example)
-    by_id = {p.example_id: p for p in read_answers(folder / "predictions.jsonl")}
+    examples = read_jsonl(folder / EXAMPLES, Example)
+    by_id = {p.example_id: p for p in read_answers(folder / PREDICTIONS)}
     return Evaluation(
-        about=json.loads((folder / "about.json").read_text(encoding="utf-8")),
+        about=json.loads((folder / ABOUT).read_text(encoding="utf-8")),
         examples=examples,
         predictions=[by_id[e.example_id] for e in examples if e.example_id in by_id],
-        verdicts=read_jsonl(folder / "verdicts.jsonl", Verdict),
+        verdicts=read_jsonl(folder / VERDICTS, Verdict),
         controls={
             path.parent.name: load_evaluation(path.parent)
-            for path in sorted(folder.glob("controls/*/about.json"))
+            for path in sorted(folder.glob(f"controls/*/{ABOUT}"))
         },
     )
 
@@ -187,15 +209,15 @@ def _keep(
     predictions: Sequence[Prediction],
 ) -> None:
     """Write what a folder holds beside the predictions, each file whole or not at all."""
-    write_jsonl(folder / "examples.jsonl", examples)
+    write_jsonl(folder / EXAMPLES, examples)
     _write_verdicts(folder, scored(examples, predictions))
-    with replacing(folder / "about.json") as partial:
+    with replacing(folder / ABOUT) as partial:
         partial.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _write_verdicts(folder: Path, verdicts: Sequence[Verdict]) -> None:
     """Write verdicts; other ones that are there are kept under the time of their replacement."""
-    path = folder / "verdicts.jsonl"
+    path = folder / VERDICTS
     if path.is_file() and (before := path.read_bytes()):
         kept = {v.example_id: v for v in read_jsonl(path, Verdict)}
         if kept == {v.example_id: v for v in verdicts}:

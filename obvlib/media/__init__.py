@@ -11,10 +11,10 @@ from obvlib.media.opening import MediaError
 from obvlib.media.prepare import METADATA_KEY, Prepared, clip_frames, prepare_clip, prepare_clips
 from obvlib.media.read import PacketInfo, VideoInfo, audio, frames_at, packets, probe
 from obvlib.media.source import Source
-from obvlib.media.write import write_video
+from obvlib.media.write import Encoding, write_video
 
 __all__ = [
-    "DEFAULT_MODE", "METADATA_KEY", "MODES", "MediaError", "PacketInfo", "Prepared", "Slice",
-    "Source", "VideoInfo", "audio", "clip_frames", "correlations", "frames_at", "look_at",
+    "DEFAULT_MODE", "Encoding", "METADATA_KEY", "MODES", "MediaError", "PacketInfo", "Prepared",
+    "Slice", "Source", "VideoInfo", "audio", "clip_frames", "correlations", "frames_at", "look_at",
     "open_source", "packets", "prepare_clip", "prepare_clips", "probe", "slice_clip", "write_video",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from obvlib.media.source import MediaError
-from obvlib.media.write import write_video
+from obvlib.media.write import Encoding, write_video
 
 MAX_BYTES = 8_000_000_000  # of all frames as RGB
 OVERLAY_ROWS = 0.10  # of an echo machine's picture: the strip that names patient and hospital
@@ -81,7 +81,7 @@ def dicom_to_mp4(
     if blank_rows:
         frames = frames.copy()
         frames[:, : round(blank_rows * frames.shape[1])] = 0
-    return write_video(out, frames, fps or stated or 1.0, crf=12)
+    return write_video(out, frames, fps or stated or 1.0, encoding=Encoding(crf=12))
 
 
 def _check_size(dataset: Any) -> None:

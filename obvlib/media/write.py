@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,24 +28,36 @@ MUX_OPTIONS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """How frames and sound are compressed. `crf` 0 is lossless but for the colour conversion."""
+
+    codec: str = "libx264"
+    crf: float = 18  # of x264 and x265, as is the preset
+    preset: str = "veryfast"
+    options: Mapping[str, str] = field(default_factory=dict)  # more of the codec's own
+    audio_bit_rate: int = 64_000  # AAC, bits a second
+
+    def settings(self) -> dict[str, str]:
+        """Return what the codec is told."""
+        known = {"crf": str(self.crf), "preset": self.preset}
+        return {**(known if self.codec.startswith("libx26") else {}), **self.options}
+
+
 def write_video(
     path: str | os.PathLike,
     frames: np.ndarray | Iterable[np.ndarray],
     fps: float,
     audio: np.ndarray | None = None,
     sample_rate: int = 16_000,
-    audio_bit_rate: int = 64_000,
-    crf: float = 18,
-    preset: str = "veryfast",
-    codec: str = "libx264",
-    options: dict[str, str] | None = None,
+    *,
+    encoding: Encoding = Encoding(),
 ) -> Path:
     """Write frames (T, H, W, 3) uint8 RGB, or an iterator of (H, W, 3), at a constant rate; return
     the path.
 
-    `audio` is (N,) or (N, 2) float32 in [-1, 1], written as AAC at about `audio_bit_rate` bits a
-    second. Odd sizes are kept (4:4:4 chroma). `crf` 0 is lossless but for the colour conversion.
-    MediaError names what cannot be written.
+    `audio` is (N,) or (N, 2) float32 in [-1, 1]. Odd sizes are kept (4:4:4 chroma). MediaError
+    names what cannot be written.
     """
     rows = iter(frames)
     first = next(rows, None)
@@ -55,12 +68,11 @@ def write_video(
             "settings",
         )
     height, width = _check_frame(first, np.shape(first)[:2]).shape[:2]
-    settings = {"crf": str(crf), "preset": preset} if codec.startswith("libx26") else {}
     rate = Fraction(fps).limit_denominator(1001)
     with replacing(path) as partial:
         with av.open(str(partial), "w", format="mp4", options=MUX_OPTIONS) as out:
-            stream = video_stream(out, codec, height, width, rate, settings | (options or {}))
-            sound = _audio_stream(out, audio, sample_rate, audio_bit_rate)
+            stream = video_stream(out, encoding.codec, height, width, rate, encoding.settings())
+            sound = _audio_stream(out, audio, sample_rate, encoding.audio_bit_rate)
             track, step, num_frames = VideoTrack(out, stream), 1 / (rate * TIME_BASE), 0
             for row in itertools.chain([first], rows):
                 frame = av.VideoFrame.from_ndarray(

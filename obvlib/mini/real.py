@@ -81,9 +81,9 @@ def _write(picture: Picture, path: Path) -> None:
     top, bottom = (round(share * pixels.shape[-3]) for share in picture.rows)
     pixels = pixels[..., top:bottom, :, :]
     if picture.is_cine:
-        from obvlib.media import write_video
+        from obvlib.media import Encoding, write_video
 
-        write_video(path, pixels, fps, crf=12)
+        write_video(path, pixels, fps, encoding=Encoding(crf=12))
         return
     from PIL import Image
 

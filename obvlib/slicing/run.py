@@ -7,11 +7,11 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from obvlib import media
 from obvlib.core import Clip, FramePolicy, data_root, files
-from obvlib.engine import Ledger, claimed, run_stage
+from obvlib.engine import How, Ledger, claimed, run_stage
 from obvlib.manifests import RowProblem, coverage
 from obvlib.slicing.jobs import make_jobs, own_jobs, whole_jobs
 from obvlib.slicing.stages import ClipStage, PrepareStage, SliceStage
@@ -37,27 +37,23 @@ def slice_dataset(
     *,
     mode: str = media.DEFAULT_MODE,
     whole_videos: Iterable[str] = (),
-    num_workers: int = 0,
-    engine: str = "local",
-    verify: bool = False,
     ledger_path: str | os.PathLike | None = None,
-    show_progress: bool = True,
+    **how: Unpack[How],
 ) -> dict[str, Any]:
     """Cut every clip out of its source in `input_dir` into `output_dir`; return the coverage
     report, which is also written there.
 
     `problems` are rows that could not be read as clips; they are counted with their reasons.
     `whole_videos` are paths below `input_dir` that are clips as they are. The ledger is the data
-    root's unless `ledger_path` names another; the other options are those of `run_stage`.
+    root's unless `ledger_path` names another; `how` are the options of `run_stage`.
     """
     if mode not in media.MODES:
         raise ValueError(f"mode is {mode!r}: use {', '.join(media.MODES)}")
-    stage = SliceStage(**_places(output_dir, num_workers), mode=mode)
+    stage = SliceStage(**_places(output_dir, how), mode=mode)
     asked = Asked(
         clips=clips, problems=problems, input_dir=os.fspath(input_dir), whole_videos=whole_videos
     )
-    how = {"num_workers": num_workers, "engine": engine, "verify": verify}
-    return _run(stage, asked, ledger_path, how | {"show_progress": show_progress})
+    return _run(stage, asked, ledger_path, how)
 
 
 def prepare_dataset(
@@ -68,34 +64,30 @@ def prepare_dataset(
     *,
     policy: FramePolicy,
     whole_videos: Iterable[str] = (),
-    num_workers: int = 0,
-    engine: str = "local",
-    verify: bool = False,
     ledger_path: str | os.PathLike | None = None,
-    show_progress: bool = True,
+    **how: Unpack[How],
 ) -> dict[str, Any]:
     """Write what `policy` shows a model of every clip, straight from the sources; otherwise like
     `slice_dataset`.
     """
-    stage = PrepareStage(**_places(output_dir, num_workers), policy=policy)
+    stage = PrepareStage(**_places(output_dir, how), policy=policy)
     asked = Asked(
         clips=clips, problems=problems, input_dir=os.fspath(input_dir), whole_videos=whole_videos
     )
-    how = {"num_workers": num_workers, "engine": engine, "verify": verify}
-    return _run(stage, asked, ledger_path, how | {"show_progress": show_progress})
+    return _run(stage, asked, ledger_path, how)
 
 
-def _places(output_dir: str | os.PathLike, num_workers: int) -> dict[str, Any]:
+def _places(output_dir: str | os.PathLike, how: How) -> dict[str, Any]:
     """Return the fields of a stage that say where it works, and with how many threads a worker."""
     return {
         "output_dir": os.fspath(output_dir),
         "cache_dir": str(data_root() / "cache" / "videos"),
-        "num_threads": max(1, (os.cpu_count() or 1) // max(1, num_workers)),
+        "num_threads": max(1, (os.cpu_count() or 1) // max(1, how.get("num_workers", 0))),
     }
 
 
 def _run(
-    stage: ClipStage, asked: Asked, ledger_path: str | os.PathLike | None, how: dict[str, Any]
+    stage: ClipStage, asked: Asked, ledger_path: str | os.PathLike | None, how: How
 ) -> dict[str, Any]:
     if os.path.realpath(asked.input_dir) == os.path.realpath(stage.output_dir):
         raise ValueError(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from obvlib.core.locations import local_dir
+
 OPTIMIZERS = ("adamw", "muon")
 TRACKERS = ("tensorboard", "trackio", "wandb", "none")
 # What may change while a run is stopped: none of it touches a weight.
@@ -65,7 +67,7 @@ class TrainConfig:
     tracker: str = "tensorboard"  # or "trackio", "wandb", "none"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "output_dir", Path(self.output_dir))
+        object.__setattr__(self, "output_dir", local_dir(self.output_dir))
         for one in dataclasses.fields(self):
             _check_kind(one.name, str(one.type), getattr(self, one.name))
         at_least_one = (

@@ -17,14 +17,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Unpack
 
 from obvlib import inputs, media
 from obvlib.core import Clip, FramePolicy, frame_policy
 from obvlib.core.files import join, local_clip
 from obvlib.core.identity import sha256_of
+from obvlib.core.locations import local_dir
 from obvlib.core.records import to_json
-from obvlib.engine import Drop, Ledger, Stage, StageRun, claimed, run_stage
+from obvlib.engine import Drop, How, Ledger, Stage, StageRun, claimed, run_stage
 from obvlib.inputs import (
     InputError,
     ModelInput,
@@ -126,20 +127,19 @@ def build(
     *,
     benchmarks: Mapping[str, Sequence[Any]],
     unchecked: dict[str, str] | None = None,
-    num_workers: int = 0,
-    verify: bool = False,
-    show_progress: bool = True,
+    **how: Unpack[How],
 ) -> StageRun:
     """Write the training set of `clips` into `out_dir`, and return what became of them; every drop
     and failure is in its ledger.sqlite.
 
     `benchmarks` maps names to the clips or examples that are tested on: Contamination (a
     ValueError) if one of their source videos is among `clips`. `unchecked` says which benchmarks
-    could not be read, and why: the card repeats it. Clips of a test split are refused too.
+    could not be read, and why: the card repeats it. Clips of a test split are refused too. `how`
+    are the options of `run_stage`.
     """
     from obvlib.training.dataset_card import write_card
 
-    out_dir, clips = Path(out_dir), list(clips)
+    out_dir, clips = local_dir(out_dir), list(clips)
     if not clips:
         raise ValueError(
             "clips is empty: a training set needs at least one; check the rows and the split"
@@ -159,14 +159,7 @@ def build(
     with claimed(out_dir, "obv build", settings) as claim:
         claim.require([PARQUET, *OWN_FILES])
         with Ledger(out_dir / "ledger.sqlite") as ledger:
-            run = run_stage(
-                clips,
-                stage,
-                ledger,
-                num_workers=num_workers,
-                verify=verify,
-                show_progress=show_progress,
-            )
+            run = run_stage(clips, stage, ledger, **how)
             outcomes = [row for row in ledger.rows(STAGE, run.params) if row["item_id"] in ids]
         if not run.kept:
             counted = "; ".join(f"{n} {reason}" for reason, n in run.reasons.most_common(3))

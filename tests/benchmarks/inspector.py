@@ -135,14 +135,14 @@ def write_clips(folder: Path, num_clips: int) -> list[Any]:
     import numpy as np
 
     from obvlib.core import Clip
-    from obvlib.media import write_video
+    from obvlib.media import Encoding, write_video
 
     rng = np.random.default_rng(0)
     still = rng.integers(0, 255, (720, 1280, 3), np.uint8)
     clips = [Clip(video_id=f"v{i}", start_s=0, end_s=30) for i in range(num_clips)]
     frames = (np.roll(still, 2 * i, axis=1) // 2 + 60 for i in range(30 * 24))
     folder.mkdir(parents=True, exist_ok=True)
-    first = write_video(folder / clips[0].file_name, frames, 24, crf=30)
+    first = write_video(folder / clips[0].file_name, frames, 24, encoding=Encoding(crf=30))
     for clip in clips[1:]:
         shutil.copy(first, folder / clip.file_name)
     return clips

@@ -20,7 +20,7 @@ import numpy as np
 from obvlib import mini
 from obvlib.core import Provenance
 from obvlib.inputs.vision import resize
-from obvlib.media import correlations, look_at, write_video
+from obvlib.media import Encoding, correlations, look_at, write_video
 from obvlib.media.looks import MIN_CORRELATION
 from obvlib.report import save_result
 
@@ -55,12 +55,12 @@ def main() -> None:
     frames = [resize(clip.frames, SIDE, SIDE) for clip in clips]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
-        looks = [look_at(write_video(path, one, 2.0, crf=18)) for one in frames]
+        looks = [look_at(write_video(path, one, 2.0)) for one in frames]
         rows = []
         for name, (change, crf) in COPIES.items():
             alike = []
             for one, look in zip(frames, looks, strict=True):
-                copy = look_at(write_video(path, change(one), 2.0, crf=crf))
+                copy = look_at(write_video(path, change(one), 2.0, encoding=Encoding(crf=crf)))
                 alike.append(float(correlations(look[None], copy[None])[0, 0]))
             rows.append(row(f"a copy, {name}", alike))
     every = correlations(np.stack(looks), np.stack(looks))

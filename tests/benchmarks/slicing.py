@@ -116,7 +116,9 @@ def make_source(
 
     t = np.arange(seconds * 48_000) / 48_000
     sound = (0.3 * np.sin(2 * np.pi * 440 * t) * np.sin(2 * np.pi * 0.5 * t)).astype(np.float32)
-    return media.write_video(path, frames(), FPS, sound, 48_000, codec=codec, options=options)
+    return media.write_video(
+        path, frames(), FPS, sound, 48_000, encoding=media.Encoding(codec=codec, options=options)
+    )
 
 
 def make_long(source: Path, path: Path, times: int) -> Path:

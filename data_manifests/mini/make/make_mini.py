@@ -83,7 +83,7 @@ def build_video(source: Source, directory: Path, *, speak: bool = False) -> Sour
     """Draw and write one lecture with the shipped narration, or speak it anew; return it with its
     times.
     """
-    from obvlib.media import audio, write_video
+    from obvlib.media import Encoding, audio, write_video
 
     if speak:
         source, sound = speak_source(source)
@@ -95,10 +95,12 @@ def build_video(source: Source, directory: Path, *, speak: bool = False) -> Sour
         source.fps,
         audio=sound,
         sample_rate=SAMPLE_RATE,
-        audio_bit_rate=AUDIO_BIT_RATE,
-        crf=CRF,
-        preset="veryslow",
-        options={"g": str(round(KEY_FRAME_S * source.fps)), **ENCODER_OPTIONS},
+        encoding=Encoding(
+            audio_bit_rate=AUDIO_BIT_RATE,
+            crf=CRF,
+            preset="veryslow",
+            options={"g": str(round(KEY_FRAME_S * source.fps)), **ENCODER_OPTIONS},
+        ),
     )
     return source
 

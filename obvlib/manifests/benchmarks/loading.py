@@ -12,6 +12,7 @@ from obvlib.core import Example, RecordError, data_root
 from obvlib.core.checks import add_unique
 from obvlib.core.forgotten import forgotten_sources
 from obvlib.core.jsonl import check_plain
+from obvlib.core.locations import local_dir
 from obvlib.core.messages import one_line
 from obvlib.manifests.benchmarks.clips import ClipQuestions, clip_examples
 from obvlib.manifests.benchmarks.image_questions import image_questions
@@ -59,13 +60,13 @@ def load_examples(
     of the hub (JSON lines, or one JSON array), `limit` keeps the first so many. A row that is no
     example is added to `problems`, or warned about where no list is given; so is a number of
     questions other than the card's. Raises HubUnavailable where rows are neither cached nor within
-    reach, ValueError for an unknown name.
+    reach, ValueError for an unknown name and for media that are not on this machine.
     """
     known = {n.lower(): n for n in NAMES}
     if name.lower() not in known:
         raise ValueError(f"no benchmark named {name!r}: there are {', '.join(NAMES)}")
     name = known[name.lower()]
-    folder = Path(media) if media is not None else media_dir(name)
+    folder = local_dir(media) if media is not None else media_dir(name)
     found: list[RowProblem] = []
     forgotten = forgotten_sources()
     examples: dict[str, Example] = {}
