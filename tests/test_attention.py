@@ -11,7 +11,7 @@ import torch
 from obvlib.evaluation.generation import generate
 from obvlib.inputs import Turn, encode
 from obvlib.inputs.packing import collate, num_label_tokens
-from obvlib.models import attention, kernels
+from obvlib.models import attention, kernels, tiny_bundle
 from tests.helpers_inputs import clip, picture, sample, tiny
 
 
@@ -178,6 +178,28 @@ def test_generation_under_the_loop_equals_sdpa():
         for choice in ("loop", "sdpa")
     ]
     assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("heads, shared", [(6, 2), (4, 4), (3, 1)])
+def test_a_token_that_continues_rows_sees_what_the_librarys_sdpa_lets_it_see(heads, shared):
+    query = torch.randn(2, heads, 1, 16)
+    key, value = torch.randn(2, 2, shared, 9, 16)
+    mask = torch.ones(2, 1, 1, 9, dtype=torch.bool)
+    mask[1, ..., :4] = False
+    for seen in (mask, None):
+        theirs = torch.nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=seen, scale=0.3, enable_gqa=True
+        ).transpose(1, 2)
+        torch.testing.assert_close(attention.continued(query, key, value, seen, 0.3), theirs)
+
+
+def test_an_attention_used_for_a_block_is_put_back_after_it():
+    model = tiny_bundle(attention="eager").model
+    with pytest.raises(RuntimeError), attention.used(model) as choice:
+        assert choice == "loop"
+        assert model.config.text_config._attn_implementation == "obv_flash_loop"
+        raise RuntimeError
+    assert {config._attn_implementation for config in attention._configs(model)} == {"eager"}
 
 
 def test_two_packed_rows_in_a_batch_keep_apart():

@@ -4,9 +4,9 @@ The library's `generate` would recompute positions by its own rule (see `obvlib.
 so that a model trained with one rule answered under another. Here a row's next token has position
 `index + rope_delta`, in the prompt's own numbering.
 
-Each prompt is read alone, without padding or mask, so that attention takes its fast path and no
-answer depends on what else is in the batch; then all rows are continued together, where a step
-costs little more for eight than for one.
+Each prompt is read alone, without padding or mask, through the fastest attention that the machine
+has (`obvlib.models.attention`), so that no answer depends on what else is in the batch; then all
+rows are continued together, where a step costs little more for eight than for one.
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ def reply(
     """
     import torch
 
+    from obvlib.models import attention
+
     if max_new_tokens < 1:
         raise ValueError(
             f"max_new_tokens is {max_new_tokens}: an answer needs room for at least one token"
@@ -92,7 +94,7 @@ def reply(
     model.eval()
     columns = []
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), attention.used(model):
             logits, cache, mask = read_prompts(model, inputs)
             first = logits
             deltas = torch.tensor([i.num_tokens + i.rope_delta for i in inputs], device=device)

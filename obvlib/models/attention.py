@@ -6,14 +6,16 @@ transformers under names that contain "flash": only then does the vision tower h
 boundaries, one per temporal patch, instead of calling attention once for each.
 
 On a CPU the loop takes about a tenth of the time of a block mask for a row of 2,048 tokens
-(tests/benchmarks/attention.py). Padded batches and decoding, which have a mask or a cache, go to
-the library's sdpa.
+(tests/benchmarks/attention.py). Padded batches, which have a mask, go to the library's sdpa; a
+token that continues rows through a cache has products of its own (`continued`).
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -35,11 +37,27 @@ def use(model: Any, choice: str = "auto") -> str:
     if choice != "sdpa":
         _register(choice)
     name = choice if choice == "sdpa" else f"obv_flash_{choice}"
-    for module in model.modules():
-        config: Any = getattr(module, "config", None)
-        if hasattr(config, "_attn_implementation_internal"):
-            config._attn_implementation_internal = name
+    for config in _configs(model):
+        config._attn_implementation_internal = name
     return choice
+
+
+@contextmanager
+def used(model: Any, choice: str = "auto") -> Iterator[str]:
+    """`use` for the length of a block; the model's own attention is put back after it."""
+    before = [(config, config._attn_implementation_internal) for config in _configs(model)]
+    try:
+        yield use(model, choice)
+    finally:
+        for config, name in before:
+            config._attn_implementation_internal = name
+
+
+def _configs(model: Any) -> list[Any]:
+    """Every config of a model that names an attention, once."""
+    configs = (getattr(module, "config", None) for module in model.modules())
+    named = [config for config in configs if hasattr(config, "_attn_implementation_internal")]
+    return list({id(config): config for config in named}.values())
 
 
 def checked(choice: str, device: torch.device) -> str:
@@ -117,6 +135,8 @@ def _attend(
     **arguments: Any,
 ) -> tuple[torch.Tensor, None]:
     """The function that transformers calls in each layer; returns (B, T, H, D)."""
+    if query.shape[2] == 1 < key.shape[2]:
+        return continued(query, key, value, attention_mask, scaling), None
     if attention_mask is not None or query.shape[2] != key.shape[2]:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -137,6 +157,31 @@ def _attend(
     else:
         out, _ = attend(q, k, v, bounds, host_bounds, longest, causal, scale, kernel)
     return out.unflatten(0, (batch, length)), None
+
+
+def continued(
+    query: torch.Tensor,  # (B, H, 1, D)
+    key: torch.Tensor,  # (B, heads of keys, L, D)
+    value: torch.Tensor,
+    mask: torch.Tensor | None,  # (B, 1, 1, L), True where a key is seen
+    scale: float | None = None,
+) -> torch.Tensor:
+    """Attention of one new token of each row to all before it; returns (B, 1, H, D).
+
+    Heads that share keys are the rows of one product, so that each key is read once; the library's
+    sdpa copies keys for every head and goes through a long cache with one thread block a head.
+    """
+    batch, heads, _, dim = query.shape
+    shared = key.shape[1]
+    grouped = query.reshape(batch * shared, heads // shared, dim).to(key.dtype)
+    keys, values = key.flatten(0, 1), value.flatten(0, 1)  # (B * shared, L, D)
+    wide = {"out_dtype": torch.float32} if key.is_cuda and key.dtype != torch.float32 else {}
+    scores = torch.bmm(grouped, keys.transpose(1, 2), **wide).float()
+    scores = (scores * (dim**-0.5 if scale is None else scale)).unflatten(0, (batch, shared))
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    shares = scores.softmax(-1).to(values.dtype).flatten(0, 1)
+    return torch.bmm(shares, values).reshape(batch, 1, heads, dim)
 
 
 def _given_boundaries(
