@@ -14,8 +14,10 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from obvlib import mini
+from obvlib.cli import app
 from obvlib.core.frame_policy import FramePolicy
 from obvlib.core.records import Example, Prediction, read_jsonl
 from obvlib.engine import claimed
@@ -505,3 +507,32 @@ def process_prompt(example):
         pixel_values_videos=np.arange(6, dtype=np.uint8),
         name=str(os.getpid()),
     )
+
+
+@pytest.mark.parametrize(("broken", "status"), [((), 0), (("b.mp4",), 3), (("a.mp4", "b.mp4"), 1)])
+def test_the_commands_status_tells_all_some_and_none_apart(
+    tmp_path, bundle, monkeypatch, broken, status
+):
+    monkeypatch.setenv("OBV_DATA", str(tmp_path / "data"))
+    bundle.save(tmp_path / "model")
+    rows = []
+    for name in ("a.mp4", "b.mp4"):
+        if name in broken:
+            (tmp_path / name).write_bytes(b"no video")
+        else:
+            write_video(tmp_path / name, np.zeros((20, 32, 32, 3), np.uint8), 10)
+        rows.append({"video_id": name[0], "video": name, "timestamp": [0, 2]})
+    pair = {"question": "What is it?", "answer": "a heart"}
+    text = "".join(json.dumps(row | pair) + "\n" for row in rows)
+    (tmp_path / "rows.jsonl").write_text(text)
+    places = ["--dataset", str(tmp_path / "rows.jsonl"), "--input-dir", str(tmp_path)]
+    places += ["--output-dir", str(tmp_path / "out"), "--model", str(tmp_path / "model")]
+    command = ["evaluate", "--benchmark", "SurgeryVideoQA", "--controls", "none", *places]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == status, done.output
+    if broken:
+        assert f"{len(broken)} of 2 questions failed" in done.output
+    if status == 0:
+        (tmp_path / "rows.jsonl").write_text(text + "{}\n")
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 3 and "1 rows are not questions; the first: " in done.output

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from obvlib.cli.app import app, fail
+from obvlib.cli.app import app, fail, leave
 
 report_app = typer.Typer(
     help="Tables of an evaluation that is there already.", no_args_is_help=True
@@ -48,22 +48,29 @@ def evaluate(
 ) -> None:
     """Answer a benchmark and its blind control, and print scores with what they are worth.
 
-    Exit status 1 if not one question was answered. Over several GPUs: accelerate launch -m
-    obvlib.cli evaluate …
+    The exit status is 0 when every question was answered, 3 when some were (missing videos are
+    common), 1 when none was. Over several GPUs: accelerate launch -m obvlib.cli evaluate …, whose
+    status is 0 also where some were.
     """
     from obvlib import recipes, report
+    from obvlib.core import ranks
     from obvlib.evaluation import control_names
     from obvlib.evaluation import evaluate as run_evaluation
-    from obvlib.manifests import load_examples
+    from obvlib.manifests import RowProblem, load_examples
 
     recipe = recipes.recipe()
     name = benchmark or recipe.benchmarks[0]
     chosen = control_names(controls)
     home = recipe.run_dir if model else recipe.current_run
     out = Path(output_dir or home / "evaluate" / name.lower())
+    problems: list[RowProblem] = []
     try:
         examples = load_examples(
-            name, rows=dataset or None, media=input_dir or None, limit=limit or None
+            name,
+            rows=dataset or None,
+            media=input_dir or None,
+            limit=limit or None,
+            problems=problems,
         )
         bundle = _load(model, recipe)
         run = run_evaluation(
@@ -71,15 +78,19 @@ def evaluate(
         )
     except RuntimeError as error:  # no GPU, or several without accelerate
         fail(error)
-    if int(os.environ.get("RANK", 0)):
+    if not ranks.is_first():
         return
     _say_states(run)
+    if problems:
+        print(f"{len(problems)} rows are not questions; the first: {problems[0].reason}")
     if not run.states["ok"]:
         fail("not one question was answered; nothing to score")
     print(report.to_markdown(report.readable_scores(report.score_rows(run))))
     if run.controls:
         print("\n" + report.to_markdown(report.readable_controls(report.control_rows(run))))
     print(out)
+    if ranks.world_size() == 1:  # a launcher takes any other status for a crash
+        leave(run.states["ok"], len(run.examples) + len(problems))
 
 
 @app.command()
