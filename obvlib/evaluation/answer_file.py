@@ -24,7 +24,7 @@ from obvlib.core.records import from_json, to_json
 
 
 class AnswerFile:
-    """The answers of one model under one setting. Open it with `claimed`."""
+    """The answers of one model under one setting. Open it with `opened`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -114,7 +114,7 @@ def _best(predictions: Iterable[Prediction]) -> dict[str, Prediction]:
 
 
 @contextmanager
-def claimed(path: Path, mark: str, *, replace: bool) -> Iterator[AnswerFile]:
+def opened(path: Path, mark: str, *, replace: bool) -> Iterator[AnswerFile]:
     """Open the answers of the model and settings that `mark` stands for; one run at a time.
 
     ValueError where another run is writing, or where the file holds another mark's answers. With

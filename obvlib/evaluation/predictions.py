@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from obvlib.core import Example, FramePolicy, Prediction, ranks
-from obvlib.evaluation.answer_file import AnswerFile, claimed
+from obvlib.evaluation.answer_file import AnswerFile, opened
 from obvlib.evaluation.fingerprints import fingerprint_of
 from obvlib.evaluation.generation import end_tokens, reply
 from obvlib.evaluation.likelihood import option_logprobs
@@ -90,7 +90,7 @@ def predict(
     if not hasattr(reader, "identity"):
         reader = NamedReader(reader)
     mark = fingerprint(bundle, config)
-    with ranks.first_alone(claimed, out_path, mark, replace=replace) as file:
+    with ranks.first_alone(opened, out_path, mark, replace=replace) as file:
         answers = file or AnswerFile(out_path)
         asked = [_ask(example, reader) for example in examples]
         hashes = {a.example.example_id: a.hash for a in asked}

@@ -6,7 +6,7 @@ words. Guessing in its favour would raise the scores, matching by prefix would m
 and a wrong letter is worse than an unread one, since it scores whenever it happens to be right. So
 each rule is narrow and named, stronger rules come first, and whatever is left stays None, which
 counts as wrong. Thoughts, questions, conditions and what is taken back are set aside first
-(`claims`). `tests/test_answers.py` holds the rules as a table of examples.
+(`assertions`). `tests/test_answers.py` holds the rules as a table of examples.
 
 - letter: only one option's letter; `(B)`, `b.`, `**B**`, `Option B`
 - text: only one option's text; `Aortic stenosis.`
@@ -38,8 +38,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from obvlib.scoring.assertions import after_revision, asserted
 from obvlib.scoring.checklists import confirmed
-from obvlib.scoring.claims import after_revision, claimed
 from obvlib.scoring.letters import (
     BETWEEN,
     NOUN,
@@ -97,7 +97,7 @@ def parse_choice(response: str, options: Mapping[str, str]) -> Parsed:
         return whole
     if _is_yes_no(options):
         return _yes_no(text, options)
-    said = claimed(text)
+    said = asserted(text)
     if (revised := after_revision(said)) is None:
         return _read(said, options)
     parsed = _read(revised, options)
@@ -128,7 +128,7 @@ def _is_yes_no(options: Mapping[str, str]) -> bool:
 
 def _yes_no(text: str, options: Mapping[str, str]) -> Parsed:
     """Read by letter where a letter is declared, else by the words yes and no."""
-    said = claimed(text)
+    said = asserted(text)
     parsed = _read(after_revision(said) or said, options)
     if parsed.choice and parsed.rule in ("stated", "last line", "leading letter"):
         return parsed

@@ -25,7 +25,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from obvlib.scoring.claims import after_revision, claimed
+from obvlib.scoring.assertions import after_revision, asserted
 from obvlib.scoring.lexicon import ADDRESSES_JUDGE, BESIDE, DENIES_ALL, DENIES_REST, FILLER, GENERIC
 from obvlib.scoring.quantities import (
     Quantity,
@@ -142,7 +142,7 @@ def _declared(text: str) -> str:
     text = re.sub(r"(?m)^answer:", " ", text)
     sentences = re.split(r"(?<=[.!?\n])\s+", text)
     kept = " ".join(part for part in sentences if not re.search(ADDRESSES_JUDGE, part, re.I))
-    said = claimed(kept)
+    said = asserted(kept)
     return after_revision(said) or said
 
 

@@ -16,14 +16,14 @@ None: `empty`; `undecided` ("I cannot say", "cannot be ruled out", "no image was
 `ambiguous` (both words, or findings of both kinds); `no answer` (anything else). "Normal" does not
 begin with no. `asserted` reads the response as an answer to "is there …?": both kinds are read
 alike, so that neither answer is favoured. Questions, conditions, possibilities and what is taken
-back are set aside first (`claims`).
+back are set aside first (`assertions`).
 """
 
 from __future__ import annotations
 
 import re
 
-from obvlib.scoring.claims import after_revision, claimed
+from obvlib.scoring.assertions import after_revision, asserted
 from obvlib.scoring.words import Parsed, plain, words
 
 _UNDECIDED = re.compile(
@@ -108,7 +108,7 @@ def read_yes_no(text: str) -> tuple[str | None, str]:
         return None, "empty"
     if re.search(r"[\u4e00-\u9fff]", text):
         return _chinese(text)
-    said = claimed(text)
+    said = asserted(text)
     said = after_revision(said) or said
     without_both = _BOTH.sub(" ", said)
     if stated := _STATED.findall(without_both):

@@ -1,6 +1,6 @@
-"""What a response claims, as opposed to what it asks, supposes, reports of others or takes back.
+"""What a response asserts, as opposed to what it asks, supposes, reports of others or takes back.
 
-`claimed` blanks every segment that declares nothing, and `after_revision` keeps what stands after
+`asserted` blanks every segment that declares nothing, and `after_revision` keeps what stands after
 the last "wait", "actually" or "I meant". Both keep positions, or the end of the text, so that the
 rules that read a choice need not know of them.
 
@@ -71,7 +71,7 @@ _REVISION = re.compile(
 )
 
 
-def claimed(text: str) -> str:
+def asserted(text: str) -> str:
     """Return the text with every segment blanked that declares nothing (the module's table)."""
     text = _CONCEDED_FIRST.sub(_blank, text)
     parts: list[str] = []
