@@ -2,6 +2,8 @@
 frames a clip cannot show is in these.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -96,3 +98,21 @@ def test_clips_are_the_same_however_they_are_dealt_and_held_out_ones_are_others(
         assert np.array_equal(one.times_s[:2], [0, 1 / 8])
     held = next(timed.timed_clips(1, 5, split="heldout"))
     assert not np.array_equal(held.frames[:8], whole[0].frames[:8])
+
+
+def test_moments_go_with_the_beats_and_the_folds():
+    with_moments = timed.timed_clips(12, 3, kinds=("echo", "endoscopy"), moments=True)
+    without = timed.timed_clips(12, 3, kinds=("echo", "endoscopy"))
+    for clip, same in zip(with_moments, without, strict=True):
+        assert clip.qa_pairs[:-1] == same.qa_pairs
+        seen = clip.qa_pairs[-1].answer.split()
+        assert len(seen) == len(clip.frames)
+        if "heart_rate" in answers(clip):
+            beats = sum(pair == ("wide", "narrow") for pair in itertools.pairwise(seen))
+            low, high = RATE_RANGES_BPM[answers(clip)["heart_rate"]]
+            length_min = len(clip.frames) / timed.POLICY.fps / 60
+            assert low * length_min - 1.5 < beats < high * length_min + 1.5
+        elif "fold_direction" in answers(clip):
+            turns = [(int(b) - int(a) + 1) % 4 - 1 for a, b in itertools.pairwise(seen)]
+            comes = answers(clip)["fold_direction"] == "towards the camera"
+            assert (sum(turns) > 0) == comes

@@ -17,6 +17,7 @@ import numpy as np
 from obvlib.core import FramePolicy, QAPair
 from obvlib.mini.clips import SeenClip, clip_scene
 from obvlib.mini.ct import CtScene
+from obvlib.mini.echo import EchoScene, contraction
 from obvlib.mini.endoscopy import EndoscopyScene
 from obvlib.mini.questions import MODALITIES, closed, questions
 from obvlib.mini.render import Scene, render
@@ -33,6 +34,7 @@ KINDS = (*MODALITIES, "cut")
 SIZE = 56  # px, height and width
 MIN_SPEED = 0.2  # folds per second; slower ones are not asked about
 CUT_RANGE = (0.35, 0.65)  # where one scene gives way to the other, as a share of the clip
+MOMENTS = "moments"  # the family of questions that are only learned from
 _PARTNERS = 1_000_000  # the first index of the scenes that cuts are made of
 
 
@@ -44,17 +46,21 @@ def timed_clips(
     start: int = 0,
     step: int = 1,
     kinds: tuple[str, ...] = KINDS,
+    moments: bool = False,
 ) -> Iterator[SeenClip]:
     """Draw `num` clips of `kinds` at the times of `POLICY`, each with its questions, from numbers
-    `start`, `start + step`, …; split "heldout" draws from streams that training never sees.
+    `start`, `start + step`, …; split "heldout" draws from streams that training never sees. With
+    `moments` hearts and colons have one question more (`_moments`), to learn from.
     """
     if not kinds or not set(kinds) <= set(KINDS):
         raise ValueError(f"kinds {kinds}: use some of {', '.join(KINDS)}")
-    drawn = (_clip(split, seed, index, kinds) for index in itertools.count(start, step))
+    drawn = (_clip(split, seed, index, kinds, moments) for index in itertools.count(start, step))
     return itertools.islice((clip for clip in drawn if clip is not None), num)
 
 
-def _clip(split: str, seed: int, index: int, kinds: tuple[str, ...]) -> SeenClip | None:
+def _clip(
+    split: str, seed: int, index: int, kinds: tuple[str, ...], moments: bool
+) -> SeenClip | None:
     """Clip `index`, or None, before a frame is drawn, where it is of another kind."""
     if index % 4 == 3:
         return _cut(split, seed, index) if "cut" in kinds else None
@@ -62,11 +68,12 @@ def _clip(split: str, seed: int, index: int, kinds: tuple[str, ...]) -> SeenClip
     if scene.truth.kind not in kinds:
         return None
     times_s = POLICY.sample_times(scene.duration_s)
+    asked = (*questions(scene.truth, rng), *_direction(scene, rng))
     return SeenClip(
         name=f"timed-{split}-{seed}-{index}",
         frames=render(scene, times_s, SIZE, SIZE),
         times_s=times_s,
-        qa_pairs=(*questions(scene.truth, rng), *_direction(scene, rng)),
+        qa_pairs=(*asked, *_moments(scene, times_s)) if moments else asked,
     )
 
 
@@ -80,6 +87,24 @@ def _direction(scene: Scene, rng: np.random.Generator) -> list[QAPair]:
         ways = ("towards the camera", "away from the camera")
         return [closed("fold_direction", ways[picture.speed < 0], ways, rng)]
     return []
+
+
+def _moments(scene: Scene, times_s: np.ndarray) -> list[QAPair]:
+    """What is seen frame by frame: a ventricle that is wide or narrow, a fold in the first to
+    fourth quarter of its way.
+    """
+    picture = scene.picture
+    if isinstance(picture, EchoScene):
+        beats = times_s * picture.heart_rate_bpm / 60 + picture.phase
+        seen = ["narrow" if level > 0.5 else "wide" for level in contraction(beats)]
+        asked = "Is the ventricle wide or narrow, frame by frame?"
+    elif isinstance(picture, EndoscopyScene):
+        way = np.mod(picture.folds * np.log(2) + picture.speed * times_s, 1)  # half-way out
+        seen = [str(1 + int(4 * part)) for part in way]
+        asked = "In which quarter of its way is the fold, frame by frame?"
+    else:
+        return []
+    return [QAPair(question=asked, answer=" ".join(seen), family=MOMENTS)]
 
 
 def _cut(split: str, seed: int, index: int) -> SeenClip:

@@ -21,7 +21,7 @@ from obvlib.inputs.turns import describe_turns
 from obvlib.mini import SeenClip
 from obvlib.mini.questions import YES_NO_FAMILY, caption
 from obvlib.mini.render import Truth
-from obvlib.mini.timed import timed_clips
+from obvlib.mini.timed import MOMENTS, timed_clips
 from obvlib.training.loading import FastRow
 from obvlib.training.samples import shuffled
 
@@ -42,7 +42,8 @@ class Rows:
     """How rows are made. `flat` numbers training positions 0, 1, 2 … in all three dimensions;
     `padded` gives each sample a row of its own in a batch that is padded to the longest; `fixed`
     leaves options in one order. With `captions` half of the conversations about single scenes ask
-    for a description instead: "cleaned" ones, or "raw" ones as a lecturer speaks.
+    for a description instead: "cleaned" ones, or "raw" ones as a lecturer speaks. `moments` is the
+    share of conversations about hearts and colons that go through the clip frame by frame.
     """
 
     seed: int = 0
@@ -54,6 +55,7 @@ class Rows:
     padded: bool = False
     fixed: bool = False
     captions: str = ""
+    moments: float = 0.0
 
 
 class RowStream(torch.utils.data.IterableDataset):
@@ -66,7 +68,8 @@ class RowStream(torch.utils.data.IterableDataset):
         worker = torch.utils.data.get_worker_info()
         number, step = (worker.id, worker.num_workers) if worker else (0, 1)
         rows, rng = self.rows, random.Random(f"{self.rows.seed}/{number}")
-        new = timed_clips(10**9, rows.seed, start=number, step=step)
+        told = {"moments": rows.moments > 0}
+        new = timed_clips(10**9, rows.seed, start=number, step=step, **told)
         clips = list(itertools.islice(new, rows.first_clips))
         make = FastRow(self.spec.image_token_id, self.spec.video_token_id, self.spec.merge_size)
         drawn = len(clips)
@@ -90,7 +93,7 @@ class RowStream(torch.utils.data.IterableDataset):
             said = spoken(clip, rng) if self.rows.captions == "raw" else described(clip, rng)
             turns = describe_turns(visuals, said, rng.random())
         else:
-            pairs = conversation(clip, rng, fixed=self.rows.fixed)
+            pairs = conversation(clip, rng, self.rows)
             turns = question_turns(visuals, pairs)
         made = encode(turns, self.tokenizer, self.spec, name=clip.name, normalise=self.rows.padded)
         if self.rows.flat:
@@ -98,9 +101,19 @@ class RowStream(torch.utils.data.IterableDataset):
         return made
 
 
-def conversation(clip: SeenClip, rng: random.Random, *, fixed: bool = False) -> list[QAPair]:
-    """Up to three of a clip's questions, options in a new order each time."""
-    pairs = rng.sample(clip.qa_pairs, len(clip.qa_pairs))
+def conversation(clip: SeenClip, rng: random.Random, rows: Rows) -> list[QAPair]:
+    """Up to three of a clip's questions, options in a new order each time, and in some of those
+    that have one a frame-by-frame answer before or after them.
+    """
+    moments = [pair for pair in clip.qa_pairs if pair.family == MOMENTS]
+    pairs = [pair for pair in clip.qa_pairs if pair.family != MOMENTS]
+    asked = _asked(rng.sample(pairs, len(pairs)), rng, fixed=rows.fixed)
+    if not moments or rng.random() >= rows.moments:
+        return asked
+    return [*moments, *asked] if rng.random() < 0.5 else [*asked, *moments]
+
+
+def _asked(pairs: list[QAPair], rng: random.Random, *, fixed: bool) -> list[QAPair]:
     words = [pair for pair in pairs if pair.family == IN_WORDS]
     closed = [pair for pair in pairs if pair.family != IN_WORDS]
     if words and rng.random() < WORDS_ALONE:
