@@ -5,7 +5,9 @@ model's.
 import errno
 import json
 import os
+import signal
 import struct
+import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -495,6 +497,33 @@ def test_readers_are_really_other_processes_and_bring_arrays_as_they_are():
     assert len({p.name for p in prompts}) == 2 and str(os.getpid()) not in {p.name for p in prompts}
     assert all((p.pixel_values_videos == np.arange(6, dtype=np.uint8)).all() for p in prompts)
     assert {p.name for p in read_ahead([1], process_prompt, 0)} == {str(os.getpid())}
+
+
+def test_a_process_that_dies_at_an_example_costs_that_example_alone(tmp_path):
+    def prompt(example):
+        if example == 3 or (example == 5 and not (tmp_path / "tried").exists()):
+            (tmp_path / "tried").write_text("")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return process_prompt(example)
+
+    found = list(read_ahead(list(range(9)), prompt, 2))
+    assert [place for place, p in enumerate(found) if isinstance(p, str)] == [3]
+    assert found[3] == "the process that read it died, twice (exit code -9)"
+
+
+def test_readers_keep_no_more_than_two_examples_each_ahead_and_end_with_the_run(tmp_path):
+    def prompt(example):
+        (tmp_path / str(example)).write_text(str(os.getpid()))
+        return process_prompt(example)
+
+    prompts = read_ahead(list(range(40)), prompt, 2)
+    for _ in range(5):
+        next(prompts)
+    time.sleep(1)
+    assert 5 <= len(list(tmp_path.iterdir())) <= 5 + 2 * 2
+    pids = {int(path.read_text()) for path in tmp_path.iterdir()}
+    prompts.close()
+    assert len(pids) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 def process_prompt(example):

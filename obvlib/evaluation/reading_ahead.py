@@ -2,22 +2,32 @@
 model answers.
 
 Threads would not do: a thread that walks through packets holds the interpreter, and the one that
-launches the GPU's kernels waits for it.
+launches the GPU's kernels waits for it. Nor would torch's DataLoader: when one of its processes
+dies, of a codec that crashes or of memory that ran out, it raises wherever the main thread is.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import multiprocessing
+import os
+import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from obvlib.engine.processes import watch_parent
 
 if TYPE_CHECKING:
     from obvlib.core import Example
     from obvlib.inputs import ModelInput
 
 MakePrompt = Callable[["Example"], "ModelInput"]
+HELD = 2  # examples that a process has in hand, their prompts made or not
 
 
 def read_ahead(
@@ -25,37 +35,112 @@ def read_ahead(
 ) -> Iterator[ModelInput | str]:
     """Yield each example's prompt, or in one line what went wrong, in order.
 
-    Each of `num_readers` processes has at most two prompts ready; with 0 a prompt is made when it
-    is asked for.
+    Each of `num_readers` processes has at most two examples in hand; with 0, and in a process that
+    may not start others, a prompt is made when it is asked for. An example at which a process dies
+    is given to another one, once.
     """
-    import torch
-    from torch.utils.data import DataLoader
+    num_readers = min(num_readers, len(examples))
+    if num_readers < 1 or multiprocessing.current_process().daemon:
+        yield from (_made(make_prompt, example) for example in examples)
+        return
+    readers = [_Reader(make_prompt) for _ in range(num_readers)]
+    waiting = deque(range(len(examples)))
+    found: dict[int, ModelInput | str] = {}
+    deaths: set[int] = set()
+    try:
+        for place in range(len(examples)):
+            while place not in found:
+                for reader in readers:
+                    while waiting and reader.takes(waiting[0] - place, num_readers):
+                        reader.give(waiting.popleft(), examples)
+                wait([reader.pipe for reader in readers if reader.places])
+                for at, reader in enumerate(readers):
+                    found |= reader.fetched()
+                    if reader.is_gone:
+                        readers[at] = _Reader(make_prompt)
+                        found |= _given_back(reader, waiting, deaths)
+            yield found.pop(place)
+    finally:
+        for reader in readers:
+            reader.end()
 
-    prompts: Any = _Prompts(examples, make_prompt)
-    loader = DataLoader(
-        prompts,
-        batch_size=None,
-        collate_fn=_as_tensors,
-        num_workers=min(num_readers, len(examples)),
-        generator=torch.Generator(),  # a seed is drawn, and not from the caller's
-    )
-    yield from map(_as_arrays, loader)
 
+class _Reader:
+    """A process that makes prompts of the examples it is given, in turn."""
 
-class _Prompts:
-    """Prompts by their place."""
+    def __init__(self, make_prompt: MakePrompt) -> None:
+        import torch.multiprocessing  # with it tensors go from process to process in shared memory
 
-    def __init__(self, examples: Sequence[Example], make_prompt: MakePrompt) -> None:
-        self.examples, self.make_prompt = examples, make_prompt
+        context: Any = torch.multiprocessing.get_context()
+        self.pipe, theirs = context.Pipe()
+        arguments = (theirs, make_prompt, os.getpid())
+        self.process = context.Process(target=_read, args=arguments, daemon=True)
+        self.process.start()
+        theirs.close()
+        self.places: deque[int] = deque()  # of what it was given and has not brought
+        self.is_gone = False
 
-    def __len__(self) -> int:
-        return len(self.examples)
+    def takes(self, ahead: int, num_readers: int) -> bool:
+        """Whether it may be given an example so far ahead of what is wanted."""
+        return ahead < HELD * num_readers and len(self.places) < HELD
 
-    def __getitem__(self, index: int) -> ModelInput | str:
+    def give(self, place: int, examples: Sequence[Example]) -> None:
+        self.places.append(place)
+        with contextlib.suppress(OSError):  # it has died, as `fetched` will find
+            self.pipe.send(examples[place])
+
+    def fetched(self) -> dict[int, ModelInput | str]:
+        """What it has brought, by place."""
+        found: dict[int, ModelInput | str] = {}
         try:
-            return self.make_prompt(self.examples[index])
-        except Exception as error:  # one bad clip never ends a run
-            return said(error)
+            while self.places and self.pipe.poll():
+                prompt = _as_arrays(self.pipe.recv())
+                found[self.places.popleft()] = prompt
+        except (EOFError, OSError):
+            self.is_gone = True
+        return found
+
+    def end(self) -> int | None:
+        """End the process; return its exit code if it had ended by itself."""
+        self.pipe.close()
+        self.process.join(timeout=1 if self.is_gone else 0)
+        code: int | None = self.process.exitcode
+        self.process.kill()
+        self.process.join()
+        return code
+
+
+def _given_back(reader: _Reader, waiting: deque[int], deaths: set[int]) -> dict[int, str]:
+    """Put back what a process that died had in hand; what it died of, if for the second time."""
+    code = reader.end()
+    at_fault, *others = reader.places
+    found = {}
+    if at_fault in deaths:
+        found[at_fault] = f"the process that read it died, twice (exit code {code})"
+    else:
+        deaths.add(at_fault)
+        others.append(at_fault)
+    waiting.extendleft(sorted(others, reverse=True))
+    return found
+
+
+def _read(pipe: Any, make_prompt: MakePrompt, parent: int) -> None:
+    """A reader's life, until its pipe closes or its parent is gone."""
+    import torch
+
+    watch_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
+    torch.set_num_threads(1)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            pipe.send(_as_tensors(_made(make_prompt, pipe.recv())))
+
+
+def _made(make_prompt: MakePrompt, example: Example) -> ModelInput | str:
+    try:
+        return make_prompt(example)
+    except Exception as error:  # one bad clip never ends a run
+        return said(error)
 
 
 def said(error: Exception) -> str:
