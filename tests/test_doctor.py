@@ -166,6 +166,23 @@ def test_gpus_are_read_from_the_driver(monkeypatch):
     assert (cuda.ok, cuda.found) == (False, "driver for 12.8, torch built with 13.0")
 
 
+@pytest.mark.parametrize(
+    ("listed", "flash4", "found"),
+    [
+        ("", True, "attention loop, packed pass, nothing compiled, fp32, Liger off"),
+        (SMI, True, "attention flash4, packed pass, layers compiled, bf16 products, fp32 masters,"
+         " Liger off"),
+        (SMI, False, "attention varlen, packed pass, layers compiled, bf16 products, fp32 masters,"
+         " Liger off"),
+    ],
+)  # fmt: skip
+def test_what_a_run_would_take_is_said(monkeypatch, listed, flash4, found):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(gpus, "nvidia_smi", lambda *args: listed)
+    monkeypatch.setattr(gpus, "is_installed", lambda module: flash4)
+    assert hardware.training().found == found
+
+
 def test_hidden_gpus_are_said_to_be_hidden(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     (finding,) = hardware.gpu_findings()

@@ -14,6 +14,7 @@ def examine() -> Report:
     findings = (
         *hardware.machine(),
         *hardware.gpu_findings(),
+        hardware.training(),
         *software.video(),
         *software.packages(),
         software.corpus(),

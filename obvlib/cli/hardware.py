@@ -110,6 +110,16 @@ def gpu_findings() -> list[Finding]:
     return [*described, cuda(gpus.cuda_of_driver(), gpus.cuda_of_torch())]
 
 
+def training() -> Finding:
+    """What a fine-tuning that sets nothing takes on this machine, as its first line says too."""
+    devices = [] if gpus.are_hidden() else gpus.present()
+    attention = gpus.fastest_attention(devices[0].major if devices else None)
+    rest = "layers compiled, bf16 products, fp32 masters" if devices else "nothing compiled, fp32"
+    return Finding(
+        part="fine-tuning", ok=True, found=f"attention {attention}, packed pass, {rest}, Liger off"
+    )
+
+
 def cuda(driver: str, torch: str) -> Finding:
     """Whether torch's CUDA runs on this driver: a driver serves its own major version and older
     ones.

@@ -35,6 +35,23 @@ def present() -> list[Gpu]:
     return [Gpu(name, int(mib) / 1024, int(float(capability))) for name, mib, capability in rows]
 
 
+def fastest_attention(major: int | None) -> str:
+    """The fastest attention for packed rows that is installed, for a GPU's `major` or a CPU (None):
+    flash-attn 4 for Hopper and newer, else torch's varlen kernel; the loop on a CPU.
+    """
+    if major is None:
+        return "loop"
+    return "flash4" if major >= 9 and is_installed("flash_attn.cute") else "varlen"
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module, of a package or not, could be imported."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def nvidia_smi(*args: str) -> str:
     """What the driver's program prints, or nothing where there is no driver."""
     try:

@@ -13,13 +13,13 @@ token that continues rows through a cache has products of its own (`continued`).
 from __future__ import annotations
 
 import functools
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+from obvlib.core import gpus
 from obvlib.models.kernels import KERNELS, attend, loop
 
 CHOICES = ("auto", *KERNELS, "sdpa")
@@ -72,18 +72,15 @@ def checked(choice: str, device: torch.device) -> str:
 
 
 def best(device: torch.device) -> str:
-    """Return the fastest kernel that is installed: on CUDA flash-attn 4 for Hopper and newer GPUs,
-    else torch's own; the loop elsewhere.
-    """
-    if device.type != "cuda":
-        return "loop"
-    hopper = torch.cuda.get_device_capability(device)[0] >= 9
-    return "flash4" if hopper and _installed("flash_attn.cute") else "varlen"
+    """Return the fastest kernel that is installed for a device."""
+    return gpus.fastest_attention(
+        torch.cuda.get_device_capability(device)[0] if device.type == "cuda" else None
+    )
 
 
 def _check_available(choice: str, device: torch.device) -> None:
     package = {"flash2": "flash_attn.flash_attn_interface", "flash4": "flash_attn.cute"}.get(choice)
-    if package and not _installed(package):
+    if package and not gpus.is_installed(package):
         raise ValueError(
             f"attention {choice!r} needs the package with {package}: install it, or use 'varlen' or"
             " 'auto'"
@@ -93,13 +90,6 @@ def _check_available(choice: str, device: torch.device) -> None:
             f"attention {choice!r} runs on CUDA, the model is on {device.type}: use 'loop' or"
             " 'auto'"
         )
-
-
-def _installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 @functools.cache
