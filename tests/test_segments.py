@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from obvlib.curation import Segment, find_segments
-from obvlib.curation.measures import auc, segment_f1
+from obvlib.curation.measures import auc, boundary_errors, plain_words, segment_f1, word_edits
 from obvlib.curation.segments import (
     SegmentSettings,
     changes_of,
@@ -107,3 +107,12 @@ def test_auc_and_f1():
     assert auc(np.array([0, 1]), np.array([0.5, 0.5])) == 0.5
     assert segment_f1([(0, 2), (5, 6)], [(0, 3), (8, 9)]) == 0.5
     assert segment_f1([(0, 4), (0, 3)], [(0, 3)]) == pytest.approx(2 / 3)
+    assert boundary_errors([(0, 2), (5, 6)], [(0, 3), (8, 9)]) == [0, 1]
+    assert boundary_errors([(0, 2)], []) == []
+
+
+def test_words_are_compared_as_the_field_does():
+    said = plain_words("The wall isn't thick, um, about four millimeters.")
+    assert said == ["the", "wall", "is", "not", "thick", "about", "4", "millimeters"]
+    assert word_edits(said, plain_words("the wall is not sick about 4 meters")) == 2
+    assert (word_edits(said, []), word_edits([], said), word_edits(said, said)) == (8, 8, 0)

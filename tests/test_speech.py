@@ -14,6 +14,7 @@ from obvlib.curation.speech import (
     SpeechSettings,
     checked_words,
     chunks,
+    levelled,
     voiced_spans,
     without_repeats,
 )
@@ -43,6 +44,19 @@ def test_chunks_join_pauses_and_cut_what_is_too_long():
     long = chunks([Span(0, 60)], SETTINGS)
     assert max(c.end_s - c.start_s for c in long) <= SETTINGS.max_chunk_s
     assert (long[0].start_s, long[-1].end_s) == (0, 60)
+
+
+def test_quiet_and_loud_speech_are_heard_at_the_same_level():
+    rng = np.random.default_rng(0)
+    sound = np.concatenate([np.zeros(16_000), rng.normal(0, 0.1, 16_000)]).astype(np.float32)
+    spans = [Span(1.0, 2.0)]
+    for gain in (0.001, 1.0, 5.0):
+        heard = levelled(sound * np.float32(gain), spans, -20.0)
+        assert heard.dtype == np.float32 and abs(heard).max() <= 1
+        assert np.sqrt(np.mean(heard[16_000:] ** 2)) == pytest.approx(0.1, rel=0.01)
+        assert not heard[:16_000].any()
+    assert levelled(sound, [], -20.0) is sound
+    assert not levelled(np.zeros(10, np.float32), [Span(0, 1)], -20.0).any()
 
 
 def test_words_in_silence_go_and_stretched_ones_are_cut_back():
@@ -102,6 +116,17 @@ def test_rolling_lines_without_word_times_are_said_once(tmp_path):
         "WEBVTT\n\n00:01.000 --> 00:02.000\none two\n\n00:02.000 --> 00:03.000\none two\nthree\n"
     )
     assert texts(read_captions(path)) == ["one", "two", "three"]
+
+
+def test_files_in_latin_1_and_damaged_ones_in_utf_8_are_read(tmp_path):
+    path, cue = (
+        tmp_path / "a.srt",
+        "00:00:01,000 --> 00:00:03,000\nM\u00fcller's \u201cc\u0153ur\u201d\n",
+    )
+    path.write_bytes("00:00:01,000 --> 00:00:03,000\nM\u00fcller \u00e9\n".encode("latin-1"))
+    assert texts(read_captions(path)) == ["M\u00fcller", "\u00e9"]
+    path.write_bytes(cue.encode() + b"cut \xe2\x80\n")
+    assert texts(read_captions(path))[:2] == ["M\u00fcller's", "\u201cc\u0153ur\u201d"]
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>no</html>", b"\xff\xfe\0\0", b"WEBVTT\n\n1:2 --> x"])

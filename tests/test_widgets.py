@@ -369,7 +369,8 @@ def test_what_was_dropped_and_why_can_be_filtered(tmp_path, data):
 
 def test_what_curation_recorded_is_the_time_line(tmp_path, data):
     from obvlib.core import Word
-    from obvlib.curation.narration import Transcript
+    from obvlib.curation import CurationSettings, stages
+    from obvlib.curation.passages import NarratedVideo
     from obvlib.curation.stages import ScoredVideo, SegmentedVideo, Stretch
 
     found = Stretch(video_id="v1", path="v1.mp4", start_s=1, end_s=2, score=0.9, change=0, flat=0)
@@ -381,9 +382,10 @@ def test_what_curation_recorded_is_the_time_line(tmp_path, data):
             flat=flat,
         ),
         "find_segments": SegmentedVideo(video_id="v1", stretches=(found,)),
-        "transcribe": Transcript(video_id="v1", words=(heart,)),
+        "narrate": NarratedVideo(video_id="v1", passages=(), words=(heart,)),
     }  # fmt: skip
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        assert set(outputs) <= {stage.name for stage in stages(CurationSettings())}
         for stage, output in outputs.items():
             ledger.record("v1", stage, "done", params={"threshold": 0.7}, output=to_json(output))
     clip = Clip(video_id="v1", start_s=0.5, end_s=1.6)

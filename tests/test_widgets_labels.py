@@ -158,7 +158,7 @@ def test_a_caption_decided_in_the_widget_is_what_the_next_run_takes_over(data):
     from obvlib.engine import Drop
 
     facts = {"video_id": "v", "start_s": 0.0, "end_s": 4.0}
-    seen = {"path": "v.mp4", "score": 0.9, "change": 0.1, "flat": 0.0, "caption": "The hart."}
+    seen = {"path": "v.mp4", "score": 0.9, "change": 0.1, "flat": 0.0, "caption": "The hearts."}
     machine = Passage(**facts, **seen)
 
     def decide(caption: str, decision: dict) -> Passage | Drop:
@@ -171,7 +171,7 @@ def test_a_caption_decided_in_the_widget_is_what_the_next_run_takes_over(data):
         return ReviewCaption(decisions=read_decisions())(machine)
 
     edit = {"action": "edit", "caption": "The heart."}
-    assert decide("The hart.", edit).caption == "The heart."
+    assert decide("The hearts.", edit).caption == "The heart."
     again = {"action": "edit", "caption": "The heart beats."}  # of what the first edit made
     assert decide("The heart.", again).caption == "The heart beats."
     assert decide("The heart beats.", {"action": "accept"}).caption == "The heart beats."

@@ -9,7 +9,15 @@ from obvlib.curation.frames import FrameHead
 from obvlib.curation.passages import Passage, Question
 from obvlib.curation.relevance import judge_captions
 from obvlib.curation.review import read_decisions
-from obvlib.curation.run import Curated, CurationSettings, curate, stages, video_files, videos_in
+from obvlib.curation.run import (
+    Curated,
+    CurationSettings,
+    curate,
+    curate_until,
+    stages,
+    video_files,
+    videos_in,
+)
 from obvlib.curation.segments import Segment, SegmentSettings, find_segments
 from obvlib.curation.sidecars import read_captions
 from obvlib.curation.words import assign_words
@@ -24,6 +32,7 @@ __all__ = [
     "SegmentSettings",
     "assign_words",
     "curate",
+    "curate_until",
     "find_segments",
     "judge_captions",
     "read_captions",

@@ -31,10 +31,13 @@ class Passage(Stretch):
 
 @dataclass(frozen=True, kw_only=True)
 class NarratedVideo:
-    """The passages of a video, in order, and what was left out of its speech, by reason."""
+    """The passages of a video, in order, all its words, where those were read from, and what was
+    left out of its speech, by reason.
+    """
 
     video_id: str
     passages: tuple[Passage, ...]
+    words: tuple[Word, ...] = ()
     language: str = ""
     source: str = ""
     flags: dict[str, int] = field(default_factory=dict)

@@ -41,6 +41,7 @@ def note_run(
     clips: Sequence[Clip],
     pairs: Sequence[Pair],
     model: LanguageModel | None,
+    label_problems: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write `report.json` of this run, add it to `runs.jsonl`, and return it.
 
@@ -60,6 +61,7 @@ def note_run(
         "stages": [_stage_row(step, ledger, model) for step in steps],
         "num_clips": len(clips),
         "num_questions": sum(len(clip.qa_pairs) for clip in clips),
+        "label_problems": list(label_problems),
         "near_identical": [pair._asdict() for pair in pairs],
         "changes": changes(runs[-2]["clips"], made) if len(runs) > 1 else {},
     }

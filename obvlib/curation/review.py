@@ -37,10 +37,11 @@ class Decision(NamedTuple):
 
 @dataclass(frozen=True)
 class Decisions:
-    """The decisions of all raters, and the hash of each rater's file."""
+    """The decisions of all raters, the hash of each rater's file, and what could not be read."""
 
     rows: tuple[Decision, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
+    problems: tuple[str, ...] = ()
 
     def of(self, field: str) -> dict[tuple[str, str], Any]:
         """Return (item id, item hash) → value for a field."""
@@ -50,21 +51,24 @@ class Decisions:
 def read_decisions(root: str | os.PathLike | None = None) -> Decisions:
     """Return what raters decided, from the label files under `root` (default: the data root).
 
-    Lines that cannot be read are left out; `core.labels.read_labels` names them.
+    Lines and files that cannot be read are left out and named in `problems`.
     """
+    held: list[Label] = []
+    hashes, problems = [], []
+    for rater, path in label_files(root).items():
+        try:
+            read = read_labels(path)
+            hashes.append((rater, hash_files([path])))
+        except OSError as error:
+            problems.append(f"{path}: {error.strerror}")
+            continue
+        problems += read.problems
+        held += [label for labels in _by_look(read.labels) for label in standing(labels).values()]
     found = {}
-    files = label_files(root)
-    held = [
-        label
-        for path in files.values()
-        for labels in _by_look(read_labels(path).labels)
-        for label in standing(labels).values()
-    ]
     for label in sorted(held, key=lambda label: label.at):
         decision = Decision(label.item_id, label.field, label.item_hash, label.new)
         found[decision[:3]] = decision
-    hashes = tuple((rater, hash_files([path])) for rater, path in files.items())
-    return Decisions(tuple(found.values()), hashes)
+    return Decisions(tuple(found.values()), tuple(hashes), tuple(problems))
 
 
 def _by_look(labels: Sequence[Label]) -> list[list[Label]]:
@@ -112,9 +116,9 @@ class ReviewCaption(ReviewStage):
     def __call__(self, passage: Passage) -> Passage | Drop:
         known = self.decisions.of(DECISION_FIELD)
         while decision := known.pop((passage.clip_id, hash_item(passage.caption)), None):
-            if decision.get("action") == "reject":
+            if _action(decision) == "reject":
                 return _rejected(decision)
-            if decision.get("action") == "edit":  # which may have been reviewed again
+            if _action(decision, caption=str) == "edit":  # which may have been reviewed again
                 passage = replace(passage, caption=decision["caption"])
         return passage
 
@@ -135,12 +139,20 @@ class ReviewQuestion(ReviewStage):
             if item_id.rpartition("-")[0] == question.clip_id
         }
         while decision := known.pop(hash_item(to_json(question.pair)), None):
-            if decision.get("action") == "reject":
+            if _action(decision) == "reject":
                 return _rejected(decision)
-            if decision.get("action") == "edit":
+            if _action(decision, question=str, answer=str, options=dict) == "edit":
                 edited = {name: decision[name] for name in ("question", "answer", "options")}
                 question = replace(question, **edited)
         return question
+
+
+def _action(decision: Any, **wanted: type) -> str:
+    """What a decision does, or "" where its fields are not of the types that are wanted."""
+    if not isinstance(decision, dict):
+        return ""
+    fits = all(isinstance(decision.get(name), kind) for name, kind in wanted.items())
+    return str(decision.get("action", "")) if fits else ""
 
 
 def _rejected(decision: dict[str, Any]) -> Drop:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -147,7 +148,54 @@ def curate(
     are the options of `run_stage`.
     """
     settings = settings or CurationSettings()
-    videos, kept = list(videos), local_dir(output_dir)
+    videos = list(videos)
+    with _opened(videos, output_dir, settings) as ledger:
+        steps = run_all(videos, stages(settings), ledger, **how)
+        passages = steps["review_caption"].run.kept
+        seen = run_stage(passages, LookAtClip(), ledger, **how)
+        made = _dataset(passages, steps["review_question"].run.kept, seen.kept, settings)
+        rows = Path(output_dir, ROWS)
+        write_rows(rows, [_row(clip, made[1]) for clip in made[0]])
+        problems = settings.decisions.problems
+        ran = list(steps.values())
+        note_run(output_dir, ledger, ran, made[0], made[2], settings.model, problems)
+    return Curated(
+        clips=made[0],
+        questions=made[1],
+        steps={name: step.run for name, step in steps.items()},
+        pairs=made[2],
+        rows=rows,
+    )
+
+
+def curate_until(
+    last: str,
+    videos: Iterable[Video],
+    output_dir: str | os.PathLike,
+    settings: CurationSettings | None = None,
+    **how: Unpack[How],
+) -> dict[str, StageRun]:
+    """Run the stages of a curation up to the one named `last`, and return how each ended, by name.
+
+    `how` is as in `curate`, which goes on from there in the same directory. ValueError where no
+    stage has that name.
+    """
+    settings, videos = settings or CurationSettings(), list(videos)
+    chain = stages(settings)
+    names = [stage.name for stage in chain]
+    if last not in names:
+        raise ValueError(f"last is {last!r}: use one of {', '.join(names)}")
+    with _opened(videos, output_dir, settings) as ledger:
+        steps = run_all(videos, chain[: names.index(last) + 1], ledger, **how)
+    return {name: step.run for name, step in steps.items()}
+
+
+@contextmanager
+def _opened(
+    videos: Sequence[Video], output_dir: str | os.PathLike, settings: CurationSettings
+) -> Iterator[Ledger]:
+    """Hold a curation's directory, note its settings, and yield its ledger."""
+    kept = local_dir(output_dir)
     with claimed(output_dir, "obv curate", {}) as claim:
         is_first = not claim.names
         claim.require([ROWS, LEDGER, SETTINGS, RUNS, REPORT])
@@ -156,20 +204,7 @@ def curate(
             claim.require(path.name for path in paths if path.name and path.parent == kept)
         write_text(str(Path(output_dir, SETTINGS)), json.dumps(_settings(videos, settings)) + "\n")
         with Ledger(Path(output_dir, LEDGER)) as ledger:
-            steps = run_all(videos, stages(settings), ledger, **how)
-            passages = steps["review_caption"].run.kept
-            seen = run_stage(passages, LookAtClip(), ledger, **how)
-            made = _dataset(passages, steps["review_question"].run.kept, seen.kept, settings)
-            rows = Path(output_dir, ROWS)
-            write_rows(rows, [_row(clip, made[1]) for clip in made[0]])
-            note_run(output_dir, ledger, list(steps.values()), made[0], made[2], settings.model)
-    return Curated(
-        clips=made[0],
-        questions=made[1],
-        steps={name: step.run for name, step in steps.items()},
-        pairs=made[2],
-        rows=rows,
-    )
+            yield ledger
 
 
 def run_all(

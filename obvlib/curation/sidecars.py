@@ -34,11 +34,7 @@ def read_captions(path: str | os.PathLike) -> list[Word]:
 
     What stands in brackets describes a sound and is left out, and so is markup.
     """
-    data = Path(path).read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
+    text = _decoded(Path(path).read_bytes())
     cues = read_cues(text)
     if not cues:
         raise ValueError(
@@ -47,6 +43,15 @@ def read_captions(path: str | os.PathLike) -> list[Word]:
         )
     words = timed_words(cues) if _WORD_TIME.search(text) else spread_words(cues)
     return sorted(words, key=lambda word: (word.start_s, word.end_s))
+
+
+def _decoded(data: bytes) -> str:
+    """Text in UTF-8, also where some bytes are damaged; in Latin-1 where no letter beyond ASCII is
+    UTF-8.
+    """
+    text = data.decode("utf-8-sig", "replace")
+    is_latin = "\ufffd" in text and not any(ord(c) > 127 and c != "\ufffd" for c in text)
+    return data.decode("latin-1") if is_latin else text
 
 
 def language_of(path: str | os.PathLike) -> str:

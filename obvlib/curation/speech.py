@@ -40,6 +40,7 @@ class SpeechSettings:
     min_speech_s: float = 0.25  # shorter bursts are noise
     max_pause_s: float = 2.0  # a longer pause is not shown to the recogniser
     pad_s: float = 0.2  # on either side of speech
+    level_db: float = -20.0  # of speech, below full scale, as the recogniser hears it
     max_chunk_s: float = 28.0  # the recogniser hears 30 s at once
     max_word_s: float = 1.4  # a longer word is cut back to where there is a voice
     min_log_probability: float = -1.3  # of a sentence; below it is a guess
@@ -108,6 +109,7 @@ def transcribe(
 ) -> Speech:
     """Return the words of `sound` (N,) float32 at 16 kHz, whose voice `probabilities` are known."""
     spans = voiced_spans(probabilities, settings)
+    sound = levelled(sound, spans, settings.level_db)
     words: list[Word] = []
     flags: dict[str, int] = {}
     language = settings.language
@@ -124,6 +126,20 @@ def transcribe(
     for reason, number in counted.items():
         flags[reason] = flags.get(reason, 0) + number
     return Speech(words=tuple(kept), language=language, flags=flags)
+
+
+def levelled(sound: np.ndarray, spans: Sequence[Span], level_db: float) -> np.ndarray:
+    """Return `sound` (N,) as loud as if its speech, the `spans`, had an effective value of
+    `level_db` below full scale; peaks that do not fit are cut off.
+
+    A recogniser does not scale its input: a quiet speaker sounds unlike those it learned from.
+    """
+    voiced = [sound[round(s.start_s * SAMPLE_RATE) : round(s.end_s * SAMPLE_RATE)] for s in spans]
+    power = float(np.mean(np.square(np.concatenate(voiced), dtype=np.float64))) if voiced else 0.0
+    if power == 0:
+        return sound
+    gain = 10 ** (level_db / 20) / np.sqrt(power)
+    return np.clip(sound * np.float32(gain), -1, 1).astype(np.float32)
 
 
 def _doubt(heard: Heard, settings: SpeechSettings) -> str:

@@ -12,6 +12,7 @@ import re
 import unicodedata
 
 PIECE_WORDS = 14  # of a text without punctuation, judged at a time
+_TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours and movements
 _TEMPLATE = re.compile(r"<\|[^|>]{1,40}\|>|\[/?(?:INST|SYS)\]|<</?SYS>>", re.IGNORECASE)
 _MARKUP = re.compile(
     r"<(script|style)\b.*?</\1\s*>|</?[a-z][\w-]*(?:\s[^<>]{0,200})?/?>|<!--.*?-->",
@@ -54,7 +55,7 @@ def plain_text(text: str) -> str:
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     text = unicodedata.normalize("NFKC", text).replace("\ufffd", " ")
     text = html.unescape(html.unescape(text))
-    for pattern in (_TEMPLATE, _MARKUP, _OBJECT):
+    for pattern in (_TERMINAL, _TEMPLATE, _MARKUP, _OBJECT):
         text = pattern.sub(" ", text)
     kept = (
         c if unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cn", "Cs") else " " for c in text

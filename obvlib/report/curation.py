@@ -53,6 +53,8 @@ def render_curation(report: dict[str, Any]) -> str:
     ]
     if reasons := reason_rows(report):
         parts.append(to_markdown(reasons))
+    if problems := report.get("label_problems"):
+        parts.append("Labels that could not be read:\n" + "\n".join(f"- {p}" for p in problems))
     if report["changes"]:
         counts = ", ".join(f"{len(names)} {name}" for name, names in report["changes"].items())
         parts.append(f"Against the run before: {counts}.")

@@ -60,7 +60,7 @@ def recorded_timeline(rows: Sequence[Mapping[str, Any]]) -> Timeline | None:
     done = {row["stage"]: row for row in rows if row["status"] == "done" and row["output"]}
     scored, found, heard = (
         done.get(name, {}).get("output") or {}
-        for name in ("score_frames", "find_segments", "transcribe")
+        for name in ("score_frames", "find_segments", "narrate")
     )
     if not (scored or found or heard):
         return None
