@@ -355,7 +355,7 @@ def test_an_id_whose_video_cannot_be_had_is_left_out_and_the_others_are_curated(
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(download, "WATCH", f"http://127.0.0.1:{server.server_port}/none/")
         assert obtained(["here", "gone", "here"], str(folder)) == ["here"]
-        with pytest.raises(ValueError, match="none of the videos of the list"):
+        with pytest.raises(ValueError, match="none of the listed videos"):
             obtained(["gone"], str(folder))
         server.shutdown()
     assert "1 videos are left out: gone" in capsys.readouterr().out

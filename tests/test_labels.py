@@ -46,7 +46,7 @@ def test_undo_brings_back_what_stood_before_and_can_be_undone(tmp_path):
     redo = ada.undo(undo.label_id)
     assert (redo.old, redo.new) == ("right", "wrong")
     assert ada.values() == {("a", "verdict"): "wrong"}
-    with pytest.raises(RecordError, match="already taken back"):
+    with pytest.raises(RecordError, match="already been undone"):
         ada.undo(undo.label_id)
     ada.undo(), ada.undo()
     assert ada.values() == {} and ada.undo() is None

@@ -178,7 +178,7 @@ def test_a_time_that_jumps_ahead_does_not_end_the_reading(tmp_path):
         time >> 7 & 255, time << 1 & 255 | 1,
     ]  # fmt: skip
     path.write_bytes(data)
-    with pytest.warns(UserWarning, match="clock goes back"):
+    with pytest.warns(UserWarning, match="times go backwards"):
         media.frames_at(path, np.arange(1.82, 2.38, 0.04))
 
 

@@ -127,5 +127,5 @@ def obtained(names: list[str], input_dir: str) -> list[str]:
         more = " …" if len(left_out) > 5 else ""
         print(f"{len(left_out)} videos are left out: {', '.join(left_out[:5])}{more}")
     if len(left_out) == len(set(names)):
-        raise ValueError(f"none of the videos of the list is in {input_dir}")
+        raise ValueError(f"none of the listed videos is in {input_dir}")
     return [name for name in dict.fromkeys(names) if name in there]

@@ -49,7 +49,9 @@ def forgotten_sources(root: Path | None = None) -> ForgottenSources:
     digests = set()
     for where, row in read_rows(path):
         if not isinstance(row, dict) or not isinstance(row.get("sha256"), str):
-            raise RecordError(f"{where}: no sha256 of a source's id; mend or remove the line")
+            raise RecordError(
+                f"{where}: not the sha256 of a source's id; correct or remove the line"
+            )
         digests.add(row["sha256"])
     return ForgottenSources(frozenset(digests))
 

@@ -188,7 +188,8 @@ class FramePolicy:
         if odd:
             which = "unknown" if odd[0] in row else "missing"
             raise ValueError(
-                f"frame policy has {which} setting {odd[0]!r}: it is of another version of obvlib"
+                f"frame policy has {which} setting {odd[0]!r}: it was written by another version of"
+                " obvlib"
             )
         return cls(**row)
 

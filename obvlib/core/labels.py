@@ -187,7 +187,7 @@ class LabelFile:
         if label_id and label_id not in {label.label_id for label in labels}:
             raise RecordError(f"label_id {label_id!r} is not in {self.path}: nothing to undo")
         if label_id in taken_back:
-            raise RecordError(f"label_id {label_id!r} is already taken back in {self.path}")
+            raise RecordError(f"label_id {label_id!r} has already been undone in {self.path}")
         holding = [x for x in labels if not x.undo_of and x.label_id not in taken_back]
         targets = [x for x in labels if x.label_id == label_id] if label_id else holding[-1:]
         if not targets:

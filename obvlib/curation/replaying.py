@@ -30,7 +30,7 @@ def replay(folder: str | os.PathLike, name: str, item_id: str) -> list[str]:
     chain = stages(settings)
     names = [stage.name for stage in chain]
     if name not in names:
-        raise ValueError(f"stage {name!r} is not of this run: use one of {', '.join(names)}")
+        raise ValueError(f"stage {name!r} is not part of this run: use one of {', '.join(names)}")
     with Ledger(Path(folder, LEDGER)) as ledger:
         before = run_all(videos, chain[: names.index(name) + 1], ledger, show_progress=False)
         return compare(before[name], ledger, item_id)
@@ -61,7 +61,7 @@ def compare(step: Step, ledger: Ledger, item_id: str) -> list[str]:
     name = step.stage.name
     known = {step.stage.key(record): record for record in step.records}
     if item_id not in known:
-        raise ValueError(f"item {item_id!r} did not come to {name}: see `obv report curation`")
+        raise ValueError(f"item {item_id!r} did not reach {name}: see `obv report curation`")
     rows = [r for r in ledger.rows(name, step.run.params) if r["item_id"] == item_id]
     [(_, result)] = list(step.stage.run_group([known[item_id]]))
     now: dict[str, Any] = {"status": "done", "reason": ""}

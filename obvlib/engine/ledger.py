@@ -118,7 +118,9 @@ class Ledger:
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
             (tables,) = self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
         if tables and version != VERSION:
-            raise sqlite3.DatabaseError(f"it is of version {version}, this obvlib writes {VERSION}")
+            raise sqlite3.DatabaseError(
+                f"it has version {version}, and this obvlib writes version {VERSION}"
+            )
         return not tables
 
     def _make_tables(self) -> None:

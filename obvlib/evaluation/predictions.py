@@ -284,7 +284,7 @@ def _check_unique(examples: Sequence[Example]) -> None:
     for example in examples:
         if example.example_id in seen:
             raise ValueError(
-                f"example_id {example.example_id!r} stands twice in {example.benchmark}; make ids"
+                f"example_id {example.example_id!r} appears twice in {example.benchmark}; make ids"
                 " unique"
             )
         seen.add(example.example_id)

@@ -108,7 +108,7 @@ def _resume(url: str, partial: Path) -> None:
     response = _get(url, {"Range": f"bytes={have}-"} if have else {}, stream=True)
     if response.status_code == 416:  # nothing is left, or the file is another one
         partial.unlink()
-        raise PassingError(f"{partial.name}: its beginning is of another file; fetched again")
+        raise PassingError(f"{partial.name}: its beginning belongs to another file; fetched again")
     is_rest = response.status_code == 206
     expected = int(response.headers.get("Content-Length") or -1)
     got = 0
@@ -133,7 +133,7 @@ def _check(partial: Path, record: RemoteFile) -> None:
     partial.unlink()
     if head.startswith((b"<!doctype html", b"<html")):
         raise DownloadError(f"{record.path}: a web page came instead of the file", "login")
-    raise PassingError(f"{record.path}: its bytes have another checksum than the published one")
+    raise PassingError(f"{record.path}: its checksum differs from the published one")
 
 
 def _get(url: str, headers: dict[str, str] | None = None, stream: bool = False) -> Any:

@@ -242,7 +242,7 @@ def packets_from(source: Source, first: int, stream: Any = None) -> Iterator[Any
     decoded_at = head.dts
     for packet in packets:
         if None not in (packet.dts, decoded_at) and packet.dts < decoded_at:
-            raise OddVideo(f"{source.name}: its clock goes back")
+            raise OddVideo(f"{source.name}: its times go backwards")
         decoded_at = packet.dts
         yield packet
 

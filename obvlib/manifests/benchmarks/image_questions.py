@@ -69,7 +69,7 @@ def _pixels(image: Any, field: str, place: Place) -> np.ndarray:
     except RecordError:
         raise
     except (OSError, SyntaxError, ValueError) as error:
-        raise RecordError(f"{where}: {error}; bring the picture, or correct its path") from None
+        raise RecordError(f"{where}: {error}; supply the picture, or correct its path") from None
     raise RecordError(
         f"{where} is {type(image).__name__}, not a picture; read the rows through the hub"
     )
