@@ -106,7 +106,7 @@ def measure_cache(table: Table, num_items: int, folder: Path) -> None:
         asked = Endpoint(url=server.url, model="m", num_workers=4)
         list(ask_all(prompts, Observable, asked, cache=cache))
     answers, wall_s, _ = timed(lambda: list(ask_all(prompts, Observable, asked, cache=cache)))
-    if not all(answer.cached and answer.status == "done" for answer in answers):
+    if not all(answer.cached and answer.status == "answered" for answer in answers):
         raise RuntimeError("an answer did not come from the cache: the figure would mean nothing")
     table.add(f"{num_items:,} cached replies replayed, s", wall_s, "under 60 for 20,000")
 
