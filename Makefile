@@ -2,6 +2,7 @@
 # need Python 3.11, 3.12 or 3.13 and, the first time, a network.
 PYTHON ?= $(shell sh book/find_python.sh)
 RUN := .venv/bin/python
+export OBV_PROFILE := $(or $(PROFILE),$(OBV_PROFILE),mini)
 STAMP := .venv/.installed
 # Seconds each, and what most changes break: the project's promises, records, scoring.
 QUICK := tests/test_project.py tests/test_records.py tests/test_settings.py tests/test_scoring.py \
@@ -12,7 +13,7 @@ QUICK := tests/test_project.py tests/test_records.py tests/test_settings.py test
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
-book: $(STAMP) ## execute the notebooks and render the book; prints the path of index.html
+book: $(STAMP) ## execute the notebooks and render the book; PROFILE=gpu for real weights
 	@$(RUN) book/build.py
 
 chapter: $(STAMP) ## execute one chapter and render the book: make chapter N=08

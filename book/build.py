@@ -66,7 +66,14 @@ def provenance(root: Path, profile: str, data_hash: str) -> dict:
         "commit": (git("rev-parse", "--short=10", "HEAD") or "unknown") + changed,
         "versions": {"Python": platform.python_version()} | versions,
         "inputs": data_hash,
+        "caps": caps(root, profile),
     }
+
+
+def caps(root: Path, profile: str) -> dict:
+    """What the profile's configuration caps where the book is built."""
+    path = root / f"obvlib/training/configs/{profile}.yaml"
+    return yaml.safe_load(path.read_text()).get("book") or {} if path.is_file() else {}
 
 
 def installed(name: str) -> str:
@@ -99,10 +106,10 @@ def render(root: Path, *, is_strict: bool) -> int:
 
 def prepare_environment(run: Path, profile: str) -> None:
     """Environment of the kernels and of the renderer: this run's cache and, in the mini profile,
-    its own data and no hub.
+    its own data and no hub. The other profiles read what was downloaded.
     """
-    if profile == "mini" or not os.environ.get("OBV_DATA"):
-        os.environ["OBV_DATA"] = str(run / "data")
+    data = str(run / "data") if profile == "mini" else os.environ.get("OBV_DATA")
+    os.environ["OBV_DATA"] = data or str(ROOT / "data")
     os.environ.update(
         OBV_PROFILE=profile,
         OBV_BOOK_RUN=str(run),

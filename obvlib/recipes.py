@@ -9,6 +9,7 @@ memory, from random streams that no held-out clip shares.
 from __future__ import annotations
 
 import dataclasses
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from obvlib.core.jsonl import write_rows
 from obvlib.core.provenance import hash_code
 from obvlib.core.records import to_json
 from obvlib.engine import Drop
-from obvlib.evaluation import EvalConfig
+from obvlib.evaluation import CONTROLS, EvalConfig, control_names
 from obvlib.manifests import card_names, check_contamination, check_file_names, load_card, media_dir
 from obvlib.models import ModelShape
 from obvlib.training import (
@@ -43,13 +44,22 @@ from obvlib.training.runs import Run
 if TYPE_CHECKING:
     from obvlib.models import Bundle
 
+# what the section `book` may cap, and the section that it stands in otherwise
+BOOK = {
+    "limit": "",
+    "questions": "",
+    "controls": "",
+    "max_new_tokens": "evaluation",
+    "save_steps": "training",
+}
+MIN_FOR_A_GPU = 100_000_000  # parameters from which a model is not tried on a CPU
 CURRENT = "current.txt"  # in a recipe's first folder: the run that was asked for last
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One configuration's choices. Names are those of cards in data_manifests; `limit` keeps a
-    subset of the training clips (None: all).
+    subset of the training clips, `questions` the first of each benchmark (None: all).
     """
 
     profile: str
@@ -59,6 +69,10 @@ class Recipe:
     policy: FramePolicy
     evaluation: EvalConfig
     limit: int | None = None
+    questions: int | None = None
+    controls: tuple[str, ...] = tuple(CONTROLS)  # of those that a chapter would run
+    frame_encoder: str = "efficientnet-lite0"  # what chapter 02 scores frames with
+    speech_model: str = "whisper-tiny.en"  # what chapter 03 hears with
     clips: str = ""  # directory or URL of the cut clips; empty: where `obv slice` puts them
     training: dict[str, Any] = field(default_factory=dict)  # settings of TrainConfig
 
@@ -104,21 +118,31 @@ def _names(kind: type, *but: str) -> list[str]:
 def settings() -> dict[str, list[str]]:
     """Return the settings that a configuration file may hold: at its top, and in each section."""
     return {
-        "": [*_names(Recipe, "profile", "policy"), "frames"],
+        "": [*_names(Recipe, "profile", "policy"), "frames", "book"],
         "frames": _names(FramePolicy),
         "evaluation": _names(EvalConfig, "policy"),
         "training": _names(TrainConfig),
+        "book": list(BOOK),
     }
+
+
+def book_caps(name: str) -> dict[str, Any]:
+    """Return the caps that a configuration sets for a build of the book."""
+    return read_config(name, (), settings()).get("book") or {}
 
 
 def recipe(name: str = "", changes: Sequence[str] = ()) -> Recipe:
     """Return the recipe of a profile (by default of `OBV_PROFILE`) or of a YAML file, with
-    `changes` such as "learning_rate=2e-5".
+    `changes` such as "learning_rate=2e-5". Inside a build of the book the caps of the section
+    `book` hold.
 
     ValueError names what is wrong in it.
     """
     name = name or profile()
     config = read_config(name, changes, settings())
+    caps = config.pop("book", None) or {}
+    for cap, value in caps.items() if os.environ.get("OBV_BOOK_RUN") else ():
+        (config.setdefault(BOOK[cap], {}) if BOOK[cap] else config)[cap] = value
     for needed in ("model", "dataset", "benchmarks"):
         if not config.get(needed):
             raise ValueError(f"config {name} names no {needed}: add it, as in mini.yaml")
@@ -131,16 +155,17 @@ def recipe(name: str = "", changes: Sequence[str] = ()) -> Recipe:
         evaluation=evaluation,
         training=training,
         benchmarks=tuple(config.pop("benchmarks")),
+        controls=control_names(",".join(config.pop("controls", None) or CONTROLS)),
         **config,
     )
     made.train_config()  # checks every setting now
     return made
 
 
-def load_model(chosen: Recipe, *, seed: int = 0) -> Bundle:
-    """Load the recipe's model before fine-tuning: tiny from `seed` on the CPU, else in bf16 on the
-    process's own GPU. HubUnavailable where its files are neither cached nor within reach;
-    RuntimeError where there is no GPU for a model that needs one.
+def load_model(chosen: Recipe, *, seed: int = 0, trained: str | Path = "") -> Bundle:
+    """Load the recipe's model before fine-tuning, or the `trained` one of a folder: tiny from
+    `seed` on the CPU, else in bf16 on the process's own GPU. HubUnavailable where its files are
+    neither cached nor within reach; RuntimeError where there is no GPU for a model that needs one.
     """
     import torch
 
@@ -148,9 +173,11 @@ def load_model(chosen: Recipe, *, seed: int = 0) -> Bundle:
     from obvlib.models import load
 
     if chosen.model == "tiny":
-        return load("tiny", seed=seed)
-    bundle = load(chosen.model, dtype=torch.bfloat16)
+        return load(str(trained) or "tiny", seed=seed)
+    bundle = load(str(trained) or chosen.model, dtype=torch.bfloat16)
     if not torch.cuda.is_available():
+        if bundle.num_parameters < MIN_FOR_A_GPU:
+            return bundle
         raise RuntimeError(
             f"{bundle.name} needs a GPU, none is here: see `obv doctor`, or set OBV_PROFILE=mini"
         )

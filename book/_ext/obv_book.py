@@ -23,7 +23,7 @@ NOTEBOOKS = BOOK.parent / "notebooks"
 PROVENANCE = (
     '<aside class="obv-provenance" aria-label="How this page was made"><p>Executed {date} in'
     " {seconds} on {device}. Profile <b>{profile}</b>, {versions}, commit {commit}, inputs"
-    " {inputs}.</p>{alone}</aside>"
+    " {inputs}.{caps}</p>{alone}</aside>"
 )
 ALONE = (
     '<p>To run this chapter by itself: its notebook (in the download menu), <a href="{href}">the'
@@ -147,6 +147,8 @@ def provenance_line(app, pagename: str) -> str:
     noted = app.env.nb_metadata.get(pagename, {}).get("exec_data", {})
     words["date"] = datetime.fromtimestamp(noted["mtime"], UTC).strftime("%d %B %Y")
     words["seconds"] = f"{executed['execution_seconds']:.0f} s"
+    capped = [f"{name.replace('_', ' ')} {value}" for name, value in facts.get("caps", {}).items()]
+    words["caps"] = html.escape(f" Capped: {', '.join(capped)}." if capped else "")
     words["alone"] = ""
     if package := carried_package():
         href = f"{posixpath.relpath('_static', posixpath.dirname(pagename))}/{package.name}"

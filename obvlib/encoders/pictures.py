@@ -1,18 +1,24 @@
-"""Pictures to features: EfficientNet-Lite0 from a package, or SigLIP from the hub."""
+"""Pictures to features: EfficientNet-Lite0 from a package, or SigLIP [Zhai et al. 2023] from the
+hub.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from obvlib.encoders.efficientnet import STRIDE, load_efficientnet
-from obvlib.encoders.parts import PARTS, part_path
+from obvlib.encoders.parts import part_path
+from obvlib.manifests import fetch, load_card
 
 INPUT_AREA = 256 * 448  # px that a frame is resized to, whatever its shape
 MAX_ASPECT = 2.5
 BATCH_SIZE = 8
+SIGLIP = "siglip-base-patch16-224"
 
 
 class PictureEncoder:
@@ -45,9 +51,40 @@ class PictureEncoder:
         return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
+class SiglipMaps(torch.nn.Module):
+    """SigLIP's vision tower as maps of features: pixels (N, 3, H, W) in [-1, 1] to maps of its
+    middle and last layer, a vector for every patch; position embeddings are interpolated.
+    """
+
+    def __init__(self, directory: Path):
+        super().__init__()
+        from transformers import SiglipVisionModel
+
+        self.tower: Any = SiglipVisionModel.from_pretrained(directory).eval()
+        self.patch = self.tower.config.patch_size
+
+    def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        found = self.tower(
+            pixel_values=pixels, interpolate_pos_encoding=True, output_hidden_states=True
+        )
+        rows, columns = (side // self.patch for side in pixels.shape[2:])
+        states = found.hidden_states  # each (N, rows * columns, D)
+        layers = (states[len(states) // 2], states[-1])
+        return [one.transpose(1, 2).unflatten(2, (rows, columns)) for one in layers]
+
+
 @lru_cache(maxsize=2)
-def picture_encoder(name: str = "efficientnet-lite0", device: str = "cpu") -> PictureEncoder:
-    """Return the encoder of that name, loaded once a process."""
-    if name != "efficientnet-lite0":
-        raise ValueError(f"picture encoder {name!r} is unknown: use one of {', '.join(PARTS)}")
-    return PictureEncoder(name, load_efficientnet(part_path(name)), device)
+def picture_encoder(name: str = "efficientnet-lite0", device: str = "") -> PictureEncoder:
+    """Return the encoder of that name, loaded once a process; without a `device` SigLIP takes a GPU
+    where there is one, and EfficientNet the CPU.
+
+    HubUnavailable where SigLIP is neither cached nor within reach.
+    """
+    if name == "efficientnet-lite0":
+        return PictureEncoder(name, load_efficientnet(part_path(name)), device or "cpu")
+    if name != SIGLIP:
+        known = f"efficientnet-lite0 or {SIGLIP}"
+        raise ValueError(f"picture encoder {name!r} is unknown: use {known}")
+    card = load_card(name)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return PictureEncoder(name, SiglipMaps(fetch(card.hub_id, revision=card.revision)), device)

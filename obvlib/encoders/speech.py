@@ -11,6 +11,7 @@ import numpy as np
 
 from obvlib.core import Word
 from obvlib.encoders.parts import PARTS, part_path
+from obvlib.manifests import card_names, fetch, load_card
 
 SAMPLE_RATE = 16_000
 
@@ -71,7 +72,8 @@ class Recogniser:
 @lru_cache(maxsize=1)
 def recogniser(name: str = "whisper-tiny.en", device: str = "cpu") -> Recogniser:
     """Return the recogniser of that name, loaded once a process: "whisper-tiny.en" from its
-    package, or any that faster-whisper knows ("large-v3") from the hub.
+    package, one that has a card ("whisper-large-v3") or any other that faster-whisper knows
+    ("medium") from the hub. HubUnavailable where a card's files are neither cached nor in reach.
     """
     try:
         from faster_whisper import WhisperModel
@@ -83,9 +85,18 @@ def recogniser(name: str = "whisper-tiny.en", device: str = "cpu") -> Recogniser
     return Recogniser(
         name,
         WhisperModel(
-            str(part_path(name)) if name in PARTS else name,
+            _files_of(name),
             device=device,
             compute_type="int8" if device == "cpu" else "float16",
             cpu_threads=threads,
         ),
     )
+
+
+def _files_of(name: str) -> str:
+    if name in PARTS:
+        return str(part_path(name))
+    if name not in card_names():
+        return name
+    card = load_card(name)
+    return str(fetch(card.hub_id, revision=card.revision))

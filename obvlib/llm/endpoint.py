@@ -10,6 +10,7 @@ import ipaddress
 import os
 import socket
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 _PRIVATE = tuple(
@@ -83,6 +84,15 @@ class Endpoint:
             num_prompt_tokens * self.usd_per_million_prompt_tokens
             + num_new_tokens * self.usd_per_million_new_tokens
         ) / 1e6
+
+
+def chosen_endpoint(**settings: Any) -> Endpoint | None:
+    """Return the endpoint that `OBV_LLM_URL` and `OBV_LLM_MODEL` name, with these settings; None
+    where they are not set.
+    """
+    url = os.environ.get("OBV_LLM_URL", "").strip()
+    model = os.environ.get("OBV_LLM_MODEL", "").strip()
+    return Endpoint(url=url, model=model, **settings) if url else None
 
 
 def is_local(url: str) -> bool:

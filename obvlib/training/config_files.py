@@ -11,7 +11,7 @@ import yaml
 
 from obvlib.training.config import unknown_key
 
-SECTIONS = ("frames", "evaluation", "training")
+SECTIONS = ("frames", "evaluation", "training")  # a change may leave these out
 
 
 def read_config(
