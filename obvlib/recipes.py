@@ -9,7 +9,6 @@ memory, from random streams that no held-out clip shares.
 from __future__ import annotations
 
 import dataclasses
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -38,20 +37,12 @@ from obvlib.training import (
     sample_costs,
     samples,
 )
-from obvlib.training.config_files import read_config
+from obvlib.training.config_files import BOOK, apply_caps, read_config
 from obvlib.training.runs import Run
 
 if TYPE_CHECKING:
     from obvlib.models import Bundle
 
-# what the section `book` may cap, and the section that it stands in otherwise
-BOOK = {
-    "limit": "",
-    "questions": "",
-    "controls": "",
-    "max_new_tokens": "evaluation",
-    "save_steps": "training",
-}
 MIN_FOR_A_GPU = 100_000_000  # parameters from which a model is not tried on a CPU
 CURRENT = "current.txt"  # in a recipe's first folder: the run that was asked for last
 
@@ -140,9 +131,7 @@ def recipe(name: str = "", changes: Sequence[str] = ()) -> Recipe:
     """
     name = name or profile()
     config = read_config(name, changes, settings())
-    caps = config.pop("book", None) or {}
-    for cap, value in caps.items() if os.environ.get("OBV_BOOK_RUN") else ():
-        (config.setdefault(BOOK[cap], {}) if BOOK[cap] else config)[cap] = value
+    apply_caps(config)
     for needed in ("model", "dataset", "benchmarks"):
         if not config.get(needed):
             raise ValueError(f"config {name} names no {needed}: add it, as in mini.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -12,6 +13,23 @@ import yaml
 from obvlib.training.config import unknown_key
 
 SECTIONS = ("frames", "evaluation", "training")  # a change may leave these out
+
+# what the section `book` may cap, and the section that it stands in otherwise
+BOOK = {
+    "limit": "",
+    "questions": "",
+    "controls": "",
+    "max_new_tokens": "evaluation",
+    "save_steps": "training",
+}
+
+
+def apply_caps(config: dict[str, Any]) -> None:
+    """Take the section `book` out of a configuration; inside a build of the book its caps hold."""
+    caps = config.pop("book", None) or {}
+    if os.environ.get("OBV_BOOK_RUN"):
+        for name, value in caps.items():
+            (config.setdefault(BOOK[name], {}) if BOOK[name] else config)[name] = value
 
 
 def read_config(
