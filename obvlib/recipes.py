@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from obvlib import inputs, media, mini
 from obvlib.core import Clip, Example, FramePolicy, data_root, frame_policy, manifests_dir, profile
@@ -43,7 +43,6 @@ from obvlib.training.runs import Run
 if TYPE_CHECKING:
     from obvlib.models import Bundle
 
-MIN_FOR_A_GPU = 100_000_000  # parameters from which a model is not tried on a CPU
 CURRENT = "current.txt"  # in a recipe's first folder: the run that was asked for last
 
 
@@ -153,26 +152,13 @@ def recipe(name: str = "", changes: Sequence[str] = ()) -> Recipe:
 
 def load_model(chosen: Recipe, *, seed: int = 0, trained: str | Path = "") -> Bundle:
     """Load the recipe's model before fine-tuning, or the `trained` one of a folder: tiny from
-    `seed` on the CPU, else in bf16 on the process's own GPU. HubUnavailable where its files are
-    neither cached nor within reach; RuntimeError where there is no GPU for a model that needs one.
+    `seed` on the CPU, any other as `obvlib.models.load_on_gpu` does.
     """
-    import torch
-
-    from obvlib.core import ranks
-    from obvlib.models import load
+    from obvlib import models
 
     if chosen.model == "tiny":
-        return load(str(trained) or "tiny", seed=seed)
-    bundle = load(str(trained) or chosen.model, dtype=torch.bfloat16)
-    if not torch.cuda.is_available():
-        if bundle.num_parameters < MIN_FOR_A_GPU:
-            return bundle
-        raise RuntimeError(
-            f"{bundle.name} needs a GPU, none is here: see `obv doctor`, or set OBV_PROFILE=mini"
-        )
-    torch.cuda.set_device(ranks.local_index() % torch.cuda.device_count())
-    cast(Any, bundle.model).to("cuda")
-    return bundle
+        return models.load(str(trained) or "tiny", seed=seed)
+    return models.load_on_gpu(str(trained) or chosen.model)
 
 
 def finetune(

@@ -12,6 +12,7 @@ from obvlib.models.bundle import (
     tiny_bundle,
     tiny_config,
 )
+from obvlib.models.placement import load_on_gpu
 from obvlib.models.shapes import GPUS, MODELS, Gpu, ModelShape
 from obvlib.models.tokenizer import qwen_tokenizer, tiny_tokenizer
 
@@ -22,6 +23,7 @@ __all__ = [
     "MODELS",
     "ModelShape",
     "load",
+    "load_on_gpu",
     "load_weights",
     "no_progress_bars",
     "qwen_tokenizer",
