@@ -123,8 +123,7 @@ def book_caps(name: str) -> dict[str, Any]:
 
 def recipe(name: str = "", changes: Sequence[str] = ()) -> Recipe:
     """Return the recipe of a profile (by default of `OBV_PROFILE`) or of a YAML file, with
-    `changes` such as "learning_rate=2e-5". Inside a build of the book the caps of the section
-    `book` hold.
+    `changes` such as "learning_rate=2e-5"; under the caps of its `book` where the book is built.
 
     ValueError names what is wrong in it.
     """
@@ -152,7 +151,7 @@ def recipe(name: str = "", changes: Sequence[str] = ()) -> Recipe:
 
 def load_model(chosen: Recipe, *, seed: int = 0, trained: str | Path = "") -> Bundle:
     """Load the recipe's model before fine-tuning, or the `trained` one of a folder: tiny from
-    `seed` on the CPU, any other as `obvlib.models.load_on_gpu` does.
+    `seed` on the CPU, any other as `models.load_on_gpu`.
     """
     from obvlib import models
 
