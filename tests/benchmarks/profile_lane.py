@@ -67,8 +67,8 @@ def executed(name: str, execute: Any, cache: Any, facts: dict) -> dict[str, Any]
     try:
         if not execute.cached(path, cache):
             execute.execute(path, cache, name, facts)
-    except SystemExit as error:
-        why = plain(str(error))
+    except (SystemExit, Exception) as error:  # whatever it is, it is written down
+        why = plain(str(error)) or type(error).__name__
     used = json.loads(use.read_text())["gpu_bytes"] if use.is_file() else 0
     seconds = time.perf_counter() - started
     if not why:  # of the execution, also where an earlier run did it
