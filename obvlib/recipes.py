@@ -61,8 +61,8 @@ class Recipe:
     limit: int | None = None
     questions: int | None = None
     controls: tuple[str, ...] = tuple(CONTROLS)  # of those that a chapter would run
-    frame_encoder: str = "efficientnet-lite0"  # what chapter 02 scores frames with
-    speech_model: str = "whisper-tiny.en"  # what chapter 03 hears with
+    frame_encoder: str = "efficientnet-lite0"  # what chapter 02 fits its head on
+    speech_model: str = "whisper-tiny.en"  # what chapter 03 compares
     clips: str = ""  # directory or URL of the cut clips; empty: where `obv slice` puts them
     training: dict[str, Any] = field(default_factory=dict)  # settings of TrainConfig
 

@@ -21,6 +21,7 @@ BOOK = {
     "controls": "",
     "max_new_tokens": "evaluation",
     "save_steps": "training",
+    "log_steps": "training",
 }
 
 
