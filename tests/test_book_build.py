@@ -234,13 +234,17 @@ def toy_book(root: Path, intro: str, toc: str = "") -> subprocess.CompletedProce
     )
 
 
-def test_page_shows_what_solutions_printed_and_how_it_was_made(tmp_path):
+def test_pages_show_what_solutions_printed_how_they_were_made_and_how_long_it_took(tmp_path):
     (tmp_path / "notebooks").mkdir()
     page = write(tmp_path / "notebooks/a.md", "value = 41")
     page.write_text(page.read_text() + SOLVED)
     toc = "parts:\n  - caption: Toy\n    chapters:\n      - file: notebooks/a\n"
-    done = toy_book(tmp_path, "# Intro\n", toc)
+    done = toy_book(tmp_path, "# Intro\n\n```{chapter-times}\n```\n", toc)
     assert done.returncode == 0, done.stdout + done.stderr
+    intro = (tmp_path / "_build/html/book/intro.html").read_text()
+    (cells,) = re.findall(r"<tbody>(.*?)</tbody>", intro, re.DOTALL)
+    said = re.sub(r"<[^>]+>|\s+", " ", cells).split()
+    assert re.fullmatch(r"A page (\d+) 1 of 1 chapters \1", " ".join(said))
     text = (tmp_path / "_build/html/notebooks/a.html").read_text()
     assert re.search(r'<div class="solution-output[^>]*>.*?<pre>.*42', text, re.DOTALL)
     assert re.search(r"Executed \d\d \w+ \d+ in \d+ s on CPU \([^)]+\)\. Profile <b>mini</b>", text)

@@ -139,7 +139,7 @@ def test_a_clip_without_the_drawn_question_is_asked_what_it_has():
 def test_the_profiles_files_hold_what_the_code_holds():
     assert recipes.recipe("mini").policy == FramePolicy.mini()
     assert recipes.recipe("mini").train_config(3) == TrainConfig.mini(
-        recipes.recipe("mini").run_dir, seed=3
+        recipes.recipe("mini").run_dir, seed=3, num_workers=1
     )
     for name in ("gpu", "full"):
         chosen = recipes.recipe(name)

@@ -164,7 +164,13 @@ def test_loss_falls_and_the_saved_model_is_the_trained_one(tmp_path, clips):
 
 
 # AdamW: Muon's products are bf16, which a CPU without bf16 instructions computes slowly.
-FAST = {"optimizer": "adamw", "capacity_tokens": 300, "log_steps": 1, "tracker": "none"}
+FAST = {
+    "optimizer": "adamw",
+    "capacity_tokens": 300,
+    "log_steps": 1,
+    "tracker": "none",
+    "num_workers": 0,  # what is read is counted in this process, however many cores there are
+}
 
 
 def small(tmp_path, **changes):

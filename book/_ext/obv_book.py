@@ -17,6 +17,8 @@ from importlib import metadata
 from pathlib import Path
 
 from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
 
 BOOK = Path(__file__).resolve().parent.parent
 NOTEBOOKS = BOOK.parent / "notebooks"
@@ -129,6 +131,27 @@ def finish_page(app, pagename, templatename, context, doctree) -> None:
         context["body"] = body + provenance_line(app, pagename)
 
 
+class ChapterTimes(SphinxDirective):
+    """`{chapter-times}`: how long each chapter took when this book was executed."""
+
+    def run(self) -> list[nodes.Node]:
+        if run := run_folder():
+            self.env.note_dependency(str(run / "pages.json"))
+        table = nodes.container()
+        self.state.nested_parse(StringList(times_table(executed_pages())), 0, table)
+        return table.children
+
+
+def times_table(pages: dict[str, dict | None]) -> list[str]:
+    """Lines of a table of the chapters' times in seconds and of their sum."""
+    times_s = {page: executed["execution_seconds"] for page, executed in pages.items() if executed}
+    if not times_s:
+        return ["(No chapter of this book was executed.)"]
+    rows = [f"| {{doc}}`/{page}` | {time_s:.0f} |" for page, time_s in times_s.items()]
+    total = f"| {len(times_s)} of {len(pages)} chapters | {sum(times_s.values()):.0f} |"
+    return ["| chapter | seconds |", "|---|---:|", *rows, total]
+
+
 def is_thebe(script) -> bool:
     body = getattr(script, "attributes", {}).get("body") or ""
     return "thebe" in str(getattr(script, "filename", script)) or "THEBE_JS_URL" in body
@@ -157,6 +180,7 @@ def provenance_line(app, pagename: str) -> str:
 
 
 def setup(app) -> dict:
+    app.add_directive("chapter-times", ChapterTimes)
     app.connect("config-inited", use_run)
     app.connect("config-inited", offer_launch)
     app.connect("doctree-read", show_what_solutions_print)

@@ -89,4 +89,5 @@ def page(browser):
 def pages() -> list[str]:
     """Every rendered page, as a path under the book's root."""
     found = sorted(path.relative_to(HTML).as_posix() for path in HTML.glob("*/*.html"))
-    return [name for name in found if not name.startswith("_")] + ["search.html", "genindex.html"]
+    named = [name for name in found if not name.startswith("_")]
+    return [*named, "404.html", "search.html", "genindex.html"]

@@ -84,3 +84,12 @@ def test_index_leads_to_the_first_page(page):
     page.goto((HTML / "index.html").as_uri())
     page.wait_for_url("**/book/intro.html")
     assert page.locator("main h1").first.inner_text().startswith("The OpenBiomedVid Book")
+
+
+def test_page_that_is_not_there_leads_to_the_first_one(page):
+    """Servers show 404.html under the address that was asked for, at any depth."""
+    shown = {"body": (HTML / "404.html").read_text(), "content_type": "text/html"}
+    for asked in ("notebooks/gone.html", "book/deep/gone.html"):
+        page.route((HTML / asked).as_uri(), lambda route: route.fulfill(**shown))
+        page.goto((HTML / asked).as_uri())
+        assert page.locator("#start").evaluate("a => a.href") == f"{HTML.as_uri()}/"
