@@ -1,5 +1,7 @@
 """The command's own words for settings that are wrong: one line, exit status 1, no traceback."""
 
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -105,3 +107,29 @@ def all_commands(group):
             yield from all_commands(command)
         else:
             yield command
+
+
+IN_A_DESTRUCTOR = """
+import signal, time
+from obvlib.cli import app
+
+class Held:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)  # Python drops what is raised here
+
+@app.command()
+def work():
+    Held()
+    time.sleep(20)
+    print("went on")
+
+app(["work"])
+"""
+
+
+def test_ctrl_c_while_a_destructor_runs_is_not_lost():
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_DESTRUCTOR], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130 and "went on" not in done.stdout
+    assert "Traceback" not in done.stderr and "run the same command again" in done.stderr

@@ -5,10 +5,12 @@ A command is a few lines around the library, whose heavy parts are imported only
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import sqlite3
 import sys
+import threading
 import warnings
 from functools import partial
 from typing import Any, NoReturn
@@ -66,9 +68,12 @@ def _can_be_mended(error: Exception) -> bool:
 
 
 class OneLineInterrupts(typer.Typer):
-    """End with one line and status 130 also where Ctrl-C comes before a command runs."""
+    """End with one line and status 130 also where Ctrl-C comes before a command runs, or while a
+    destructor does.
+    """
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
+        sys.unraisablehook = interrupt_again
         try:
             return super().__call__(*args, **settings)
         except KeyboardInterrupt as error:
@@ -76,6 +81,14 @@ class OneLineInterrupts(typer.Typer):
                 interrupted(error)
             except typer.Exit as end:
                 sys.exit(end.exit_code)
+
+
+def interrupt_again(lost: Any) -> None:
+    """Ask once more for an interrupt that Python dropped, since it came while a destructor ran."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        threading.Timer(0.05, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 app = OneLineInterrupts(
