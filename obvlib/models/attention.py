@@ -165,7 +165,7 @@ def continued(
     shared = key.shape[1]
     grouped = query.reshape(batch * shared, heads // shared, dim).to(key.dtype)
     keys, values = key.flatten(0, 1), value.flatten(0, 1)  # (B * shared, L, D)
-    wide = {"out_dtype": torch.float32} if key.is_cuda and key.dtype != torch.float32 else {}
+    wide: Any = {"out_dtype": torch.float32} if key.is_cuda and key.dtype != torch.float32 else {}
     scores = torch.bmm(grouped, keys.transpose(1, 2), **wide).float()
     scores = (scores * (dim**-0.5 if scale is None else scale)).unflatten(0, (batch, shared))
     if mask is not None:
