@@ -57,7 +57,7 @@ print(json.dumps({
 def run(script, env, *arguments):
     """Run a script in a fresh process; return the last line that it printed."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=420)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout.splitlines()[-1]
 
@@ -73,6 +73,8 @@ def test_caps_hold_inside_a_build_of_the_book_and_nowhere_else(monkeypatch):
     assert recipes.recipe("mini").limit is None
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_hub_of_small_weights_serves_everything_that_the_profile_loads(tmp_path):
     pytest.importorskip("ctranslate2")
     home, rows = tmp_path / "home", tmp_path / "rows"
