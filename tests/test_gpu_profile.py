@@ -48,7 +48,6 @@ print(json.dumps({
     "clips": len(clips), "problems": [p.reason for p in problems],
     "questions": [len(load_examples(b, limit=recipe.questions)) for b in recipe.benchmarks],
     "tokens": len(bundle.tokenizer), "maps": [one.shape[2:] for one in maps], "size": size,
-    "multilingual": model.is_multilingual,
     "words": len(model.hear(np.zeros(16000, "f4"), "en")[0].words),
 }))
 """
@@ -91,8 +90,8 @@ def test_a_hub_of_small_weights_serves_everything_that_the_profile_loads(tmp_pat
     with Hub({f"datasets/connectthapa84/{name}": f for name, f in files.items()}) as (url, asked):
         env |= {"HF_ENDPOINT": url, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
         said = json.loads(run(USE, env))
-    assert said["clips"] == 3 and "9.0" in said["problems"][0] and len(said["problems"]) == 1
+    assert said["clips"] == 2 and "9.0" in said["problems"][0] and len(said["problems"]) == 1
     assert 0 < said["questions"][0] <= 40 and said["questions"][1] == 1
-    assert said["tokens"] == 151_657 and said["multilingual"]
+    assert said["tokens"] == 151_657 and said["words"] > 0
     assert said["maps"] == [[side // 16 for side in said["size"]]] * 2
     assert not any(name.startswith("models/") for name in asked)  # the cache holds them

@@ -117,14 +117,12 @@ def _whisper(files: Path, tiny: bool) -> None:
 
 def whisper_tokenizer() -> Any:
     """Whisper's special tokens at their ids behind 50,257 ordinary ones, which are Qwen2's."""
-    import copy
-
     from faster_whisper.tokenizer import _LANGUAGE_CODES
+    from tokenizers import Tokenizer
 
-    tokenizer = copy.deepcopy(tiny_tokenizer(50_257 - 14))
-    names = ["endoftext|>", "startoftranscript|>", *(f"{code}|>" for code in _LANGUAGE_CODES)]
-    names += [f"{name}|>" for name in ("translate", "transcribe", "startoflm", "startofprev")]
-    names += ["nospeech|>", "notimestamps|>"]
-    tokens = ["<|eot|>" if name == "endoftext|>" else f"<|{name}" for name in names]
-    tokenizer.add_special_tokens({"additional_special_tokens": tokens})
-    return tokenizer
+    ordinary = tiny_tokenizer(50_257 - 14).backend_tokenizer.to_str()
+    core = Tokenizer.from_str(ordinary.replace("<|endoftext|>", "<|not used|>"))
+    names = ["endoftext", "startoftranscript", *_LANGUAGE_CODES, "translate", "transcribe"]
+    names += ["startoflm", "startofprev", "nospeech", "notimestamps"]
+    core.add_special_tokens([f"<|{name}|>" for name in names])
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|endoftext|>")
