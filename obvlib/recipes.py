@@ -62,7 +62,7 @@ class Recipe:
     questions: int | None = None
     controls: tuple[str, ...] = tuple(CONTROLS)  # of those that a chapter would run
     frame_encoder: str = "efficientnet-lite0"  # what chapter 02 fits its head on
-    speech_model: str = "whisper-tiny.en"  # what chapter 03 compares
+    speech_model: str = "whisper-base"  # what chapter 03 compares
     clips: str = ""  # directory or URL of the cut clips; empty: where `obv slice` puts them
     training: dict[str, Any] = field(default_factory=dict)  # settings of TrainConfig
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from obvlib.curation.speech import (
     checked_words,
     chunks,
     levelled,
+    spoken_language,
     voiced_spans,
     without_repeats,
 )
@@ -57,6 +60,29 @@ def test_quiet_and_loud_speech_are_heard_at_the_same_level():
         assert not heard[:16_000].any()
     assert levelled(sound, [], -20.0) is sound
     assert not levelled(np.zeros(10, np.float32), [Span(0, 1)], -20.0).any()
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """Says which language it hears, and how sure it is."""
+
+    language: str
+    probability: float
+    is_multilingual: bool = True
+
+    def language_of(self, _):
+        return self.language, self.probability
+
+
+def test_a_language_that_is_only_guessed_is_not_believed():
+    sound = np.zeros(10, np.float32)
+    for model, language in [
+        (Guesses("de", 0.9), "de"),
+        (Guesses("fi", 0.3), "en"),
+        (Guesses("", 0.0, is_multilingual=False), "en"),
+    ]:
+        assert spoken_language(sound, model, SETTINGS) == language
+    assert spoken_language(sound, Guesses("fi", 0.3), SpeechSettings(languages=())) == "fi"
 
 
 def test_words_in_silence_go_and_stretched_ones_are_cut_back():

@@ -33,9 +33,10 @@ class Span(NamedTuple):
 class SpeechSettings:
     """How sound becomes words."""
 
-    model: str = "whisper-tiny.en"
+    model: str = "whisper-base"
     language: str = ""  # as a two-letter code; empty: the model finds out
     languages: tuple[str, ...] = ("en",)  # others are dropped, with a reason; empty: any is kept
+    min_language: float = 0.5  # probability below which the first of `languages` is taken instead
     min_voice: float = 0.5  # probability at which speech begins; it ends 0.15 below
     min_speech_s: float = 0.25  # shorter bursts are noise
     max_pause_s: float = 2.0  # a longer pause is not shown to the recogniser
@@ -116,7 +117,9 @@ def transcribe(
     for chunk in chunks(spans, settings):
         start_s = max(0.0, chunk.start_s - settings.pad_s)
         end = round((chunk.end_s + settings.pad_s) * SAMPLE_RATE)
-        for heard in model.hear(sound[round(start_s * SAMPLE_RATE) : end], language):
+        piece = sound[round(start_s * SAMPLE_RATE) : end]
+        language = language or spoken_language(piece, model, settings)
+        for heard in model.hear(piece, language):
             language = language or heard.language
             if reason := _doubt(heard, settings):
                 flags[reason] = flags.get(reason, 0) + len(heard.words)
@@ -126,6 +129,17 @@ def transcribe(
     for reason, number in counted.items():
         flags[reason] = flags.get(reason, 0) + number
     return Speech(words=tuple(kept), language=language, flags=flags)
+
+
+def spoken_language(sound: np.ndarray, model: Recogniser, settings: SpeechSettings) -> str:
+    """Return the language spoken in `sound`, or the first wanted one where the model is not sure:
+    an accent or noise makes it guess, and a guess must not drop a video.
+    """
+    if not model.is_multilingual:
+        return "en"
+    language, probability = model.language_of(sound)
+    is_sure = probability >= settings.min_language or not settings.languages
+    return language if is_sure else settings.languages[0]
 
 
 def levelled(sound: np.ndarray, spans: Sequence[Span], level_db: float) -> np.ndarray:

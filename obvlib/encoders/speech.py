@@ -37,6 +37,11 @@ class Recogniser:
         self.name, self.model = name, model
         self.is_multilingual = bool(model.model.is_multilingual)
 
+    def language_of(self, sound: np.ndarray) -> tuple[str, float]:
+        """Return the language that is most likely spoken in `sound` (N,) and its probability."""
+        language, probability, _ = self.model.detect_language(sound)
+        return language, float(probability)
+
     def hear(self, sound: np.ndarray, language: str = "") -> list[Heard]:
         """Return what is said in `sound` (N,) float32 at 16 kHz, one entry a sentence or so.
 
@@ -69,10 +74,23 @@ class Recogniser:
         ]
 
 
+def _packaged(name: str) -> dict[str, bytes]:
+    """The files of a model that two packages ship a half each, joined in memory: a package of the
+    registry holds at most 100 MB.
+    """
+    folder = part_path(name)
+    files = {
+        file: (folder / file).read_bytes()
+        for file in ("config.json", "tokenizer.json", "vocabulary.txt")
+    }
+    halves = (folder / "model.bin.part1", part_path(f"{name}, second half"))
+    return files | {"model.bin": b"".join(half.read_bytes() for half in halves)}
+
+
 @lru_cache(maxsize=1)
-def recogniser(name: str = "whisper-tiny.en", device: str = "cpu") -> Recogniser:
-    """Return the recogniser of that name, loaded once a process: "whisper-tiny.en" from its
-    package, one that has a card ("whisper-large-v3") or any other that faster-whisper knows
+def recogniser(name: str = "whisper-base", device: str = "cpu") -> Recogniser:
+    """Return the recogniser of that name, loaded once a process: "whisper-base" from its
+    packages, one that has a card ("whisper-large-v3") or any other that faster-whisper knows
     ("medium") from the hub. HubUnavailable where a card's files are neither cached nor in reach.
     """
     try:
@@ -85,18 +103,18 @@ def recogniser(name: str = "whisper-tiny.en", device: str = "cpu") -> Recogniser
     return Recogniser(
         name,
         WhisperModel(
-            _files_of(name),
+            _where(name),
             device=device,
             compute_type="int8" if device == "cpu" else "float16",
             cpu_threads=threads,
+            files=_packaged(name) if name in PARTS else None,
         ),
     )
 
 
-def _files_of(name: str) -> str:
-    if name in PARTS:
-        return str(part_path(name))
-    if name not in card_names():
+def _where(name: str) -> str:
+    """Return the folder of a model that has a card, and the name of any other."""
+    if name in PARTS or name not in card_names():
         return name
     card = load_card(name)
     return str(fetch(card.hub_id, revision=card.revision))
