@@ -4,6 +4,8 @@ PYTHON ?= $(shell sh book/find_python.sh)
 RUN := .venv/bin/python
 export OBV_PROFILE := $(or $(PROFILE),$(OBV_PROFILE),mini)
 STAMP := .venv/.installed
+# Processes that share the tests, file by file; 0 runs them one after another in one.
+WORKERS ?= 2
 # Seconds each, and what most changes break: the project's promises, records, scoring.
 QUICK := tests/test_project.py tests/test_records.py tests/test_settings.py tests/test_scoring.py \
 	tests/test_answers.py tests/test_positions.py tests/test_frame_policy.py
@@ -21,7 +23,8 @@ chapter: $(STAMP) ## execute one chapter and render the book: make chapter N=08
 
 test: $(STAMP) ## everything that guards the project: check, all tests, the book, its pages
 	@$(RUN) book/check.py
-	@$(RUN) -m pytest --ignore=tests/browser --cov=obvlib --cov-report=term:skip-covered
+	@$(RUN) -m pytest --ignore=tests/browser -n $(WORKERS) --dist loadfile \
+		--cov=obvlib --cov-report=term:skip-covered
 	@$(RUN) book/build.py
 	@$(RUN) -m pytest tests/browser
 
