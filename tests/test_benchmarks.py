@@ -100,7 +100,7 @@ def test_one_row_a_question_numbers_them_within_the_clip(tmp_path):
     assert [e.answer for e in examples] == ["The duct.", "Left.", "Skin", "no"]
     (problem,) = problems
     assert "rows.jsonl, line 5: question 'On which side?'" in problem.reason
-    assert "appears twice; remove the repeated row" in problem.reason
+    assert "comes twice; remove the repeated row" in problem.reason
 
 
 def test_a_repeated_id_is_a_problem_by_name(tmp_path):

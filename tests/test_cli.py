@@ -111,6 +111,7 @@ def all_commands(group):
 
 IN_A_DESTRUCTOR = """
 import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits none
 from obvlib.cli import app
 
 class Held:

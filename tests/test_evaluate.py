@@ -216,7 +216,7 @@ def test_broken_and_missing_media_become_failed_predictions(tmp_path, bundle, cl
 
 def test_example_ids_must_be_unique(tmp_path, bundle, clips):
     examples = generated_examples(clips)[:1] * 2
-    with pytest.raises(ValueError, match="stands twice"):
+    with pytest.raises(ValueError, match="appears twice"):
         predict(bundle, examples, tmp_path / "p.jsonl", CONFIG, read=memory_reader(clips))
 
 

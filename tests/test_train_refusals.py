@@ -89,7 +89,7 @@ def test_the_plan_is_printed_without_a_weight(capsys, monkeypatch):
     said = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in lines)
     assert said["samples"] == "100, 1 times" and said["tokens"] == "166,000"
     assert said["rows"] == "10 of 16,640 tokens, 100% full" and said["steps"] == "10"
-    assert said["memory"] == "72 of 80 GB on one H100"
+    assert said["memory"] == "76 of 80 GB on one H100"
     assert re.fullmatch(r"\d+ s, reading clips not counted", said["time"])
     assert said["disk"].endswith(" GB")
     with pytest.raises(ValueError, match="gpu 'H99' is not known: use one of H100"):

@@ -36,8 +36,8 @@ def read_ahead(
     """Yield each example's prompt, or in one line what went wrong, in order.
 
     Each of `num_readers` processes has at most two examples in hand; with 0, and in a process that
-    may not start others, a prompt is made when it is asked for. An example at which a process dies
-    is given to another one, once.
+    may not start others, a prompt is made when it is asked for. What a process had in hand when it
+    died is given to others one by one, so that only the example at fault fails.
     """
     num_readers = min(num_readers, len(examples))
     if num_readers < 1 or multiprocessing.current_process().daemon:
@@ -46,19 +46,19 @@ def read_ahead(
     readers = [_Reader(make_prompt) for _ in range(num_readers)]
     waiting = deque(range(len(examples)))
     found: dict[int, ModelInput | str] = {}
-    deaths: set[int] = set()
+    suspects: set[int] = set()  # in hand when a process died
     try:
         for place in range(len(examples)):
             while place not in found:
                 for reader in readers:
-                    while waiting and reader.takes(waiting[0] - place, num_readers):
+                    while waiting and reader.takes(waiting[0], place, suspects, num_readers):
                         reader.give(waiting.popleft(), examples)
                 wait([reader.pipe for reader in readers if reader.places])
                 for at, reader in enumerate(readers):
                     found |= reader.fetched()
                     if reader.is_gone:
                         readers[at] = _Reader(make_prompt)
-                        found |= _given_back(reader, waiting, deaths)
+                        found |= _given_back(reader, waiting, suspects)
             yield found.pop(place)
     finally:
         for reader in readers:
@@ -80,9 +80,11 @@ class _Reader:
         self.places: deque[int] = deque()  # of what it was given and has not brought
         self.is_gone = False
 
-    def takes(self, ahead: int, num_readers: int) -> bool:
-        """Whether it may be given an example so far ahead of what is wanted."""
-        return ahead < HELD * num_readers and len(self.places) < HELD
+    def takes(self, place: int, wanted: int, suspects: set[int], num_readers: int) -> bool:
+        """Whether it may be given this example now: few are in hand, and a suspect is alone."""
+        if place - wanted >= HELD * num_readers or len(self.places) >= HELD:
+            return False
+        return not self.places or suspects.isdisjoint((place, self.places[0]))
 
     def give(self, place: int, examples: Sequence[Example]) -> None:
         self.places.append(place)
@@ -110,18 +112,18 @@ class _Reader:
         return code
 
 
-def _given_back(reader: _Reader, waiting: deque[int], deaths: set[int]) -> dict[int, str]:
-    """Put back what a process that died had in hand; what it died of, if for the second time."""
-    code = reader.end()
-    at_fault, *others = reader.places
-    found = {}
-    if at_fault in deaths:
-        found[at_fault] = f"the process that read it died, twice (exit code {code})"
-    else:
-        deaths.add(at_fault)
-        others.append(at_fault)
-    waiting.extendleft(sorted(others, reverse=True))
-    return found
+def _given_back(
+    reader: _Reader, waiting: deque[int], suspects: set[int]
+) -> dict[int, ModelInput | str]:
+    """Put back what a process that died had in hand; the example that was alone in a second one
+    fails.
+    """
+    code, places = reader.end(), list(reader.places)
+    if places and places[0] in suspects:
+        return {places[0]: f"the process that read it died, twice (exit code {code})"}
+    suspects.update(places)
+    waiting.extendleft(sorted(places, reverse=True))
+    return {}
 
 
 def _read(pipe: Any, make_prompt: MakePrompt, parent: int) -> None:

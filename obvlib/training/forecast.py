@@ -15,7 +15,7 @@ from obvlib.models import Gpu, ModelShape
 from obvlib.training import planner, progress
 from obvlib.training.checkpoints import MAX_KEPT
 from obvlib.training.config import TrainConfig
-from obvlib.training.keeping import SHARE_OF_GPU, Memory
+from obvlib.training.keeping import Memory
 from obvlib.training.optimizers import weights_are_sharded
 from obvlib.training.progress import Speed
 from obvlib.training.rows import plan_rows
@@ -182,7 +182,7 @@ def computed_gb(
     """Return the largest memory of a step on one row, in 10^9 bytes, on a card of `card_gb`."""
     if not takes_packed_pass(config):
         return planner.peak_gb(samples, shape, settings_of(config))
-    budget_gb = config.max_memory_gb or SHARE_OF_GPU * card_gb
+    budget_gb = config.max_memory_gb or planner.SHARE_OF_GPU * card_gb
     return packed_memory([samples], config, shape).fitted(budget_gb).peak_gb
 
 
@@ -222,7 +222,7 @@ def plan_lines(
         )
         / ranks.world_size()
     )
-    fits = "" if heaviest <= 0.9 * card.memory_gb else ": does not fit; "
+    fits = "" if heaviest <= planner.SHARE_OF_GPU * card.memory_gb else ": does not fit; "
     told = fits and advice(max(rows, key=num_patches_of), config, shape, card.memory_gb)
     return [
         *lines,

@@ -16,7 +16,6 @@ from obvlib.models import ModelShape
 from obvlib.training.config import TrainConfig
 from obvlib.training.planner import FROZEN_BYTES, WEIGHTS, Settings, trained_parameters
 
-SHARE_OF_GPU = 0.95  # of its memory; the rest is for the driver, fragments and other programs
 FRAGMENTS = 1.03  # reserved over allocated memory, measured up to 1.02
 
 

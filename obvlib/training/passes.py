@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from obvlib.inputs import collate
 from obvlib.models import ModelShape
 from obvlib.models.packed_forward import Fast, check_model, install, remove
-from obvlib.training import forecast
-from obvlib.training.keeping import SHARE_OF_GPU
+from obvlib.training import forecast, planner
 from obvlib.training.loading import FastRow
 from obvlib.training.optimizers import gathers_layers, weights_are_sharded
 
@@ -62,7 +61,7 @@ def fitted(
     if chosen is None or not rows or (device.type != "cuda" and config.max_memory_gb is None):
         return chosen, ""
     budget_gb = config.max_memory_gb or (
-        SHARE_OF_GPU * torch.cuda.get_device_properties(device).total_memory / 1e9
+        planner.SHARE_OF_GPU * torch.cuda.get_device_properties(device).total_memory / 1e9
     )
     shape = ModelShape.from_config(bundle.name, bundle.model.config)
     keeps = forecast.packed_memory(rows, config, shape).fitted(budget_gb)

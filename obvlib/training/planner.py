@@ -28,6 +28,7 @@ WEIGHTS = {
     "bf16": (2, 4, 2),  # bf16 throughout: small steps vanish
 }
 FROZEN_BYTES = 2
+SHARE_OF_GPU = 0.95  # of its memory; the rest is for the driver, fragments and other programs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +246,7 @@ def plan(samples: Sequence[Sample], model: str, gpu: str, settings: Settings | N
     )
     memory = max(peak_gb(row, shape, settings) for row in rows)
     total = sum(s.num_tokens for s in kept)
-    fits = memory <= 0.9 * card.memory_gb
+    fits = memory <= SHARE_OF_GPU * card.memory_gb
     return Plan(
         num_samples=len(kept),
         num_tokens=total,
