@@ -22,6 +22,7 @@ from obvlib.inputs import pack
 from obvlib.models import GPUS, MODELS
 from obvlib.training.planner import (
     EFFICIENCY,
+    SHARE_OF_GPU,
     Sample,
     Settings,
     peak_gb,
@@ -82,6 +83,7 @@ def plan_data(samples: Sequence[Sample]) -> dict[str, Any]:
         "num_gpus": list(NUM_GPUS),
         "axes": {name: list(values) for name, values in AXES.items()},
         "num_samples": len(samples),
+        "share_of_gpu": SHARE_OF_GPU,
         "rows": {str(tokens): _sizes_in_order(rows) for tokens, rows in packed.items()},
         "seconds": {_key(*choice): _weights(*choice) for choice in seconds},
         "useful": {_key(*choice): _useful(*choice) for choice in useful},

@@ -32,7 +32,7 @@ export function makePlan(data, chosen) {
     hours: (steps * step) / 3600,
     gpu_hours: (steps * step * chosen.num_gpus) / 3600,
     peak_gb: memory,
-    fits: memory <= 0.9 * memory_gb,
+    fits: memory <= data.share_of_gpu * memory_gb,
     memory_gb,
     mfu: mean(sum(useful)) / (step * tflops * 1e12),
   };
