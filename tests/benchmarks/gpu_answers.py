@@ -16,9 +16,11 @@ relative to the faster. `predict` is timed whole, fingerprint included, and, as
 `later_questions_per_s`, from its first batch on. The share of the time in which the GPU idles is
 sampled by nvidia-smi. The last row says how long the parts of one answer take.
 
-Last measured on 2026-11-25 (H100, 16 cores): the original 0.166 a second, `predict` 0.315, 1.9
-times as many. That was before clips were read in processes of their own, patches travelled as bytes
-and the patch embedding was a product; it has not been measured since.
+Measured on 2026-11-30 (one H200, 16 cores): the original 0.190 a second, 0.195 with its patch
+embedding as a product, the project's parts one by one 0.375. `predict` did not end within the
+sitting; of its parts a token for eight rows took 0.121 s, and the attention that it went through
+has been replaced since and not been measured. On 2026-11-25 (H100) it made 0.315 a second, 1.9
+times the original's 0.166.
 """
 
 from __future__ import annotations
