@@ -257,6 +257,7 @@ def said(text: str) -> None:
 
 
 def keep_partial(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.with_suffix(".partial.json").write_text(json.dumps(result, indent=1) + "\n")
 
 

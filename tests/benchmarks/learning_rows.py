@@ -34,6 +34,7 @@ IN_WORDS = "finding"
 # every question comes first in some conversations, as it does in the test.
 WORDS_ALONE, HARD_ONLY, WORDS_LAST = 0.12, 0.6, 0.3
 MAX_QUESTIONS = 3
+SLOW_ONLY = 0.5  # of the conversations are about what goes frame by frame, where rows do
 CLASSES = ("ejection_fraction", *YES_NO_FAMILY.values())  # families that ask for the finding
 
 
@@ -43,7 +44,8 @@ class Rows:
     `padded` gives each sample a row of its own in a batch that is padded to the longest; `fixed`
     leaves options in one order. With `captions` half of the conversations about single scenes ask
     for a description instead: "cleaned" ones, or "raw" ones as a lecturer speaks. `moments` is the
-    share of conversations about hearts and colons that go through the clip frame by frame.
+    share of conversations about hearts and colons that go through the clip frame by frame; with it
+    those clips are drawn more often.
     """
 
     seed: int = 0
@@ -75,8 +77,10 @@ class RowStream(torch.utils.data.IterableDataset):
         drawn = len(clips)
         while True:
             samples, room = [], rows.capacity
+            timed = [clip for clip in clips if rows.moments and is_timed(clip)]
             while True:
-                sample = self.sample(rng.choice(clips), rng)
+                slow = timed if timed and rng.random() < SLOW_ONLY else clips
+                sample = self.sample(rng.choice(slow), rng)
                 if sample.num_tokens > room:
                     break
                 samples.append(sample)
@@ -99,6 +103,10 @@ class RowStream(torch.utils.data.IterableDataset):
         if self.rows.flat:
             made = replace(made, position_ids=np.tile(np.arange(made.num_tokens), (3, 1)))
         return made
+
+
+def is_timed(clip: SeenClip) -> bool:
+    return any(pair.family == MOMENTS for pair in clip.qa_pairs)
 
 
 def conversation(clip: SeenClip, rng: random.Random, rows: Rows) -> list[QAPair]:
