@@ -1,4 +1,4 @@
-"""What the machine brings: Python, processor, memory, GPUs and disk.
+"""What the machine has: Python, processor, memory, GPUs and disk.
 
 The driver's own program describes the GPUs, so that nothing heavy is imported.
 """

@@ -56,8 +56,8 @@ def write_rows(path: str | os.PathLike, rows: Iterable[dict[str, Any]]) -> int:
 
 
 def parse(text: str) -> Any:
-    """Return one JSON value; ValueError for what strict JSON forbids, for endless nesting and for
-    numbers beyond a float's range.
+    """Return one JSON value; ValueError for what strict JSON forbids, for nesting that is too deep
+    and for numbers beyond a float's range.
     """
     try:
         return json.loads(

@@ -58,8 +58,8 @@ class Provenance:
 
     @classmethod
     def collect(cls, *, seed: int, data_hash: str = "", device: str = "") -> Provenance:
-        """The present run's. `device` is found where not given; `data_hash` is `hash_files` of what
-        went in.
+        """Collect the present run's origin. `device` is found where not given; `data_hash` is
+        `hash_files` of what went in.
         """
         commit, dirty = git_state()
         return cls(

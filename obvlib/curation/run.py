@@ -212,7 +212,8 @@ def run_all(
 ) -> dict[str, Step]:
     """Run stages one after another, and return what went into each and what came of it, by name.
 
-    A result with `parts` (the passages of a video, the questions of a passage) goes on as these.
+    A result with `parts` (the passages of a video, the questions of a passage) is replaced by them
+    for the next stage.
     """
     steps = {}
     for stage in chain:

@@ -143,8 +143,8 @@ def spoken_language(sound: np.ndarray, model: Recogniser, settings: SpeechSettin
 
 
 def levelled(sound: np.ndarray, spans: Sequence[Span], level_db: float) -> np.ndarray:
-    """Return `sound` (N,) as loud as if its speech, the `spans`, had an effective value of
-    `level_db` below full scale; peaks that do not fit are cut off.
+    """Return `sound` (N,) as loud as if its speech, the `spans`, had an RMS level of `level_db`
+    below full scale; peaks that do not fit are cut off.
 
     A recogniser does not scale its input: a quiet speaker sounds unlike those it learned from.
     """

@@ -1,4 +1,4 @@
-"""Whose an output directory is: one run works in it at a time, and no run writes over what it did
+"""Who owns an output directory: one run works in it at a time, and no run writes over what it did
 not make.
 
 A run claims its directory before it writes: `.obv-claim` (JSON) says which command makes which

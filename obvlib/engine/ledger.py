@@ -94,8 +94,8 @@ class Ledger:
             ) from error
 
     def _prepare(self) -> None:
-        """Set the file up; two runs that start at once may find it locked, for which SQLite's own
-        waiting does not serve.
+        """Set the file up; two runs that start at once may find it locked, and SQLite's own timeout
+        does not cover that.
         """
         deadline = time.monotonic() + BUSY_WAIT_S
         while True:

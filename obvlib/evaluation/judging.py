@@ -77,7 +77,7 @@ def judge_run(folder: Path, judge: Judge, second: Judge | None = None) -> list[O
 
 def columns(rows: Sequence[OpenRow]) -> dict[str, float]:
     """Return the three measures (and a second judge's), each a share of all rows; rows without a
-    verdict count as wrong, and how many there are stands beside.
+    verdict count as wrong, and their number is given too.
     """
     found = {
         "num": float(len(rows)),

@@ -74,8 +74,8 @@ def database(path: str | os.PathLike, table: str) -> Iterator[sqlite3.Connection
 
 
 def _prepare(db: sqlite3.Connection, table: str) -> None:
-    """Make the table. Two processes that start at once may find the file locked, for which SQLite's
-    own waiting does not serve.
+    """Make the table. Two processes that start at once may find the file locked, and SQLite's own
+    timeout does not cover that.
     """
     deadline_s = time.monotonic() + BUSY_WAIT_S
     while True:

@@ -29,7 +29,7 @@ def options_of(row: dict[str, Any], where: str) -> dict[str, str] | None:
     has none.
 
     RecordError names an option that is given twice, one that stands alone, and options of another
-    form: none is left out without a word.
+    form: none is left out silently.
     """
     row = lower_names(row, where)
     given = row.get("options") or row.get("choices")

@@ -1,7 +1,7 @@
 """One video from the address where it is published, with yt-dlp: a file on a web server, or a page
 of YouTube.
 
-An address comes from a row, so it is nobody we know: only http and https are opened, a playlist or
+An address comes from a row and is not to be trusted: only http and https are opened, a playlist or
 a page that leads to other files is refused outside YouTube, and so is what is still being sent.
 """
 

@@ -127,8 +127,8 @@ def check_gradients(
     """Compare a kernel with the textbook's attention in float32 on two samples of random values,
     and return the relative errors of output, d_query, d_key and d_value.
 
-    Raises ValueError where one is above `MAX_ERROR`: flash-attn 4 beta 36 gave a wrong d_query for
-    some head sizes without a word. Equal lengths stand for the vision tower, others for texts.
+    Raises ValueError where one is above `MAX_ERROR`: flash-attn 4 beta 36 silently gave a wrong
+    d_query for some head sizes. Equal lengths stand for the vision tower, others for texts.
     """
     lengths = [256, 384] if causal else [256, 256]
     host = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)

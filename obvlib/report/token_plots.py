@@ -92,8 +92,8 @@ def label_mask(pieces: Sequence[tuple[str, str]], ax: Axes | None = None) -> Axe
 def position_lines(
     positions: np.ndarray, next_position: int, ax: Axes | None = None, *, title: str = ""
 ) -> Axes:
-    """The three positions (3, L) of each token, and where generation goes on: a row that fits
-    together has no step down to its text.
+    """The three positions (3, L) of each token, and where generation goes on: in a consistent row
+    the text after a video never steps down.
     """
     ax = _axes(ax, 5, 3)
     index = np.arange(positions.shape[1])

@@ -3,7 +3,7 @@ answer, before against after.
 
 Whatever cannot be read counts as wrong, and its rule says why, so that a score never rises by
 leaving hard responses out. Intervals count source videos rather than questions
-(`obvlib.scoring.intervals`). The reading of answers is in `answers`, `yes_no` and `open_answers`.
+(`obvlib.scoring.intervals`). The reading of answers is in `choices`, `yes_no` and `open_answers`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Plain text, words and denials: what the rules of `answers` and `yes_no` have in common."""
+"""Plain text, words and denials: what the rules of `choices` and `yes_no` have in common."""
 
 from __future__ import annotations
 

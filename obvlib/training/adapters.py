@@ -1,4 +1,4 @@
-"""What of a model is trained: all of it, all but the vision tower, or low-rank adapters.
+"""Which part of a model is trained: all of it, all but the vision tower, or low-rank adapters.
 
 Adapters (LoRA, Hu et al. 2021) are fp32 beside weights that stay as they are; they are merged into
 them when the run ends, so that the saved model is an ordinary one.
