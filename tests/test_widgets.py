@@ -173,6 +173,7 @@ def test_two_runs_are_judged_and_compared(tmp_path, data):
         tmp_path / "run/after/judged.jsonl",
         [{"example_id": "e0", "reason": "says two", "score": 0}],
     )
+    write_run(tmp_path / "run/probe", {"other": "A"})  # answers another benchmark: no column
     widget = inspect(tmp_path / "run", timelines={})
     runs = widget.table()["runs"]
     assert [(run["name"], run["column"]) for run in runs] == [

@@ -203,7 +203,7 @@ def _missing_matroska_bytes(source: Source) -> int:
 
 
 def _clock(source: Source) -> str:
-    """Say where a transport stream's times do not rise with its bytes, as in one joined from parts."""
+    """Say where a transport stream's times do not rise with its bytes (one joined from parts)."""
     size, steps = source.container.size, []
     previous = None
     for at in range(0, size, max(PROBE_BYTES, size // MAX_CLOCK_PROBES)):

@@ -69,7 +69,9 @@ def _videos_dir(name: str) -> Path:
 
 
 def _judged(folders: Sequence[str | os.PathLike], samples: Samples) -> list[Any]:
-    """Return the runs of these folders with a verdict for each answer whose question is known."""
+    """Return the runs of these folders with a verdict for each answer whose question is known;
+    without those that answer other questions only, unless all do.
+    """
     runs = [run for folder in folders for run in find_runs(folder)]
     if not runs:
         return []
@@ -80,7 +82,8 @@ def _judged(folders: Sequence[str | os.PathLike], samples: Samples) -> list[Any]
     clips = [record for record in records if isinstance(record, Clip)]
     examples += clip_examples(clips, samples.name, Path("."))
     judge(runs, examples)
-    return runs
+    known = {example.example_id for example in examples}
+    return [run for run in runs if known & run.predictions.keys()] or runs
 
 
 def _clips_by_file() -> dict[str, Clip]:
