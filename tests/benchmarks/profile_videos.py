@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from video_samples import rotate_mp4
 
 FPS = 30.0
+ENCODING = media.Encoding(crf=24)
 SAMPLE_RATE = 16_000
 # what is wrong with the n-th video of the training data, from 0
 ODD = {1: "rotated", 2: "silent", 4: "missing", 6: "broken", 9: "page"}
@@ -123,7 +124,9 @@ def _make(copy: Copy) -> None:
         sound = None if copy.odd == "silent" else media.audio(source, SAMPLE_RATE)
         if sound is not None:
             sound = sound[: round(copy.max_s * SAMPLE_RATE)]
-        media.write_video(copy.path, _frames(copy, source), FPS, sound, SAMPLE_RATE, crf=24)
+        media.write_video(
+            copy.path, _frames(copy, source), FPS, sound, SAMPLE_RATE, encoding=ENCODING
+        )
         if copy.odd == "rotated":
             rotate_mp4(copy.path, 90)
         if copy.odd == "broken":
