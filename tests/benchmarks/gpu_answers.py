@@ -13,14 +13,13 @@ while the original's sees twice the frames. The original's way runs twice: with 
 transformers has it, and with its patch embedding as one product (see
 `obvlib.models.patch_product`), as a version of torch without that fault would run it; `times` is
 relative to the faster. `predict` is timed whole, fingerprint included, and, as
-`later_questions_per_s`, from its first batch on. The share of the time in which the GPU idles is
-sampled by nvidia-smi. The last row says how long the parts of one answer take.
+`later_questions_per_s`, from its first batch on. The share of the time in which no kernel
+runs is from torch's profiler. The last row says how long the parts of one answer take.
 
-Measured on 2026-11-30 (one H200, 16 cores): the original 0.190 a second, 0.195 with its patch
-embedding as a product, the project's parts one by one 0.375. `predict` did not end within the
-sitting; of its parts a token for eight rows took 0.121 s, and the attention that it went through
-has been replaced since and not been measured. On 2026-11-25 (H100) it made 0.315 a second, 1.9
-times the original's 0.166.
+Measured on 2026-11-30 (one H200, 16 cores, gpu_answers_2026-11-30.json): the original 0.181 a
+second with its patch embedding as a product, `predict` with twelve readers 1.01 with everything and
+1.22 from its first batch on, 5.6 and 6.7 times as many; earlier the same day the original 0.190 and
+0.195, the project's parts one by one 0.375.
 """
 
 from __future__ import annotations
@@ -29,9 +28,7 @@ import argparse
 import dataclasses
 import json
 import os
-import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -40,6 +37,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gpu_steps import summed
 
 from obvlib import media
 from obvlib.core import Example, FramePolicy, Provenance, ranks
@@ -120,28 +118,22 @@ def full_size() -> Bundle:
 
 
 class Idle:
-    """Asks every 0.2 s in which share of the time before the GPU worked."""
+    """In which share of the time no kernel ran on the GPU, from torch's profiler."""
 
     def __enter__(self) -> Idle:
-        self.samples: list[float] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
+        self.share: float | None = None  # where there is no GPU
+        self._profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA])
+        self._began = time.perf_counter()
+        if torch.cuda.is_available():
+            self._profile.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    @property
-    def share(self) -> float | None:
-        """The share of the time in which it did nothing; None where there is no GPU."""
-        return round(1 - float(np.mean(self.samples)) / 100, 3) if self.samples else None
-
-    def _watch(self) -> None:
-        query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
-        while not self._stop.wait(0.2) and torch.cuda.is_available():
-            self.samples.append(float(subprocess.check_output(query, text=True).split()[0]))
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+            took = time.perf_counter() - self._began
+            self._profile.stop()
+            self.share = round(1 - summed(self._profile, num_steps=1)["busy_s"] / took, 3)
 
 
 def one_by_one(bundle: Bundle, examples: list[Example], config: EvalConfig) -> None:

@@ -190,8 +190,11 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def summed(made: Any) -> dict[str, Any]:
-    """A profile of two steps as seconds a step: in all, idle, by groups of kernels, by kernel."""
+def summed(made: Any, num_steps: int = 2) -> dict[str, Any]:
+    """A profile of so many steps as seconds a step: in all, busy, idle, by groups of kernels, by
+    kernel.
+    """
+    unit = 1e6 * num_steps
     events = [e for e in made.events() if e.device_type == torch.autograd.DeviceType.CUDA]
     spans = sorted((e.time_range.start, e.time_range.end) for e in events)
     busy, last = 0.0, spans[0][0]
@@ -201,14 +204,15 @@ def summed(made: Any) -> dict[str, Any]:
     groups: dict[str, float] = {}
     names: dict[str, float] = {}
     for event in events:
-        took = (event.time_range.end - event.time_range.start) / 2e6
+        took = (event.time_range.end - event.time_range.start) / unit
         words = ((g, w) for g, ws in GROUPS for w in ws)
         group = next((g for g, w in words if w in event.name), "other")
         groups[group] = groups.get(group, 0.0) + took
         names[event.name[:110]] = names.get(event.name[:110], 0.0) + took
-    whole = (last - spans[0][0]) / 2e6
+    whole, busy = (last - spans[0][0]) / unit, busy / unit
     top = dict(sorted(names.items(), key=lambda item: -item[1])[:45])
-    return {"span_s": whole, "idle_s": whole - busy / 2e6, "groups_s": groups, "kernels_s": top}
+    times = {"span_s": whole, "busy_s": busy, "idle_s": whole - busy}
+    return times | {"groups_s": groups, "kernels_s": top}
 
 
 def run_way(way: str, name: str, arguments: argparse.Namespace) -> dict[str, Any]:
