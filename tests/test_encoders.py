@@ -33,7 +33,7 @@ def test_parts_are_named_and_missing_ones_say_what_to_install(monkeypatch):
 
 def test_folded_convolutions_equal_the_published_layers():
     """One block computed step by step, batch norms and all, from the published weights."""
-    from obvlib.encoders.efficientnet import Block
+    from obvlib.encoders.efficientnet import Block, turned
 
     installed("efficientnet-lite0")
     state = torch.load(part_path("efficientnet-lite0"), weights_only=True)
@@ -53,7 +53,8 @@ def test_folded_convolutions_equal_the_published_layers():
         ]
         expected = torch.nn.functional.batch_norm(expected, *values, eps=1e-3)
         expected = expected if norm == "_bn2" else expected.clamp(0, 6)
-    assert torch.allclose(Block(state, 1, 2, 6, 24)(x), expected, atol=1e-4)
+    found = turned(Block(state, 1, 2, 6, 24)(turned(x)))
+    assert torch.allclose(found, expected, atol=1e-4)
 
 
 def test_pictures_become_maps_of_features():
@@ -105,3 +106,17 @@ def test_no_wrong_pair_is_as_similar_as_the_threshold():
     first, second = (embed_texts([row[name] for row in rows]) for name in ("reference", "response"))
     highest = float((first * second).sum(axis=1).max())
     assert 0.95 < highest < MIN_SIMILARITY
+
+
+def test_an_unknown_speech_model_is_refused_by_name(tmp_path):
+    from obvlib.encoders.speech import check_model
+
+    pytest.importorskip("faster_whisper")
+    for name in ("whisper-base", "whisper-large-v3", "medium"):
+        check_model(name)
+    with pytest.raises(ValueError, match="speech model 'whisper-huge' is unknown: use whisper-base"):
+        check_model("whisper-huge")
+    with pytest.raises(ValueError, match="a folder with its model.bin"):
+        check_model(str(tmp_path))
+    (tmp_path / "model.bin").touch()
+    check_model(str(tmp_path))

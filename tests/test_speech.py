@@ -41,12 +41,17 @@ def test_voice_begins_high_and_ends_low():
     assert voiced_spans(np.full(3, 0.9), SETTINGS) == []  # a click
 
 
-def test_chunks_join_pauses_and_cut_what_is_too_long():
-    spans = [Span(0, 5), Span(6, 10), Span(20, 21)]
-    assert chunks(spans, SETTINGS) == [Span(0, 10), Span(20, 21)]
-    long = chunks([Span(0, 60)], SETTINGS)
-    assert max(c.end_s - c.start_s for c in long) <= SETTINGS.max_chunk_s
-    assert (long[0].start_s, long[-1].end_s) == (0, 60)
+def test_chunks_join_pauses_and_cut_what_is_too_long_where_the_voice_is_weakest():
+    spans, voice = [Span(0, 5), Span(6, 10), Span(20, 21)], np.full(2000, 0.9)
+    assert chunks(spans, voice, SETTINGS) == [Span(0, 10), Span(20, 21)]
+    for weak_s in (19.0, 21.0, 23.5):
+        voice[:] = 0.9
+        voice[round(weak_s / WINDOW_S) - 3 : round(weak_s / WINDOW_S) + 3] = 0.6
+        found = chunks([Span(0, 64)], voice, SETTINGS)
+        assert max(c.end_s - c.start_s for c in found) <= SETTINGS.max_chunk_s
+        assert (found[0].start_s, found[-1].end_s) == (0, 64)
+        assert [c.start_s for c in found[1:]] == [c.end_s for c in found[:-1]]
+        assert min(abs(c.end_s - weak_s) for c in found) < 3 * WINDOW_S
 
 
 def test_quiet_and_loud_speech_are_heard_at_the_same_level():

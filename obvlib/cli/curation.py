@@ -33,6 +33,9 @@ def curate(
         bool, typer.Option("--allow-credentialed", help="Their words may leave this network.")
     ] = False,
     max_usd: Annotated[float, typer.Option(help="Most to spend at each step; 0: no limit.")] = 0.0,
+    speech_model: Annotated[
+        str, typer.Option(help="whisper-base, large-v3, … or a folder; by default the profile's.")
+    ] = "",
     test_share: Annotated[float, typer.Option(help="Share of videos to hold out for tests.")] = 0.0,
     num_workers: NumWorkers = 0,
     engine: Engine = "local",
@@ -46,9 +49,15 @@ def curate(
     from obvlib import curation
     from obvlib.core.checks import is_id
     from obvlib.core.locations import local_dir
+    from obvlib.curation.speech import SpeechSettings
+    from obvlib.encoders.speech import check_model
+    from obvlib.recipes import recipe
     from obvlib.report.curation import load_curation, render_curation
 
     local_dir(output_dir)
+    speech = SpeechSettings(model=speech_model or recipe().speech_model)
+    if speech_model:
+        check_model(speech_model)
     names = Path(ids).read_text(encoding="utf-8").split() if ids else []
     there = obtained(names, input_dir) if names else []
     Path(output_dir).mkdir(parents=True, exist_ok=True)
@@ -70,7 +79,11 @@ def curate(
             max_usd=max_usd or None,
         )
     settings = curation.CurationSettings(
-        model=language_model, decisions=curation.read_decisions(), test_share=test_share, seed=seed
+        speech=speech,
+        model=language_model,
+        decisions=curation.read_decisions(),
+        test_share=test_share,
+        seed=seed,
     )
     videos = curation.videos_in(input_dir, there)
     made = curation.curate(videos, output_dir, settings, num_workers=num_workers, engine=engine)

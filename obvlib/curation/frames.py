@@ -26,6 +26,10 @@ WINDOWS = tuple(
     for x in np.linspace(0, 1 - share, number)
 )
 NUM_WINDOWS = len(WINDOWS)
+_BANDS = list(dict.fromkeys((y, share) for y, _, share in WINDOWS))  # of rows as of columns
+_CROSSINGS = np.array(
+    [[_BANDS.index((y, share)), _BANDS.index((x, share))] for y, x, share in WINDOWS]
+).T
 _FIRST_SMALL = 10  # windows 1 to 9 are halves, 10 to 34 thirds
 MAX_APART = 6.0  # standard deviations
 
@@ -112,28 +116,30 @@ def window_features(maps: Sequence[np.ndarray]) -> np.ndarray:
     """
     found = []
     for values in maps:
-        sums, squares = _summed(values), _summed(values.astype(np.float64) ** 2)
-        means, spreads = [], []
-        for rows, columns in _slices(*values.shape[2:]):
-            number = (rows.stop - rows.start) * (columns.stop - columns.start)
-            mean = _inside(sums, rows, columns) / number
-            means.append(mean)
-            variance = _inside(squares, rows, columns) / number - mean**2
-            spreads.append(np.sqrt(np.maximum(variance, 0)))
-        found += [np.stack(means, axis=1), np.stack(spreads, axis=1)]
+        whole = values.mean(axis=(2, 3), keepdims=True)
+        apart = values - whole  # squares of what is far from 0 would round away the spread
+        means = _window_means(apart)
+        variance = _window_means(apart**2) - means**2
+        found += [means + whole[:, None, :, 0, 0], np.sqrt(np.maximum(variance, 0))]
     return np.concatenate(found, axis=2).astype(np.float32)
 
 
-def _summed(values: np.ndarray) -> np.ndarray:
-    """Sums over all that lies above and left of a place, (N, d, h + 1, w + 1)."""
-    total = values.cumsum(axis=2, dtype=np.float64).cumsum(axis=3)
-    return np.pad(total, ((0, 0), (0, 0), (1, 0), (1, 0)))
+def _window_means(values: np.ndarray) -> np.ndarray:
+    """Return the means of values (N, d, h, w) within every window, (N, 35, d): of the nine bands
+    of columns first, then of rows, then of the windows that two bands cross in.
+    """
+    rows, columns = (_bands(length) for length in values.shape[2:])  # (9, h), (9, w)
+    crossed = rows @ (values @ columns.T)  # (N, d, 9, 9)
+    return crossed[:, :, *_CROSSINGS].transpose(0, 2, 1)
 
 
-def _inside(sums: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-    below = sums[:, :, rows.stop, columns.stop] - sums[:, :, rows.stop, columns.start]
-    above = sums[:, :, rows.start, columns.stop] - sums[:, :, rows.start, columns.start]
-    return below - above
+def _bands(length: int) -> np.ndarray:
+    """Return what turns `length` rows or columns into the means of the bands, (9, length)."""
+    found = np.zeros((len(_BANDS), length), np.float32)
+    for number, (start, share) in enumerate(_BANDS):
+        band = _slice(start, share, length)
+        found[number, band] = 1 / (band.stop - band.start)
+    return found
 
 
 def window_shares(mask: np.ndarray) -> np.ndarray:

@@ -80,12 +80,17 @@ def voiced_spans(probabilities: np.ndarray, settings: SpeechSettings) -> list[Sp
     return spans
 
 
-def chunks(spans: Sequence[Span], settings: SpeechSettings) -> list[Span]:
+def chunks(
+    spans: Sequence[Span], probabilities: np.ndarray, settings: SpeechSettings
+) -> list[Span]:
     """Return the stretches of sound that are handed to the recogniser: spans of speech joined over
-    pauses up to `max_pause_s`, none longer than `max_chunk_s`.
+    pauses up to `max_pause_s`, none longer than `max_chunk_s`. A longer span is cut where the
+    voice, whose `probabilities` (N,) are those of each 32 ms, is weakest: between words.
     """
     found: list[Span] = []
-    pieces = [piece for span in spans for piece in _pieces(span, settings.max_chunk_s)]
+    pieces = [
+        piece for span in spans for piece in _pieces(span, probabilities, settings.max_chunk_s)
+    ]
     for span in pieces:
         if (
             found
@@ -98,11 +103,25 @@ def chunks(spans: Sequence[Span], settings: SpeechSettings) -> list[Span]:
     return found
 
 
-def _pieces(span: Span, max_s: float) -> list[Span]:
-    """A span in equal pieces, none longer than `max_s` with a little room."""
-    number = max(1, int(np.ceil((span.end_s - span.start_s) / (max_s - 1))))
-    edges = np.linspace(span.start_s, span.end_s, number + 1).tolist()
+def _pieces(span: Span, probabilities: np.ndarray, max_s: float) -> list[Span]:
+    """A span in pieces of about the same length, none longer than `max_s`."""
+    length_s = span.end_s - span.start_s
+    if length_s <= max_s - 1:
+        return [span]
+    slack_s = max_s / 10  # by which a cut may move either way
+    number = int(np.ceil(length_s / (max_s - 1 - 2 * slack_s)))
+    even = np.linspace(span.start_s, span.end_s, number + 1).tolist()
+    cuts = [_weakest(probabilities, at - slack_s, at + slack_s) for at in even[1:-1]]
+    edges = [span.start_s, *cuts, span.end_s]
     return [Span(start, end) for start, end in zip(edges, edges[1:], strict=False)]
+
+
+def _weakest(probabilities: np.ndarray, start_s: float, end_s: float) -> float:
+    """The middle of the 0.16 s with the least voice between two moments."""
+    first = round(start_s / WINDOW_S)
+    within = probabilities[first : round(end_s / WINDOW_S)]
+    means = np.convolve(within, np.full(5, 0.2), mode="valid")
+    return float((first + int(np.argmin(means)) + 2.5) * WINDOW_S)
 
 
 def transcribe(
@@ -114,7 +133,7 @@ def transcribe(
     words: list[Word] = []
     flags: dict[str, int] = {}
     language = settings.language
-    for chunk in chunks(spans, settings):
+    for chunk in chunks(spans, probabilities, settings):
         start_s = max(0.0, chunk.start_s - settings.pad_s)
         end = round((chunk.end_s + settings.pad_s) * SAMPLE_RATE)
         piece = sound[round(start_s * SAMPLE_RATE) : end]

@@ -29,8 +29,18 @@ _STAGES = (
 _BATCH_NORM_EPSILON = 1e-3
 
 
+def turned(x: torch.Tensor) -> torch.Tensor:
+    """Return pictures or kernels (..., h, w) turned by half a circle."""
+    return x.flip(-2, -1)
+
+
 class Convolution(nn.Module):
-    """A convolution with a folded batch norm, padded as TensorFlow pads ("same"), and ReLU6."""
+    """A convolution with a folded batch norm and ReLU6, of turned pictures with turned kernels.
+
+    TensorFlow pads an even side one pixel less on the left and above than on the right and below
+    where the stride is 2. On turned pictures that is the padding that PyTorch's convolution does
+    itself; padding before it would copy every map.
+    """
 
     def __init__(self, state: dict, conv: str, norm: str, *, stride: int = 1, groups: int = 1):
         super().__init__()
@@ -39,18 +49,14 @@ class Convolution(nn.Module):
         )
         weight = state[f"{conv}.weight"] * scale[:, None, None, None]  # (out, in / groups, k, k)
         bias = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale
-        self.weight = nn.Parameter(weight.to(memory_format=torch.channels_last), False)
+        weight = turned(weight).to(memory_format=torch.channels_last)
+        self.weight = nn.Parameter(weight, False)
         self.bias = nn.Parameter(bias, False)
-        self.stride, self.groups = stride, groups
+        self.stride, self.padding, self.groups = stride, weight.shape[-1] // 2, groups
         self.is_linear = "_project" in conv
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        kernel = self.weight.shape[-1]
-        padding = kernel // 2
-        if self.stride == 2:  # TensorFlow puts the odd pixel to the right and below
-            before, after = (kernel - 2) // 2, kernel - 2 - (kernel - 2) // 2
-            x, padding = F.pad(x, (before, after, before, after)), 0
-        x = F.conv2d(x, self.weight, self.bias, self.stride, padding, 1, self.groups)
+        x = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, 1, self.groups)
         return x if self.is_linear else x.clamp_(0, 6)
 
 
@@ -90,11 +96,11 @@ class FeatureMaps(nn.Module):
             self.stages.append(nn.Sequential(*blocks))
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        x = self.stem(x)
+        x = self.stem(turned(x).contiguous(memory_format=torch.channels_last))
         found = []
         for stage in self.stages:
             x = stage(x)
-            found.append(x)
+            found.append(turned(x))
         return found[1:]  # the first stage has 16 channels for every 2 px
 
 

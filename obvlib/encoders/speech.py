@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,18 +89,17 @@ def _packaged(name: str) -> dict[str, bytes]:
 
 
 @lru_cache(maxsize=1)
-def recogniser(name: str = "whisper-base", device: str = "cpu") -> Recogniser:
+def recogniser(name: str = "whisper-base", device: str = "") -> Recogniser:
     """Return the recogniser of that name, loaded once a process: "whisper-base" from its
     packages, one that has a card ("whisper-large-v3") or any other that faster-whisper knows
-    ("medium") from the hub. HubUnavailable where a card's files are neither cached nor in reach.
+    ("medium") from the hub, or one in a folder. Without a `device` it runs on a GPU where there is
+    one. HubUnavailable where a card's files are neither cached nor in reach.
     """
-    try:
-        from faster_whisper import WhisperModel
-    except ImportError:
-        raise ImportError(
-            "speech needs the package faster-whisper: pip install 'obvlib[mini]'"
-        ) from None
+    check_model(name)
+    from faster_whisper import WhisperModel
+
     threads = int(os.environ.get("OMP_NUM_THREADS", "0") or 0)
+    device = device or _device()
     return Recogniser(
         name,
         WhisperModel(
@@ -110,6 +110,36 @@ def recogniser(name: str = "whisper-base", device: str = "cpu") -> Recogniser:
             files=_packaged(name) if name in PARTS else None,
         ),
     )
+
+
+def check_model(name: str) -> None:
+    """Raise ValueError where no recogniser has that name, and ImportError without the package that
+    runs them.
+    """
+    try:
+        from faster_whisper import available_models
+    except ImportError:
+        raise ImportError(
+            "speech needs the package faster-whisper: pip install 'obvlib[mini]'"
+        ) from None
+    cards = [card for card in card_names() if card.startswith("whisper-")]
+    known = [*cards, *available_models()]
+    if name not in known and not Path(name, "model.bin").is_file():
+        raise ValueError(
+            f"speech model {name!r} is unknown: use {', '.join(cards)}, a name that faster-whisper"
+            " knows, such as medium, or a folder with its model.bin"
+        )
+
+
+def _device() -> str:
+    """Return "cuda" where the recogniser's library sees a GPU, else "cpu"."""
+    import ctranslate2
+
+    if not ctranslate2.get_cuda_device_count():
+        return "cpu"
+    import torch  # noqa: F401  # loads the CUDA libraries, which ctranslate2 only looks for
+
+    return "cuda"
 
 
 def _where(name: str) -> str:
