@@ -114,7 +114,9 @@ def test_an_unknown_speech_model_is_refused_by_name(tmp_path):
     pytest.importorskip("faster_whisper")
     for name in ("whisper-base", "whisper-large-v3", "medium"):
         check_model(name)
-    with pytest.raises(ValueError, match="speech model 'whisper-huge' is unknown: use whisper-base"):
+    with pytest.raises(
+        ValueError, match="speech model 'whisper-huge' is unknown: use whisper-base"
+    ):
         check_model("whisper-huge")
     with pytest.raises(ValueError, match="a folder with its model.bin"):
         check_model(str(tmp_path))
