@@ -121,7 +121,7 @@ class Held:
 @app.command()
 def work():
     Held()
-    time.sleep(20)
+    time.sleep(2)
     print("went on")
 
 app(["work"])

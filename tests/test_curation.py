@@ -5,11 +5,12 @@ whole run, killed and continued.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import random
-import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -58,6 +59,7 @@ from obvlib.encoders.texts import embed_texts
 from obvlib.engine import Drop, Ledger, run_stage
 from obvlib.llm import Endpoint
 from obvlib.manifests import download, load_rows
+from obvlib.media import slice_clip
 
 ROOT = Path(__file__).resolve().parent.parent
 CAPTIONS = [row for _, row in read_rows(ROOT / "tests" / "golden" / "raw_captions.jsonl")]
@@ -363,21 +365,28 @@ def test_an_id_whose_video_cannot_be_had_is_left_out_and_the_others_are_curated(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_curating_killed_anywhere_ends_with_the_same_dataset(tmp_path, monkeypatch, capsys):
-    """A real lecture through the command, killed once, then replayed, loaded and reported. What is
-    neither killed nor continued runs in this process, which has loaded the models already.
+def test_curating_killed_in_the_middle_ends_with_the_same_dataset(tmp_path, monkeypatch, capsys):
+    """The part of a real lecture that holds two passages through the command, killed while it
+    listens, then continued, replayed, loaded and reported. What is neither killed nor continued
+    runs in this process, which has loaded the models already.
     """
     videos, out, whole = tmp_path / "videos", tmp_path / "out", tmp_path / "whole"
     videos.mkdir()
-    shutil.copy(mini.videos_dir() / "mini20.mp4", videos)
+    slice_clip(mini.videos_dir() / "mini20.mp4", videos / "mini20.mp4", 5.0, 29.0)
     (videos / "broken.mp4").write_bytes(b"no video")
     monkeypatch.setenv("OBV_DATA", str(tmp_path / "data"))
     process = subprocess.Popen(curate_command(videos, out), start_new_session=True)
-    time.sleep(random.Random(0).uniform(6, 25))
+    while "find_segments" not in {stage for _, stage in recorded(out)}:
+        assert process.poll() is None
+        time.sleep(0.2)
+    time.sleep(random.Random(0).uniform(0, 2))
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    before = recorded(out)
+    assert "write_questions" not in {stage for _, stage in before}
     done = subprocess.run(curate_command(videos, out), capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr  # one video is broken
+    assert before.items() <= recorded(out).items()  # and what was done is not done again
     assert run_app(*curate_command(videos, whole)[3:]) == 3
     assert (out / "rows.jsonl").read_text() == (whole / "rows.jsonl").read_text()
     clips, problems = load_rows(out / "rows.jsonl")
@@ -391,6 +400,18 @@ def test_curating_killed_anywhere_ends_with_the_same_dataset(tmp_path, monkeypat
     capsys.readouterr()
     status = run_app("replay", "filter_caption", clips[0].clip_id, "--run", str(out))
     assert status == 0 and "as recorded" in capsys.readouterr().out
+
+
+def recorded(out: Path) -> dict[tuple[str, str], float]:
+    """When each item was done at each stage, as the ledger says; empty before there is one."""
+    if not (out / "ledger.sqlite").is_file():
+        return {}
+    query = "SELECT item_id, stage, recorded_at FROM items WHERE status = 'done'"
+    with contextlib.closing(sqlite3.connect(out / "ledger.sqlite")) as connection:
+        try:
+            return {(item, stage): at for item, stage, at in connection.execute(query)}
+        except sqlite3.OperationalError:  # its tables are just being made
+            return {}
 
 
 def run_app(*arguments: str) -> int:
