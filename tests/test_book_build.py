@@ -193,14 +193,48 @@ def test_cell_over_its_time_ends_the_build(tmp_path):
     assert "FAILED in code cell 2 of page.md" in done.stderr
 
 
-def test_chapter_over_its_budget_is_named(tmp_path, monkeypatch):
-    page = write(tmp_path / "page.md", "import time; time.sleep(0.2)")
-    run(tmp_path, page)
+WORKS = "import time\nwhile time.process_time() < 3: pass"  # the kernel's start included
+WAITS = "import time; time.sleep(3)"
+
+
+@pytest.mark.parametrize(
+    ("busiest_s", "total_s", "slowness", "needed_s"),
+    [
+        (100.0, 110.0, 1.0, 100.0),  # one thread after the other
+        (100.0, 300.0, 1.0, 150.0),  # no two cores do more
+        (100.0, 110.0, 2.0, 50.0),  # the machine is half as fast
+        (100.0, 110.0, 0.5, 100.0),  # a fast one is not held against the chapter
+        (100.0, 110.0, 100.0, 25.0),  # nor does a probe gone wrong excuse everything
+    ],
+)
+def test_time_that_a_chapter_needs(busiest_s, total_s, slowness, needed_s):
+    assert execute.needed_seconds(busiest_s, total_s, slowness) == needed_s
+
+
+def test_what_a_chapter_needs_is_work_and_not_waiting(tmp_path, monkeypatch):
+    pages = [write(tmp_path / "a.md", WAITS), write(tmp_path / "b.md", WORKS)]
+    run(tmp_path, *pages)
     cache = get_cache(str(tmp_path / "cache"))
-    assert execute.over_budget([page], cache) == []
-    monkeypatch.setattr(execute, "OTHER_BUDGET_S", 0.1)
-    (line,) = execute.over_budget([page], cache)
-    assert re.fullmatch(r"page: \d+ s of 0.1 s", line)
+    waits, works = (execute.cached(page, cache) for page in pages)
+    assert waits["execution_seconds"] > 3 and execute.over_budget(pages, cache) == []
+    assert waits["needed_seconds"] < 0.8 * works["needed_seconds"]
+    budget_s = 0.9 * works["needed_seconds"]
+    monkeypatch.setattr(execute, "OTHER_BUDGET_S", budget_s)
+    assert execute.over_budget(pages, cache) == [
+        f"b: {works['needed_seconds']:.1f} s of {budget_s} s"
+    ]
+    monkeypatch.setattr(execute, "BOOK_BUDGET_S", 0.1)
+    assert execute.over_budget(pages, cache)[1].startswith("all 2 chapters: ")
+
+
+def test_chapter_over_its_budget_fails_the_build(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    write(tmp_path / "notebooks/a.md", "value = 41")
+    toc = "parts:\n  - caption: Toy\n    chapters:\n      - file: notebooks/a\n"
+    done = toy_book(tmp_path, "# Intro\n", toc, budget="OTHER_BUDGET_S = 120")
+    assert done.returncode != 0
+    assert re.search(r"over budget [^\n]+\n  a: [\d.]+ s of 0.01 s", done.stderr)
+    assert (tmp_path / "_build/html/notebooks/a.html").is_file()  # to read all the same
 
 
 def test_a_downloaded_notebook_runs_with_the_package_that_the_book_carries(tmp_path):
@@ -222,11 +256,19 @@ def test_a_downloaded_notebook_runs_with_the_package_that_the_book_carries(tmp_p
     assert data == str(site / "obvlib/data_manifests")
 
 
-def toy_book(root: Path, intro: str, toc: str = "") -> subprocess.CompletedProcess:
-    """Renders a book of one page, and those of `toc`, with this book's configuration."""
-    ignored = shutil.ignore_patterns("__pycache__", "_vendor")
+def toy_book(
+    root: Path, intro: str, toc: str = "", budget: str = ""
+) -> subprocess.CompletedProcess:
+    """Renders a book of one page, and those of `toc`, with this book's configuration; the `budget`
+    named, a line of `execute.py`, is lowered to 0.01 s.
+    """
+    ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "book", root / "book", ignore=ignored, dirs_exist_ok=True)
-    (root / "book/_vendor").mkdir(exist_ok=True)
+    if budget:
+        script = (ROOT / "book/execute.py").read_text()
+        assert f"\n{budget}\n" in script
+        lowered = budget.split(" = ")[0] + " = 0.01"
+        (root / "book/execute.py").write_text(script.replace(f"\n{budget}\n", f"\n{lowered}\n"))
     (root / "book/_toc.yml").write_text(f"format: jb-book\nroot: book/intro\n{toc}")
     (root / "book/intro.md").write_text(intro)
     return subprocess.run(

@@ -11,6 +11,7 @@ import html
 import json
 import os
 import posixpath
+import re
 import shutil
 from datetime import UTC, datetime
 from importlib import metadata
@@ -27,6 +28,12 @@ PROVENANCE = (
     " {seconds} on {device}. Profile <b>{profile}</b>, {versions}, commit {commit}, inputs"
     " {inputs}.{caps}</p>{alone}</aside>"
 )
+# files that embed-amd.js names, and the theme's of the same icons
+ICON_FONTS = {
+    "1551f4f60c37af51121f": "fa-solid-900",
+    "7a3337626410ca2f4071": "fa-regular-400",
+    "d878b0a6a1144760244f": "fa-brands-400",
+}
 ALONE = (
     '<p>To run this chapter by itself: its notebook (in the download menu), <a href="{href}">the'
     ' package</a>, and <code>pip install "{wheel}[notebooks]"</code>.</p>'
@@ -89,12 +96,25 @@ def copy_assets(app, error) -> None:
     vendor = Path(app.outdir) / "_static/vendor"
     shutil.copytree(BOOK / "_vendor", vendor, dirs_exist_ok=True)
     shutil.copyfile(anywidget_script(), vendor / "anywidget.js")
+    script = vendor / "embed-amd.js"
+    script.write_text(with_fonts(script.read_text(encoding="utf-8")), encoding="utf-8")
     if package := carried_package():
         shutil.copyfile(package, Path(app.outdir) / "_static" / package.name)
     downloads = Path(app.outdir) / "_sources/notebooks"
     downloads.mkdir(parents=True, exist_ok=True)
     for path in NOTEBOOKS.glob("*.ipynb"):
         shutil.copyfile(path, downloads / path.name)
+
+
+def with_fonts(script: str) -> str:
+    """ipywidgets' script, with the theme's icon fonts in place of its own, which are not shipped;
+    `widgets.js` says where they are.
+    """
+    for name, font in ICON_FONTS.items():
+        script, found = re.subn(rf'\b\w+\.p\+"{name}\.woff2"', f'obvFonts+"{font}.woff2"', script)
+        if not found:
+            raise ValueError(f"embed-amd.js names no font {name}: adapt ICON_FONTS to its version")
+    return script
 
 
 def carried_package() -> Path | None:

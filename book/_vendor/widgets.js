@@ -2,6 +2,7 @@
 requirejs.config({
   paths: { anywidget: new URL("anywidget", document.currentScript.src).href },
 });
+window.obvFonts = new URL("fontawesome/webfonts/", document.currentScript.src).href;
 // ipywidgets asks for MathJax 2's queue to set a label; this book carries MathJax 3.
 window.addEventListener("load", () => {
   if (window.MathJax && !MathJax.Hub) {

@@ -13,11 +13,10 @@ from urllib.parse import unquote, urlsplit
 
 import html5lib
 
-# The widgets' style sheet names icon fonts that the theme brings under another name; search asks
-# for excerpts, which files cannot give.
-EXPECTED_MISSING = re.compile(r"/@jupyter-widgets/.*\.(woff2?|ttf)$")
 # The theme's own search buttons: their label differs from the words that they show.
 THEME_FAULTS = {"label-content-name-mismatch"}
+SEEN = ("color-contrast", "link-in-text-block")  # rules that a colour scheme decides
+NUM_LOOKS = 40  # every half second, for pictures that come late
 HOSTS = re.compile(r"unpkg\.com|jsdelivr|cdnjs")
 LOADED_LINKS = ("stylesheet", "icon", "preload", "shortcut icon")
 # elements that must not be written inside others of these, which parsers accept without a word
@@ -61,29 +60,42 @@ def parsed(path: Path) -> Links:
     return links_of(path.resolve(), path.stat().st_mtime_ns)
 
 
-def when_opened(page, path: Path) -> list[str]:
-    """Opens a page: outside requests, script errors, files that are missing, a title that is, and
-    formulas or pictures that do not show.
+class Opened:
+    """A page in a browser, opened from its file in a colour scheme and a window `width` CSS pixels
+    wide, with what it asked for meanwhile: addresses, and those that could not be had.
     """
-    failed = []
-    page.on("requestfailed", lambda request: failed.append(request.url))
-    page.goto(path.as_uri())
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(500)
-    found = [f"outside request: {url}" for url in page.outside]
+
+    def __init__(self, page, path: Path, *, scheme: str = "light", width: int = 1280):
+        self.page, self.asked, self.failed = page, {path.as_uri()}, []
+        page.on("request", lambda request: self.asked.add(request.url))
+        page.on("requestfailed", lambda request: self.failed.append(request.url))
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": 900})
+        page.add_init_script(
+            "window.shift = 0; const add = entry => { window.shift += entry.value; };"
+            "new PerformanceObserver(list => list.getEntries().forEach(add))"
+            ".observe({type: 'layout-shift', buffered: true})"
+        )
+        page.goto(path.as_uri())
+        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(500)
+
+
+def not_whole(opened: Opened) -> list[str]:
+    """Outside requests, script errors, files that are missing, a title that is, and formulas or
+    pictures that do not show.
+    """
+    page, found = opened.page, []
+    found += [f"outside request: {url}" for url in page.outside]
     found += [f"script error: {error}" for error in page.errors]
-    found += [
-        f"missing: {url}"
-        for url in failed
-        if url not in page.outside and not EXPECTED_MISSING.search(url)
-    ]
+    found += [f"missing: {url}" for url in opened.failed if url not in page.outside]
     if page.locator("main h1").count() == 0:
         found.append("no title")
     unset = "span.math:not(:has(mjx-container)), div.math:not(:has(mjx-container))"
     found += [f"formula not set: {text}" for text in page.locator(unset).all_inner_texts()]
     # a lazy picture that is not in view has not been asked for yet; widgets put theirs in later
     hidden = "img => img.loading !== 'lazy' && (!img.complete || img.naturalWidth === 0)"
-    for _ in range(1 if found else 40):
+    for _ in range(1 if found else NUM_LOOKS):
         pictures = page.evaluate(f"[...document.images].filter({hidden}).map(img => img.src)")
         if not pictures:
             break
@@ -133,22 +145,23 @@ def html_faults(text: str) -> list[str]:
     return found + Links(text).nested
 
 
-def too_wide(page, path: Path, width: int) -> list[str]:
+def too_wide(opened: Opened, width: int) -> list[str]:
     """Whether a page scrolls sideways in a window so many CSS pixels wide."""
-    page.set_viewport_size({"width": width, "height": 800})
-    page.goto(path.as_uri())
-    needed = page.evaluate("document.documentElement.scrollWidth")
+    opened.page.set_viewport_size({"width": width, "height": 800})
+    needed = opened.page.evaluate("document.documentElement.scrollWidth")
     return [f"{needed} px wide in a window of {width}"] if needed > width + 1 else []
 
 
-def axe_findings(page, path: Path, scheme: str) -> list[tuple[str, list[str]]]:
-    """Serious and critical findings of axe-core in a colour scheme."""
+def axe_findings(
+    page, context: str | None = None, rules: tuple[str, ...] = ()
+) -> list[tuple[str, list[str]]]:
+    """Serious and critical findings of axe-core (of the `rules` named, else of all) as the page, or
+    what matches `context` in it, is shown now.
+    """
     import axe_playwright_python.sync_playwright as axe
 
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    page.goto(path.as_uri())
-    page.wait_for_load_state("networkidle")
-    found = axe.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+    found = axe.Axe().run(page, context=context, options=options).response["violations"]
     return [
         (v["id"], [node["html"][:160] for node in v["nodes"]][:4])
         for v in found
@@ -156,24 +169,12 @@ def axe_findings(page, path: Path, scheme: str) -> list[tuple[str, list[str]]]:
     ]
 
 
-def weight_bytes(page, path: Path) -> int:
-    """Bytes of all files that a page asks for when it is opened, itself included."""
-    asked = set()
-    page.on("request", lambda request: asked.add(request.url))
-    page.goto(path.as_uri())
-    page.wait_for_load_state("networkidle")
-    files = {Path(unquote(urlsplit(url).path)) for url in asked if url.startswith("file://")}
+def weight_bytes(opened: Opened) -> int:
+    """Bytes of all files that a page asked for when it was opened, itself included."""
+    files = {Path(unquote(urlsplit(url).path)) for url in opened.asked if url.startswith("file://")}
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def layout_shift(page, path: Path) -> float:
-    """How far what a reader sees moves while a page loads (cumulative layout shift)."""
-    page.add_init_script(
-        "window.shift = 0; const add = entry => { window.shift += entry.value; };"
-        "new PerformanceObserver(list => list.getEntries().forEach(add))"
-        ".observe({type: 'layout-shift', buffered: true})"
-    )
-    page.goto(path.as_uri())
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(500)
-    return page.evaluate("window.shift")
+def layout_shift(opened: Opened) -> float:
+    """How far what a reader sees moved while the page loaded (cumulative layout shift)."""
+    return opened.page.evaluate("window.shift")

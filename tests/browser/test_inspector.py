@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from lab import jupyterlab, new_page, open_notebook, run_all, write_notebook
+from page_checks import axe_findings
 from playwright.sync_api import expect
 
 from obvlib import mini
@@ -20,6 +21,7 @@ from obvlib.media import packets, slice_clip
 from obvlib.widgets import open_samples
 
 NEEDS_BOOK = False
+pytestmark = pytest.mark.xdist_group("one JupyterLab")
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=2</script>"
 CELLS = [
@@ -442,11 +444,13 @@ def test_speed_loop_edges_and_marks_by_keys(notebook_page, lab):
 def test_it_is_as_good_in_the_dark_and_narrow(notebook_page, shots):
     page = notebook_page
     inspector(page).locator(".obv-search").fill("")
+    assert axe_findings(page, ".obv") == []
     page.evaluate(
         "window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
     )
     page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
     page.wait_for_timeout(500)
+    assert axe_findings(page, ".obv") == []
     dark = page.evaluate("getComputedStyle(document.querySelector('.obv')).backgroundColor")
     assert max(int(n) for n in re.findall(r"\d+", dark)[:3]) < 80
     inspector(page).screenshot(path=shots / "lab_dark.png")
@@ -455,6 +459,13 @@ def test_it_is_as_good_in_the_dark_and_narrow(notebook_page, shots):
     overflow = "[...document.querySelectorAll('.obv')].some(x => x.scrollWidth > x.clientWidth + 1)"
     assert not page.evaluate(overflow)
     inspector(page).screenshot(path=shots / "lab_dark_narrow.png")
+    page.set_viewport_size({"width": 750, "height": 500})  # a window of 1500 px at 200 %
+    page.wait_for_timeout(500)
+    assert not page.evaluate(overflow)
+    note = inspector(page).get_by_label("Note about this sample")
+    note.scroll_into_view_if_needed()
+    note.focus()
+    assert page.evaluate("document.activeElement.ariaLabel") == "Note about this sample"
     page.set_viewport_size({"width": 1500, "height": 1000})
 
 

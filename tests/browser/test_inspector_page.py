@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import HTML
+from page_checks import axe_findings
 
 PAGE = HTML / "notebooks/15_inspector.html"
 pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="needs the rendered book: make book")
@@ -93,6 +94,23 @@ def test_a_deep_link_opens_its_sample(chapter):
     )
 
 
+def test_the_list_is_sorted_and_r_shows_any_of_it(chapter):
+    view = first(chapter)
+    listed = view.locator(".obv-rowitem").all_inner_texts()
+    order = view.get_by_label("Sort", exact=True)
+    order.select_option(index=1)
+    assert sorted(view.locator(".obv-rowitem").all_inner_texts()) == sorted(listed)
+    assert view.locator(".obv-rowitem").all_inner_texts() != listed
+    order.select_option(index=0)
+    assert view.locator(".obv-rowitem").all_inner_texts() == listed
+    view.focus()
+    shown = set()
+    for _ in range(30):
+        chapter.keyboard.press("r")
+        shown.add(view.locator(".obv-heading").inner_text())
+    assert 1 < len(shown) and shown <= {text.strip() for text in listed}
+
+
 def test_two_runs_stand_side_by_side(chapter):
     view = chapter.locator(".obv-inspector").nth(1)
     view.scroll_into_view_if_needed()
@@ -141,8 +159,6 @@ def test_labeler_tuner_review_and_dashboard_work_without_a_kernel(chapter):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_every_widget_is_accessible_and_fits(page, scheme, width):
-    import axe_playwright_python.sync_playwright as axe
-
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(PAGE.as_uri())
@@ -150,9 +166,7 @@ def test_every_widget_is_accessible_and_fits(page, scheme, width):
     for tab in ("Tokens", "Raters", "Lineage"):
         first(page).get_by_role("tab", name=tab).click()
         page.wait_for_timeout(300)
-        found = axe.Axe().run(page, context=".obv").response["violations"]
-        serious = [v for v in found if v["impact"] in ("serious", "critical")]
-        assert [(v["id"], [n["html"][:200] for n in v["nodes"]][:4]) for v in serious] == []
+        assert axe_findings(page, ".obv") == []
     overflow = "[...document.querySelectorAll('.obv')].filter(x => x.scrollWidth > x.clientWidth)"
     assert page.evaluate(f"{overflow}.map(x => x.className)") == []
     if folder := os.environ.get("OBV_SCREENSHOTS"):
