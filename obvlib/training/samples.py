@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # Clips drawn in memory; with fewer the smallest findings are learned by heart instead of by sight.
 NUM_GENERATED = 3_000
-NUM_VIEWS = 5  # conversations about each clip
+NUM_VIEWS = 7  # conversations about each clip
 # What a conversation asks, in this order, and how often it is drawn. The letter of a finding's
 # class comes before words that would give it away, and every question comes first in some
 # conversations, as it does in the test.
