@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -93,20 +94,31 @@ def recogniser(name: str = "whisper-base", device: str = "") -> Recogniser:
     """Return the recogniser of that name, loaded once a process: "whisper-base" from its
     packages, one that has a card ("whisper-large-v3") or any other that faster-whisper knows
     ("medium") from the hub, or one in a folder. Without a `device` it runs on a GPU where there is
-    one. HubUnavailable where a card's files are neither cached nor in reach.
+    one with the libraries that it needs. HubUnavailable where a card's files are neither cached nor
+    in reach.
     """
     check_model(name)
+    if device or not _has_gpu():
+        return _loaded(name, device or "cpu")
+    try:
+        found = _loaded(name, "cuda")
+        found.hear(np.zeros(SAMPLE_RATE, np.float32), "en")  # libraries are looked for only now
+        return found
+    except RuntimeError as error:
+        warnings.warn(f"speech runs on the CPU, since on the GPU: {error}", stacklevel=2)
+        return _loaded(name, "cpu")
+
+
+def _loaded(name: str, device: str) -> Recogniser:
     from faster_whisper import WhisperModel
 
-    threads = int(os.environ.get("OMP_NUM_THREADS", "0") or 0)
-    device = device or _device()
     return Recogniser(
         name,
         WhisperModel(
             _where(name),
             device=device,
             compute_type="int8" if device == "cpu" else "float16",
-            cpu_threads=threads,
+            cpu_threads=int(os.environ.get("OMP_NUM_THREADS", "0") or 0),
             files=_packaged(name) if name in PARTS else None,
         ),
     )
@@ -131,15 +143,15 @@ def check_model(name: str) -> None:
         )
 
 
-def _device() -> str:
-    """Return "cuda" where the recogniser's library sees a GPU, else "cpu"."""
+def _has_gpu() -> bool:
+    """Whether the recogniser's library sees a GPU."""
     import ctranslate2
 
     if not ctranslate2.get_cuda_device_count():
-        return "cpu"
+        return False
     import torch  # noqa: F401  # loads the CUDA libraries, which ctranslate2 only looks for
 
-    return "cuda"
+    return True
 
 
 def _where(name: str) -> str:
