@@ -5,6 +5,7 @@ right frame" is exact.
 from __future__ import annotations
 
 import inspect
+import struct
 
 import av
 import numpy as np
@@ -116,6 +117,39 @@ def test_by_default_every_stored_frame_of_a_clip_is_shown(video, tmp_path):
 def test_smart_copies_all_but_the_head(video, tmp_path):
     made = media.slice_clip(video, tmp_path / "clip.mp4", 2.6, 8, mode="smart")
     assert (made.mode, made.lead_in_s, made.note, made.num_frames) == ("smart", 0.0, "", 135)
+
+
+def test_smart_needs_no_detour_whatever_the_clock_counts(tmp_path):
+    source, mux = tmp_path / "a.mp4", {"video_track_timescale": "12800"}
+    samples.encode(source, "libx264", options={"g": "50", "bf": "2"}, mux=mux)
+    made = media.slice_clip(source, tmp_path / "clip.mp4", 1.5, 3.5, mode="smart")
+    assert (made.mode, made.note) == ("smart", "")
+
+
+@pytest.mark.parametrize("mode", (*media.MODES, "prepare"))
+def test_every_header_says_the_length_of_the_clip(video, tmp_path, mode):
+    out = tmp_path / "clip.mp4"
+    if mode == "prepare":
+        media.prepare_clip(video, out, 1.3, 3.9, frame_policy.FramePolicy())
+    else:
+        media.slice_clip(video, out, 1.3, 3.9, mode=mode)
+    data = out.read_bytes()
+    at = data.find(b"mvhd") + 4
+    form, start = (">IQ", at + 20) if data[at] else (">II", at + 12)
+    scale, length = struct.unpack_from(form, data, start)
+    with av.open(str(out)) as file:
+        lengths_s = [length / scale, *(float(s.duration * s.time_base) for s in file.streams)]
+    assert lengths_s == pytest.approx([2.6] * len(lengths_s), abs=0.002)
+
+
+def test_the_first_sound_of_a_clip_has_what_its_decoder_needs(tmp_path):
+    sound = samples.beeps(3.0)[::2]  # 8 kHz: a packet is longer than what is read back
+    source, clip = tmp_path / "a.mp4", tmp_path / "clip.mp4"
+    media.write_video(source, samples.numbered_frames(75), 25, sound, 8000)
+    media.slice_clip(source, clip, 1.0, 3.0)
+    heard = [np.abs(media.audio(path, 8000, at, at + 0.05)).max() for path, at in
+             ((source, 1.0), (clip, 0.0))]  # fmt: skip
+    assert heard[1] == pytest.approx(heard[0], rel=0.1)
 
 
 def test_copy_records_its_lead_in(video, tmp_path):

@@ -17,6 +17,7 @@ import video_samples as samples
 
 from obvlib import media
 from obvlib.core import FramePolicy
+from obvlib.media import nal
 
 AT_S = np.arange(1.02, 2.0, 0.04)  # in the middle of frames 25 to 49
 
@@ -246,3 +247,59 @@ def test_a_sample_of_the_campaign_has_no_silent_difference(tmp_path):
     command = [sys.executable, str(script), "--count", "12", "--log", str(tmp_path / "log.jsonl")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
+
+
+def test_key_frames_that_are_none_are_not_believed(tmp_path):
+    path = tmp_path / "a.mp4"
+    samples.encode(path, "mpeg4", options={"g": "50", "bf": "2", "b": "2M"})
+    data = bytearray(path.read_bytes())
+    at = data.find(b"stss") + 8  # its count, then the numbers of the key frames
+    data[at : at + 12] = b"".join(number.to_bytes(4, "big") for number in (2, 1, 20))
+    path.write_bytes(data)
+    for mode in media.MODES:
+        made = media.slice_clip(path, tmp_path / "clip.mp4", 1.0, 2.0, mode=mode)
+        frames, _ = media.frames_at(made.path, AT_S - 1.0)
+        assert samples.numbers(frames) == list(range(25, 50)), mode
+    assert "key frames" in made.note
+    media.prepare_clip(path, tmp_path / "prepared.mp4", 1.0, 2.0, FramePolicy())
+    frames, times_s = media.clip_frames(tmp_path / "prepared.mp4", FramePolicy())
+    assert samples.numbers(frames) == [25 + int(t * 25 + 0.03) for t in times_s]
+
+
+@pytest.mark.parametrize(
+    "codec, key, other",
+    [
+        ("mpeg2video", b"\0\0\1\0\0\x08", b"\0\0\1\0\0\x10"),
+        ("mpeg4", b"\0\0\1\xb6\x10", b"\0\0\1\xb6\x50"),
+        ("vp8", b"\x10", b"\x11"),
+        ("vp9", b"\x82", b"\x86"),
+        ("vp9", b"\xb0", b"\xb2"),
+        ("libdav1d", b"\x12\0\x32\1\x10", b"\x12\0\x32\1\x30"),
+    ],
+)
+def test_a_packet_says_whether_it_is_a_whole_picture(codec, key, other):
+    assert nal.is_true_key(codec, b"", key) and not nal.is_true_key(codec, b"", other)
+    assert not nal.is_true_key(codec, b"", b"")
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv"])
+def test_a_stream_may_say_once_how_it_is_turned(tmp_path, kind):
+    plain, path = tmp_path / "plain.h264", tmp_path / f"a.{kind}"
+    samples.encode(tmp_path / "a.mkv", "libx264", options={"g": "25", "bf": "0"})
+    shown, _ = media.frames_at(tmp_path / "a.mkv", [1.5])
+    samples.encode(plain, "libx264", options={"g": "25", "bf": "0"})
+    # a quarter of a turn against the clock, until another message comes
+    message = b"\0\0\1\x06" + bytes([47, 3, 0b00001000, 0, 0b00001001, 128])
+    data = plain.read_bytes()
+    first = data.find(b"\0\0\1\x65")
+    plain.write_bytes(data[:first] + message + data[first:])
+    with av.open(str(plain)) as file, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(file.streams.video[0])
+        for number, packet in enumerate(p for p in file.demux(video=0) if p.size):
+            packet.pts = packet.dts = round(number / 25 / packet.time_base)
+            packet.stream = stream
+            out.mux(packet)
+    made = media.slice_clip(path, tmp_path / "clip.mp4", 1.0, 2.0)
+    turned, _ = media.frames_at(made.path, [0.5])
+    assert "turned" in made.note and turned.shape == (1, 160, 120, 3)
+    assert np.abs(turned[0].astype(int) - np.rot90(shown[0])).mean() < 4

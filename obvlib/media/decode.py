@@ -111,6 +111,9 @@ def _check_frame(
         problem = "frames do not decode"
     elif (frame.height, frame.width) != source.size:
         problem = f"the size of frames changes to {frame.width}x{frame.height} px"
+    elif previous is None and frame.side_data.get("DISPLAYMATRIX") is not None:
+        # the first alone is asked: PyAV keeps a frame alive that was
+        problem = "frames are turned or mirrored"
     elif frame.is_corrupt and (frame.pts >= begun or frame.pts in owed[:1]):
         problem = "frames are damaged"
     elif owed and owed[0] == frame.pts:
@@ -238,8 +241,8 @@ def packets_from(source: Source, first: int, stream: Any = None) -> Iterator[Any
         context.name, context.extradata or b"", bytes(head)
     ):
         raise OddVideo(f"{source.name}: its key frames are not whole pictures")
+    decoded_at = head.dts  # now: whoever copies a packet gives it times of its own
     yield head
-    decoded_at = head.dts
     for packet in packets:
         if None not in (packet.dts, decoded_at) and packet.dts < decoded_at:
             raise OddVideo(f"{source.name}: its times go backwards")

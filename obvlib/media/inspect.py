@@ -46,7 +46,7 @@ def oddity(source: Source) -> str:
         if not reason and kind == INDEXED[0]:
             reason = _mp4_header(source)
         elif not reason:
-            reason = _first_frame(source) or _length(source)
+            reason = _length(source)
             if not reason and kind == "mpegts":
                 reason = _clock(source)
     except (av.FFmpegError, OSError, struct.error) as error:
@@ -85,6 +85,8 @@ def _first_packets(source: Source) -> str:
     context = source.video.codec_context
     if not packets:
         return "it holds no packets"
+    if not (context.codec.intra_only or nal.can_tell(context.name)):
+        return f"its key frames cannot be checked ({context.name})"
     if any(p.pts is None for p in packets):
         return "it has frames without presentation times"
     is_reordered = context.has_b_frames and len(packets) > 1
@@ -92,10 +94,11 @@ def _first_packets(source: Source) -> str:
         # MPEG-1 to 4 say that frames may be reordered even where none is
         if context.name in nal.CODECS or not _rise([f.pts for f in _decoded(source)]):
             return "its presentation times are those of decoding"
-    if not packets[0].is_keyframe or not nal.is_true_key(
-        context.name, context.extradata or b"", bytes(packets[0])
-    ):
+    first = context.name, context.extradata or b"", bytes(packets[0])
+    if not packets[0].is_keyframe or not nal.is_true_key(*first):
         return "it begins in the middle of a group of pictures"
+    if nal.is_turned(*first):
+        return "it is turned or mirrored"
     if getattr(context, "field_order", 0) not in (0, 1):
         return "it is interlaced"
     if pixel_shape(source.video) != 1:
@@ -143,19 +146,6 @@ def _mp4_header(source: Source) -> str:
         if track.track_id == source.video.id and not track.matrix == found.matrix == mp4.UPRIGHT:
             return "it is turned or mirrored"
     return ""
-
-
-def _first_frame(source: Source) -> str:
-    """Containers other than MP4 may say in the stream how a picture is turned: ask a frame."""
-    frame = next(_decoded(source), None)
-    if frame is None:
-        return "its first frames do not decode"
-    if frame.interlaced_frame:
-        return "it is interlaced"
-    if (frame.height, frame.width) != source.size:
-        return "its frames have another size than its header says"
-    turned = frame.side_data.get("DISPLAYMATRIX") is not None
-    return "it is turned or mirrored" if turned else ""
 
 
 def _decoded(source: Source) -> Iterator[Any]:

@@ -89,18 +89,25 @@ def _matrix(file: Any, start: int, wide_offset: int, offset: int) -> tuple[float
 
 def set_track_ends(path: str | os.PathLike, ends: dict[int, int]) -> None:
     """Give track number i (from 0, in file order) a presentation of `ends[i]` units of the movie's
-    time scale, the delay before it included.
+    time scale, the delay before it included, and the movie that of its longest track.
     """
     with open(path, "r+b") as file:
-        track = -1
+        track, movie, longest = -1, 0, 0
         for kind, start, _ in _boxes(file, 0, os.fstat(file.fileno()).st_size):
-            if kind == b"trak":
+            wide = _is_wide(file, start)
+            if kind == b"mvhd":
+                movie = start
+            elif kind == b"trak":
                 track += 1
             elif kind == b"elst" and track in ends:
                 _set_last_duration(file, start, ends[track])
-            elif kind == b"tkhd" and track in ends:
-                at = start + (28 if _is_wide(file, start) else 20)
-                _write(file, at, ends[track], _is_wide(file, start))
+            elif kind == b"tkhd":
+                at = start + (28 if wide else 20)
+                if track in ends:
+                    _write(file, at, ends[track], wide)
+                longest = max(longest, _read_all(file, at, ">Q" if wide else ">I")[0])
+        wide = _is_wide(file, movie)
+        _write(file, movie + (24 if wide else 16), longest, wide)
 
 
 def _set_last_duration(file: Any, start: int, end: int) -> None:

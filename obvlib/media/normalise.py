@@ -18,7 +18,7 @@ import numpy as np
 
 from obvlib.media.inspect import INDEXED, MAX_LENGTH_S, jump_limit_s
 from obvlib.media.opening import MediaError, pixel_shape
-from obvlib.media.picture import as_seen, viewer_size
+from obvlib.media.picture import UPRIGHT, as_seen, turn_of, viewer_size
 from obvlib.media.sound import Timeline, aac_stream, cut_to, decoded, encode_sound, frame_time_s
 from obvlib.media.source import PAST_END_S, Source, opened_raw
 from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, copy_look, video_stream
@@ -198,6 +198,7 @@ class _Writer:
         self.shown: list[int] = []  # ticks
         self.dirty_s: list[float] = []
         self.held: Any = None  # (ticks, frame): another of the same time takes its place
+        self.turn = UPRIGHT  # a stream may say once, at its beginning, how it is turned
         self.sound = aac_stream(out, source) if source.audio is not None else None
         self.heard_to = 0
         if self.sound is not None:
@@ -231,7 +232,10 @@ class _Writer:
     def _show(self) -> None:
         ticks, frame = self.held
         # what cannot be decoded at the beginning shows the first frame that can
-        self.track.add(as_seen(frame, self.pixel_shape, self.size), ticks if self.shown else 0)
+        if frame.key_frame or not self.shown:  # of few: PyAV keeps a frame alive that was asked
+            self.turn = turn_of(frame) or self.turn
+        seen = as_seen(frame, self.pixel_shape, self.turn, self.size)
+        self.track.add(seen, ticks if self.shown else 0)
         self.shown.append(ticks)
 
     def _add_sound(self, pieces: Iterator) -> None:

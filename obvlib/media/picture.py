@@ -11,6 +11,9 @@ import numpy as np
 from obvlib.media.opening import MAX_PIXELS, MediaError
 
 MAX_STRETCH = 8  # of a pixel's sides: a shape beyond it is a mistake in the header
+# whether to swap rows and columns, and then to mirror left-right and up-down
+Turn = tuple[bool, bool, bool]
+UPRIGHT: Turn = (False, False, False)
 
 
 def viewer_size(frame: Any, pixel_shape: Fraction) -> tuple[int, int]:
@@ -18,18 +21,18 @@ def viewer_size(frame: Any, pixel_shape: Fraction) -> tuple[int, int]:
     wide as high.
     """
     height, width = _square(frame, pixel_shape)
-    size = (width, height) if _turn(frame)[0] else (height, width)
+    size = (width, height) if (turn_of(frame) or UPRIGHT)[0] else (height, width)
     if size[0] * size[1] > MAX_PIXELS:
         raise MediaError(f"a frame of {size[1]}x{size[0]} px is too large: scale it down first")
     return size
 
 
-def as_seen(frame: Any, pixel_shape: Fraction, size: tuple[int, int]) -> Any:
-    """The frame as a viewer sees it, fitted into (height, width) with black bars where its shape is
-    another.
+def as_seen(frame: Any, pixel_shape: Fraction, turn: Turn, size: tuple[int, int]) -> Any:
+    """The frame as a viewer sees it, turned as told, fitted into (height, width) with black bars
+    where its shape is another.
     """
     steps = ["estdif=mode=frame"] if frame.interlaced_frame else []
-    swapped, left_right, up_down = _turn(frame)
+    swapped, left_right, up_down = turn
     height, width = _square(frame, pixel_shape)
     seen = (width, height) if swapped else (height, width)
     scale = min(size[0] / seen[0], size[1] / seen[1])
@@ -55,13 +58,13 @@ def _even(length: Fraction, original: int) -> int:
     return original if length == original else 2 * round(length / 2)
 
 
-def _turn(frame: Any) -> tuple[bool, bool, bool]:
-    """Whether to swap rows and columns, and then to mirror left-right and up-down, by the frame's
-    display matrix: x' = ax + cy, y' = bx + dy.
+def turn_of(frame: Any) -> Turn | None:
+    """What a frame's display matrix asks for, x' = ax + cy, y' = bx + dy; None where it has none,
+    which then is that of the frame before it.
     """
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
-        return False, False, False
+        return None
     a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
     if abs(b) + abs(c) > abs(a) + abs(d):
         return True, c < 0, b < 0

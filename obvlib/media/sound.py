@@ -35,7 +35,8 @@ class Timeline:
 
     rate: int
     layout: str = "mono"
-    position: Any = None  # in samples, once something was heard
+    position: Any = None  # in samples, of what comes next, once something was heard
+    given_to: Any = None  # where what was given ends: the earlier sound stays
     form: tuple = ()
     resampler: Any = None
 
@@ -48,12 +49,8 @@ class Timeline:
         jumps = self.position is None or abs(at - self.position) > GAP_S * self.rate
         if jumps or form != self.form:
             yield from self.finish()
-            self.form = form
+            self.form, self.position = form, at
             self.resampler = av.AudioResampler(format="fltp", layout=self.layout, rate=self.rate)
-            self.position = at if self.position is None else max(at, self.position)
-            if at < self.position - GAP_S * self.rate:
-                self.form = ()  # heard already: what comes next is placed again
-                return
         frame.pts = None
         yield from self._placed(self.resampler.resample(frame))
 
@@ -66,7 +63,10 @@ class Timeline:
     def _placed(self, frames: list[Any]) -> Iterator[tuple[int, np.ndarray]]:
         for frame in frames:
             samples = frame.to_ndarray()
-            yield self.position, samples
+            given = 0 if self.given_to is None else max(0, self.given_to - self.position)
+            if given < samples.shape[1]:
+                yield self.position + given, samples[:, given:]
+                self.given_to = self.position + samples.shape[1]
             self.position += samples.shape[1]
 
 
@@ -209,10 +209,11 @@ class Sound:
             if packet.pts is None:
                 raise OddVideo(f"{source.name}: its sound has no presentation times")
             at_s = source.seconds(packet.pts, stream)
+            heard_s = source.seconds(packet.pts + (packet.duration or 0), stream)
             if at_s >= self.end_s:
                 return
             packet.pts = packet.dts = clock(packet.pts)
             packet.duration, packet.time_base = length(packet.duration or 0), tick
-            if at_s >= self.start_s - PREROLL_S and (previous is None or packet.pts > previous):
+            if heard_s >= self.start_s - PREROLL_S and (previous is None or packet.pts > previous):
                 previous = packet.pts
                 yield packet
