@@ -15,7 +15,7 @@ from obvlib.mini.questions import MODALITIES, RATE_CLASSES
 
 @pytest.fixture(scope="module")
 def clips():
-    return list(timed.timed_clips(64, 3, split="heldout"))
+    return list(timed.timed_clips(48, 3, split="heldout"))
 
 
 def answers(clip):
@@ -41,7 +41,7 @@ def read_rate(clip):
 def test_the_rate_of_every_heart_is_in_the_frames(clips):
     hearts = [clip for clip in clips if "heart_rate" in answers(clip)]
     right = [read_rate(clip) == answers(clip)["heart_rate"] for clip in hearts]
-    assert len(hearts) >= 12 and np.mean(right) > 0.95
+    assert len(hearts) >= 8 and np.mean(right) > 0.95
 
 
 def test_frames_are_denser_than_twice_the_fastest_beat_where_eight_a_clip_are_not():
@@ -53,7 +53,7 @@ def test_frames_are_denser_than_twice_the_fastest_beat_where_eight_a_clip_are_no
 
 def test_the_clip_begins_with_what_is_said_to_come_first(clips):
     cuts = [clip for clip in clips if "order" in answers(clip)]
-    assert len(cuts) == 16
+    assert len(cuts) == 12
     checked = 0
     for clip in cuts:
         (pair,) = clip.qa_pairs
