@@ -4,8 +4,7 @@ PYTHON ?= $(shell sh book/find_python.sh)
 RUN := .venv/bin/python
 export OBV_PROFILE := $(or $(PROFILE),$(OBV_PROFILE),mini)
 STAMP := .venv/.installed
-# Processes that share the tests, file by file, and page by page those of the rendered book; 0 runs
-# them one after another in one.
+# Processes that share the tests, file by file; 0 runs them one after another in one.
 WORKERS ?= 2
 # Seconds each, and what most changes break: the project's promises, records, scoring.
 QUICK := tests/test_project.py tests/test_records.py tests/test_settings.py tests/test_scoring.py \
@@ -27,7 +26,7 @@ test: $(STAMP) ## everything that guards the project: check, all tests, the book
 	@$(RUN) -m pytest --ignore=tests/browser -n $(WORKERS) --dist loadfile \
 		--cov=obvlib --cov-report=term:skip-covered
 	@$(RUN) book/build.py
-	@$(RUN) -m pytest tests/browser -n $(WORKERS) --dist loadgroup
+	@$(RUN) -m pytest tests/browser -n $(WORKERS) --dist loadfile
 
 check: $(STAMP) ## in a minute: lint, types, spelling, links, and the quick tests
 	@$(RUN) book/check.py $(QUICK)

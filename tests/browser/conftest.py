@@ -91,3 +91,6 @@ def pages() -> list[str]:
     found = sorted(path.relative_to(HTML).as_posix() for path in HTML.glob("*/*.html"))
     named = [name for name in found if not name.startswith("_")]
     return [*named, "404.html", "search.html", "genindex.html"]
+
+
+WRITTEN = pages()[:-2]  # not those that Sphinx makes: the search and the index

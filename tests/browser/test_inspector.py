@@ -21,7 +21,6 @@ from obvlib.media import packets, slice_clip
 from obvlib.widgets import open_samples
 
 NEEDS_BOOK = False
-pytestmark = pytest.mark.xdist_group("one JupyterLab")
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=2</script>"
 CELLS = [

@@ -1,5 +1,5 @@
-"""Every rendered page, opened from its file: whole, valid, light, accessible, as wide as its
-window, and asking nobody (`page_checks.py`).
+"""Every rendered page, opened from its file: whole, valid, light, accessible, and asking nobody
+(`page_checks.py`).
 """
 
 from __future__ import annotations
@@ -8,13 +8,11 @@ import re
 
 import page_checks
 import pytest
-from conftest import HTML, pages
+from conftest import HTML, WRITTEN, pages
 from page_checks import Opened
 
 MAX_PAGE_MB = 12  # what opening one page reads, formulas' and widgets' scripts included
 MAX_SHIFT = 0.1  # "good" by the web vitals' measure
-PHONE, ZOOMED = 390, 640  # px; 1280 px at 200 % zoom are 640
-WRITTEN = pages()[:-2]  # not those that Sphinx makes: the search and the index
 EXECUTED = [name for name in pages() if name.startswith("notebooks/")]
 
 
@@ -26,15 +24,6 @@ def test_page_is_whole_asks_nobody_weighs_little_and_stays_where_it_is(page, nam
     if name in WRITTEN:
         assert page_checks.layout_shift(opened) < MAX_SHIFT
         assert page_checks.axe_findings(page) == []
-
-
-@pytest.mark.parametrize("name", WRITTEN)
-def test_page_fits_a_phone_and_a_window_at_twice_its_size_and_is_accessible_in_the_dark(page, name):
-    opened = Opened(page, HTML / name, scheme="dark", width=PHONE)
-    assert page_checks.too_wide(opened, PHONE) == []
-    assert page_checks.too_wide(opened, ZOOMED) == []
-    page.set_viewport_size({"width": 1280, "height": 900})
-    assert page_checks.axe_findings(page, rules=page_checks.SEEN) == []
 
 
 @pytest.mark.parametrize("name", pages())
