@@ -424,7 +424,7 @@ def run_app(*arguments: str) -> int:
 def test_a_real_small_model_answers_through_every_text_stage(tmp_path):
     """SmolLM2's answers are poor; what counts is that each ends in one of the four ways."""
     server, url = start_smollm2()
-    model = model_at(url, tmp_path, num_workers=1, max_tokens=160, timeout_s=60)
+    model = model_at(url, tmp_path, num_workers=1, max_tokens=64, timeout_s=60)
     record = passage(ECHO, caption="The left ventricle barely contracts.")
     chain = [c(model=model) for c in (FilterCaption, WriteCaption, LabelCaption, WriteQuestions)]
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
