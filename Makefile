@@ -6,6 +6,9 @@ export OBV_PROFILE := $(or $(PROFILE),$(OBV_PROFILE),mini)
 STAMP := .venv/.installed
 # Processes that share the tests, file by file; 0 runs them one after another in one.
 WORKERS ?= 2
+# In a browser and without the rendered book: they run while it is built, which leaves a core idle.
+BOOKLESS := tests/browser/test_inspector.py tests/browser/test_page_checks.py \
+	tests/browser/test_widgets.py
 # Seconds each, and what most changes break: the project's promises, records, scoring.
 QUICK := tests/test_project.py tests/test_records.py tests/test_settings.py tests/test_scoring.py \
 	tests/test_answers.py tests/test_positions.py tests/test_frame_policy.py
@@ -25,8 +28,11 @@ test: $(STAMP) ## everything that guards the project: check, all tests, the book
 	@$(RUN) book/check.py
 	@$(RUN) -m pytest --ignore=tests/browser -n $(WORKERS) --dist loadfile \
 		--cov=obvlib --cov-report=term:skip-covered
-	@$(RUN) book/build.py
-	@$(RUN) -m pytest tests/browser -n $(WORKERS) --dist loadfile
+	@mkdir -p _build; $(RUN) -m pytest $(BOOKLESS) > _build/browser.log 2>&1 & tests=$$!; \
+	trap "kill $$tests" INT TERM; \
+	$(RUN) book/build.py; built=$$?; wait $$tests; tested=$$?; cat _build/browser.log; \
+	exit $$((built + tested))
+	@$(RUN) -m pytest tests/browser $(BOOKLESS:%=--ignore=%) -n $(WORKERS) --dist loadfile
 
 check: $(STAMP) ## in a minute: lint, types, spelling, links, and the quick tests
 	@$(RUN) book/check.py $(QUICK)

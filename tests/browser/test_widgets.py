@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+NEEDS_BOOK = False
 ROOT = Path(__file__).resolve().parents[2]
 TOC = (
     "format: jb-book\nroot: book/intro\nparts:\n  - caption: Toy\n    chapters:\n      - file:"
