@@ -292,7 +292,7 @@ def test_pages_show_what_solutions_printed_how_they_were_made_and_how_long_it_to
     assert re.search(r"Executed \d\d \w+ \d+ in \d+ s on CPU \([^)]+\)\. Profile <b>mini</b>", text)
 
 
-def test_chapters_can_be_launched_elsewhere_where_the_repository_has_an_address(
+def test_chapters_are_offered_as_scripts_and_launched_elsewhere_where_there_is_an_address(
     tmp_path, monkeypatch
 ):
     (tmp_path / "notebooks").mkdir()
@@ -305,6 +305,8 @@ def test_chapters_can_be_launched_elsewhere_where_the_repository_has_an_address(
     place = f"somebody/a-book/{{}}main{{}}notebooks/{page.stem}.ipynb"
     assert "https://mybinder.org/v2/gh/" + place.format("", "?urlpath=lab/tree/") in text
     assert "colab.research.google.com/github/" + place.format("blob/", "/") in text
+    script = tmp_path / f"_build/html/_sources/notebooks/{page.stem}.py"
+    assert "print(seed)" in script.read_text() and f"_sources/notebooks/{script.name}" in text
     monkeypatch.delenv("OBV_REPOSITORY")
     assert toy_book(tmp_path, "# Intro\n", toc).returncode == 0
     assert "mybinder" not in (tmp_path / "_build/html/notebooks/page.html").read_text()

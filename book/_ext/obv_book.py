@@ -1,5 +1,6 @@
-"""Sphinx extension of this book: everything offline, the notebook as a download and, where the
-repository has an address, to launch elsewhere; what solutions print, and how each page was made.
+"""Sphinx extension of this book: everything offline, the notebook as a download, also as a script
+and, where the repository has an address, to launch elsewhere; what solutions print, and how each
+page was made.
 
 Jupyter Book 1 points to content delivery networks for widgets, MathJax and thebe. Here they come
 from `book/_vendor`.
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+import jupytext
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
@@ -90,7 +92,7 @@ def show_what_solutions_print(app, doctree) -> None:
 
 
 def copy_assets(app, error) -> None:
-    """Vendored JavaScript and the derived notebooks become part of the built book."""
+    """Vendored JavaScript, and the notebooks as such and as scripts, become part of the book."""
     if error or app.builder.format != "html":
         return
     vendor = Path(app.outdir) / "_static/vendor"
@@ -104,6 +106,7 @@ def copy_assets(app, error) -> None:
     downloads.mkdir(parents=True, exist_ok=True)
     for path in NOTEBOOKS.glob("*.ipynb"):
         shutil.copyfile(path, downloads / path.name)
+        jupytext.write(jupytext.read(path), downloads / f"{path.stem}.py", fmt="py:percent")
 
 
 def with_fonts(script: str) -> str:
@@ -136,10 +139,21 @@ def offer_notebook(app, pagename, templatename, context, doctree) -> None:
         context["ipynb_source"] = f"{pagename}.ipynb"
 
 
+def offer_script(context) -> None:
+    """Add a notebook's script to the download menu, after the notebook."""
+    for group in context.get("header_buttons", []):
+        buttons = group.get("buttons", []) if group.get("label") == "download-buttons" else []
+        if buttons and buttons[0]["text"] == ".ipynb":
+            address = buttons[0]["url"].removesuffix(".ipynb") + ".py"
+            words = {"text": ".py", "tooltip": "Download script", "label": "download-script-button"}
+            buttons.insert(1, buttons[0] | words | {"url": address})
+
+
 def finish_page(app, pagename, templatename, context, doctree) -> None:
-    """Runs last: drops thebe's scripts, which name a host; adds the provenance line; mends a role
-    that readers aloud trip over.
+    """Runs last: drops thebe's scripts, which name a host; adds the provenance line, and the script
+    of a notebook to its downloads; mends a role that readers aloud trip over.
     """
+    offer_script(context)
     context["script_files"] = [
         script for script in context.get("script_files", []) if not is_thebe(script)
     ]

@@ -52,6 +52,9 @@ def test_executed_page_says_how_it_was_made_and_offers_its_notebook(name):
     notebook = name.removesuffix(".html") + ".ipynb"
     assert (HTML / "_sources" / notebook).is_file()
     assert f"_sources/{notebook}" in text
+    script = notebook.removesuffix(".ipynb") + ".py"
+    assert f"_sources/{script}" in text
+    compile((HTML / "_sources" / script).read_text(), script, "exec")
     (package,) = (HTML / "_static").glob("*.whl")
     assert f"_static/{package.name}" in text
 
