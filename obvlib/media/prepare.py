@@ -11,7 +11,9 @@ from __future__ import annotations
 import heapq
 import json
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, copy_look, vi
 # holds the policy, the clip's place in its source and the frames' times, as JSON
 METADATA_KEY = "obv"
 MAX_OPEN_CLIPS = 48
+MAX_UNDER_WAY = 4  # frames between decoder and encoder
 # few small frames: hardly a loss to see, for little room
 ENCODING = {"preset": "ultrafast", "crf": "17"}
 
@@ -97,7 +100,8 @@ def prepare_clips(
 def _one_pass(
     video: Source, clips: dict[int, tuple], policy: Any
 ) -> Iterator[tuple[int, Prepared | MediaError]]:
-    with ExitStack() as open_files:
+    # frames are scaled and encoded while the next are decoded; the files close after the last
+    with ExitStack() as open_files, ThreadPoolExecutor(1) as encoder:
         jobs: dict[int, _Job] = {}
         for index, (out, start_s, end_s) in list(clips.items()):
             try:
@@ -109,24 +113,38 @@ def _one_pass(
         wanted = list(
             heapq.merge(*([(t, index) for t in job.source_times_s] for index, job in jobs.items()))
         )
+        under_way: deque[tuple[int, Future]] = deque()
         previous = None
         scaled: dict[Any, Any] = {}
         for at, frame in frames_on_screen(video, [t for t, _ in wanted]):
             index = wanted[at][1]
             if frame is not previous:  # overlapping clips share the work of scaling
                 previous, scaled = frame, {}
-            if index not in jobs:
-                continue  # could not be written
-            result: Prepared | MediaError | None
-            try:
-                result = jobs[index].add(frame, scaled, open_files)
-            except OSError as error:
-                if error.errno in DISK_ERRNOS:
-                    raise
-                result = MediaError(f"{jobs[index].out} cannot be written: {error}", "settings")
-            if result is not None:
-                del jobs[index]
-                yield index, result
+            if index in jobs:  # else it could not be written
+                added = encoder.submit(jobs[index].add, frame, scaled, open_files)
+                under_way.append((index, added))
+            if len(under_way) > MAX_UNDER_WAY:
+                yield from _results(jobs, *under_way.popleft())
+        while under_way:
+            yield from _results(jobs, *under_way.popleft())
+
+
+def _results(
+    jobs: dict[int, _Job], index: int, added: Future
+) -> Iterator[tuple[int, Prepared | MediaError]]:
+    """The result of a clip whose last frame was added, or that could not be written."""
+    if index not in jobs:
+        return  # an earlier frame of it could not be written
+    result: Prepared | MediaError | None
+    try:
+        result = added.result()
+    except OSError as error:
+        if error.errno in DISK_ERRNOS:
+            raise
+        result = MediaError(f"{jobs[index].out} cannot be written: {error}", "settings")
+    if result is not None:
+        del jobs[index]
+        yield index, result
 
 
 class _Job:
