@@ -118,8 +118,8 @@ class TokenCounts:
 def count_tokens(
     turns: Sequence[Turn], tokenizer: Any, spec: VisionSpec, *, name: str = ""
 ) -> TokenCounts:
-    """What `encode` will count, without touching a pixel: `Video.blank` stands for frames not read
-    yet.
+    """Return what `encode` will count, without touching a pixel: `Video.blank` stands for frames
+    not read yet.
     """
     try:
         pieces, _ = _pieces(turns, spec, False)
@@ -158,8 +158,8 @@ class _Piece:
 def _pieces(
     turns: Sequence[Turn], spec: VisionSpec, add_generation_prompt: bool
 ) -> tuple[list[_Piece], list[Visual]]:
-    """The conversation as pieces in order, and its visuals. Special tokens are names here, looked
-    up by `_tokenise`.
+    """Return the conversation as pieces in order, and its visuals. Special tokens are names here,
+    looked up by `_tokenise`.
     """
     check_turns(turns, add_generation_prompt)
     if turns[0].role != "system" and spec.family != "qwen3_vl":

@@ -96,8 +96,8 @@ def pack_shards(
 
 
 def epoch_order(num_rows: int, seed: int, epoch: int) -> list[int]:
-    """A shuffled order of the rows for one epoch: the same for the same seed and epoch on every
-    machine.
+    """Return a shuffled order of the rows for one epoch: the same for the same seed and epoch on
+    every machine.
     """
     order = list(range(num_rows))
     random.Random(f"{seed} {epoch}").shuffle(order)
@@ -128,8 +128,8 @@ def lower_bound(lengths: Sequence[int], capacity: int) -> int:
 
 
 def collate(inputs: Sequence[Any]) -> dict[str, torch.Tensor]:
-    """One packed row of `ModelInput`s as the model's keyword arguments: input_ids and labels (1,
-    L), position_ids (4, 1, L), pixels and grids.
+    """Return one packed row of `ModelInput`s as the model's keyword arguments: input_ids and labels
+    (1, L), position_ids (4, 1, L), pixels and grids.
 
     position_ids[0] counts each sample's tokens from 0, rows 1 to 3 are its M-RoPE positions. There
     is no attention mask: an attention of `obvlib.models.attention`, or flash attention, finds the
@@ -153,7 +153,7 @@ def collate(inputs: Sequence[Any]) -> dict[str, torch.Tensor]:
 
 
 def num_label_tokens(labels: np.ndarray | torch.Tensor) -> int:
-    """How many tokens of a batch are learned: what its summed loss is divided by, across
+    """Return how many tokens of a batch are learned: what its summed loss is divided by, across
     accumulation steps and devices.
     """
     return int((labels[..., 1:] != IGNORE).sum())

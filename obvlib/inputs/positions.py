@@ -34,7 +34,7 @@ def mrope_positions(
     merge_size: int = 2,
     time_steps: Sequence[float] | None = None,
 ) -> tuple[np.ndarray, int]:
-    """Positions (3, L) int64 of one unpadded sequence, and its rope_delta.
+    """Return positions (3, L) int64 of one unpadded sequence, and its rope_delta.
 
     Grids are (n, 3) in patches (time, height, width), in the order of their placeholders.
     `time_steps` gives each video's distance between temporal patches in positions (Qwen2.5-VL:
@@ -93,8 +93,8 @@ def mrope_positions(
 
 
 def grid_positions(grid_thw: np.ndarray, merge_size: int = 2, time_step: float = 1.0) -> np.ndarray:
-    """Positions (3, t * h * w) of one visual's tokens, counted from 0; `time_step` positions lie
-    between temporal patches.
+    """Return positions (3, t * h * w) of one visual's tokens, counted from 0; `time_step` positions
+    lie between temporal patches.
     """
     t, rows, columns = map(int, grid_thw)
     if rows % merge_size or columns % merge_size:
@@ -110,7 +110,7 @@ def grid_positions(grid_thw: np.ndarray, merge_size: int = 2, time_step: float =
 
 
 def text_positions(length: int) -> np.ndarray:
-    """Positions (3, length) of plain text."""
+    """Return positions (3, length) of plain text."""
     return _text(length, 0)
 
 

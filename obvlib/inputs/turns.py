@@ -97,7 +97,9 @@ def check_turns(turns: Sequence[Turn], add_generation_prompt: bool) -> None:
 
 
 def describe_turns(visuals: Sequence[Video | Image], caption: str, seed: int | str) -> list[Turn]:
-    """A request to describe the visuals, one of eight by `seed`, and the caption as the answer."""
+    """Return a request to describe the visuals, one of eight by `seed`, and the caption as the
+    answer.
+    """
     prompt = random.Random(f"describe {seed}").choice(DESCRIBE_PROMPTS)
     return [Turn("user", prompt, tuple(visuals)), Turn("assistant", caption.strip())]
 
@@ -108,8 +110,8 @@ def question_turns(
     *,
     answer: bool = True,
 ) -> list[Turn]:
-    """Each question and its answer as turns, the visuals before the first; `answer=False` leaves
-    the last answer to the model.
+    """Return each question and its answer as turns, the visuals before the first; `answer=False`
+    leaves the last answer to the model.
 
     Anything with question, options and answer serves: a QAPair in training, an Example in
     evaluation, so that both read the same.
@@ -128,8 +130,8 @@ def question_turns(
 
 
 def question_text(pair: QAPair | Example) -> str:
-    """The question as the user puts it: options each on a line with its letter, then what kind of
-    answer is wanted.
+    """Return the question as the user puts it: options each on a line with its letter, then what
+    kind of answer is wanted.
     """
     if not pair.options:
         return f"{pair.question.strip()}\n{SHORT_REQUEST}"
@@ -140,16 +142,16 @@ def question_text(pair: QAPair | Example) -> str:
 def clip_turns(
     visuals: Sequence[Video | Image], caption: str, qa_pairs: Sequence[QAPair], seed: int | str
 ) -> list[Turn]:
-    """A clip's whole conversation: its description, where it has a caption, then its questions; the
-    visuals are shown once.
+    """Return a clip's whole conversation: its description, where it has a caption, then its
+    questions; the visuals are shown once.
     """
     turns = describe_turns(visuals, caption, seed) if caption.strip() else []
     return turns + (question_turns(() if turns else visuals, qa_pairs) if qa_pairs else [])
 
 
 def example_turns(example: Example, visuals: Sequence[Video | Image]) -> list[Turn]:
-    """A benchmark's question as one user turn, worded as in training; ValueError if its media are
-    missing or too many.
+    """Return a benchmark's question as one user turn, worded as in training; ValueError if its
+    media are missing or too many.
     """
     if len(visuals) != len(example.media):
         raise ValueError(

@@ -32,7 +32,9 @@ class Video:
 
     @classmethod
     def blank(cls, times_s: np.ndarray, height: int, width: int) -> Video:
-        """A clip whose frames are not read yet: black, of the right shape, and taking no memory."""
+        """Return a clip whose frames are not read yet: black, of the right shape, and taking no
+        memory.
+        """
         return cls(np.broadcast_to(np.uint8(0), (len(times_s), height, width, 3)), times_s)
 
 
@@ -95,7 +97,7 @@ class VisionSpec:
 
     @property
     def factor(self) -> int:
-        """Height and width are multiples of this many px."""
+        """Return how many px height and width are multiples of."""
         return self.patch_size * self.merge_size
 
 
@@ -154,8 +156,8 @@ def _check_pixels(array: np.ndarray, ndim: int, name: str, shape: str, spec: Vis
 
 
 def frames_of(visual: Video | Image) -> np.ndarray:
-    """A visual as frames (T, H, W, 3): an image is a single frame, which the temporal patch then
-    holds twice.
+    """Return a visual as frames (T, H, W, 3): an image is a single frame, which the temporal patch
+    then holds twice.
     """
     return (
         np.asarray(visual.frames) if isinstance(visual, Video) else np.asarray(visual.pixels)[None]
@@ -225,7 +227,7 @@ def _scales(spec: VisionSpec) -> list[tuple[np.float32, np.float32]]:
 
 
 def resize(frames: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Frames (T, H, W, 3) or one picture (H, W, 3) uint8 at another size: bicubic with
+    """Return frames (T, H, W, 3) or one picture (H, W, 3) uint8 at another size: bicubic with
     antialiasing, as the reference processor does.
     """
     import torch
@@ -244,14 +246,14 @@ def resize(frames: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def fit_video(frames: np.ndarray, times_s: np.ndarray, policy: FramePolicy) -> Video:
-    """The frames at the size that `policy` gives a clip of that many frames."""
+    """Return the frames at the size that `policy` gives a clip of that many frames."""
     height, width = policy.fit_size(frames.shape[1], frames.shape[2], len(frames))
     return Video(resize(frames, height, width), np.asarray(times_s, dtype=np.float64))
 
 
 def fit_image(pixels: np.ndarray, policy: FramePolicy) -> Image:
-    """The picture at the size that `policy` gives a still image; grey pictures become RGB, a fourth
-    channel is dropped.
+    """Return the picture at the size that `policy` gives a still image; grey pictures become RGB, a
+    fourth channel is dropped.
     """
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=-1)
@@ -260,8 +262,8 @@ def fit_image(pixels: np.ndarray, policy: FramePolicy) -> Image:
 
 
 def seconds_per_patch(times_s: np.ndarray, spec: VisionSpec) -> float:
-    """Seconds of clip that one temporal patch spans: frames a patch times their usual distance (a
-    repeated last frame does not count).
+    """Return seconds of clip that one temporal patch spans: frames a patch times their usual
+    distance (a repeated last frame does not count).
     """
     steps = np.diff(np.asarray(times_s, dtype=np.float64))
     steps = steps[steps > 0]
@@ -269,8 +271,8 @@ def seconds_per_patch(times_s: np.ndarray, spec: VisionSpec) -> float:
 
 
 def patch_times(times_s: np.ndarray, spec: VisionSpec) -> np.ndarray:
-    """The time written before each temporal patch of Qwen3-VL: the middle of its first and last
-    frame, in seconds.
+    """Return the time written before each temporal patch of Qwen3-VL: the middle of its first and
+    last frame, in seconds.
     """
     times_s = np.asarray(times_s, dtype=np.float64)
     times_s = np.concatenate(

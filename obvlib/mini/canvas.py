@@ -50,7 +50,7 @@ def inside(distance: np.ndarray, softness: float) -> np.ndarray:
 
 
 def bell(value: np.ndarray, width: float) -> np.ndarray:
-    """A cheap bell of height 1 around zero: one at 0, a quarter at `width`."""
+    """Return a cheap bell of height 1 around zero: one at 0, a quarter at `width`."""
     scaled = value * np.float32(1 / width)
     return 1 / np.square(1 + scaled * scaled)
 
@@ -68,8 +68,8 @@ def along_time(values: np.ndarray | float) -> np.ndarray:
 
 @cache
 def texture(grain: float, seed: int = 0) -> np.ndarray:
-    """A repeating noise field, (512, 512) float32 of mean 0 and variance 1, whose features are
-    about `grain` texels across.
+    """Return a repeating noise field, (512, 512) float32 of mean 0 and variance 1, whose features
+    are about `grain` texels across.
     """
     rng = np.random.default_rng([17, seed, round(grain * 100)])
     frequency = np.fft.fftfreq(_TEXTURE_SIZE)
@@ -84,8 +84,8 @@ def texture(grain: float, seed: int = 0) -> np.ndarray:
 def look_up(
     field: np.ndarray, u: np.ndarray, v: np.ndarray, texels_per_unit: float = _TEXELS_PER_UNIT
 ) -> np.ndarray:
-    """The texture's value at plane coordinates (u, v), which broadcast against each other; nearest
-    texel, repeating.
+    """Return the texture's value at plane coordinates (u, v), which broadcast against each other;
+    nearest texel, repeating.
     """
     column = (u * np.float32(texels_per_unit)).astype(np.int32) & (_TEXTURE_SIZE - 1)
     row = (v * np.float32(texels_per_unit)).astype(np.int32) & (_TEXTURE_SIZE - 1)
@@ -108,7 +108,7 @@ def flicker(seed: int, moments: np.ndarray, plane: Plane, grain: float = 2.0) ->
 
 
 def milliseconds(times_s: np.ndarray) -> np.ndarray:
-    """Times as whole milliseconds, (T,) int64."""
+    """Return times as whole milliseconds, (T,) int64."""
     return np.round(np.asarray(times_s) * 1000).astype(np.int64)
 
 
@@ -124,8 +124,8 @@ def tinted(gray: np.ndarray, tint: tuple[float, float, float], gamma: float = 1.
 def overlay(
     height: int, width: int, texts: tuple[tuple[float, float, str], ...], lines: tuple = ()
 ) -> np.ndarray:
-    """The machine's lettering as coverage (H, W) in 0..1: `texts` are (x, y, text) from their top
-    left, `lines` (x0, y0, x1, y1).
+    """Return the machine's lettering as coverage (H, W) in 0..1: `texts` are (x, y, text) from
+    their top left, `lines` (x0, y0, x1, y1).
 
     Drawn at 320x240 px or finer and averaged down, so that a small picture carries what is left of
     it and no more.
@@ -147,7 +147,7 @@ def overlay(
 
 
 def _pixel(size: tuple[int, int], x: float, y: float) -> tuple[float, float]:
-    """Where a point of the canvas is in a picture of (width, height) px."""
+    """Return where a point of the canvas is in a picture of (width, height) px."""
     return (x / ASPECT + 1) / 2 * size[0], (y + 1) / 2 * size[1]
 
 

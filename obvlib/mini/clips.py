@@ -62,7 +62,7 @@ def heldout_clips(
 
 
 def spread_times(duration_s: float, num_frames: int) -> np.ndarray:
-    """The starts of `num_frames` equal parts of a clip, in seconds: the times that
+    """Return the starts of `num_frames` equal parts of a clip, in seconds: the times that
     `FramePolicy.mini()` picks for 8.
     """
     return np.arange(num_frames) * (duration_s / num_frames)
@@ -147,8 +147,8 @@ def _draw(job: tuple[str, int, int]) -> list[SeenClip]:
 
 
 def generated_examples(clips: Iterable[SeenClip]) -> list[Example]:
-    """Each question about each generated clip as an Example; its medium is the clip's name, which
-    `memory_reader` finds.
+    """Return each question about each generated clip as an Example; its medium is the clip's name,
+    which `memory_reader` finds.
     """
     return [
         Example(

@@ -10,18 +10,18 @@ from obvlib.core.records import read_jsonl
 
 
 def corpus_dir() -> Path:
-    """The folder of the shipped corpus."""
+    """Return the folder of the shipped corpus."""
     return manifests_dir() / "mini"
 
 
 def videos_dir() -> Path:
-    """The folder of the raw lecture videos, `{video_id}.mp4`."""
+    """Return the folder of the raw lecture videos, `{video_id}.mp4`."""
     return corpus_dir() / "videos"
 
 
 def rows(split: str | None = None) -> list[Clip]:
-    """The clips of the lecture videos, one for each narrated imaging segment; `split` "train" or
-    "test" keeps one split.
+    """Return the clips of the lecture videos, one for each narrated imaging segment; `split`
+    "train" or "test" keeps one split.
     """
     if split not in (None, "train", "test"):
         raise ValueError(
@@ -32,8 +32,8 @@ def rows(split: str | None = None) -> list[Clip]:
 
 
 def sources(split: str | None = None) -> list[Source]:
-    """The lectures themselves: what each part of a video is, when, and every spoken word with its
-    time.
+    """Return the lectures themselves: what each part of a video is, when, and every spoken word
+    with its time.
     """
     return [
         source

@@ -49,7 +49,7 @@ class CtScene:
     def draw(
         cls, rng: np.random.Generator, region: str, has_lesion: bool, duration_s: float
     ) -> CtScene:
-        """A random patient; `region` is "chest" or "head"."""
+        """Return a random patient; `region` is "chest" or "head"."""
         side = 1 if rng.random() < 0.5 else -1
         if region == "chest":
             place = (
@@ -78,7 +78,7 @@ class CtScene:
         )
 
     def slice_position(self, times_s: np.ndarray) -> np.ndarray:
-        """Where the scroll stands, 0 to 1, held still within each slice."""
+        """Return where the scroll stands, 0 to 1, held still within each slice."""
         share = np.clip(np.asarray(times_s) / self.duration_s, 0, 0.9999)
         step = np.floor(share * self.num_slices) / (self.num_slices - 1)
         return 1 - step if self.backwards else step
@@ -178,7 +178,7 @@ class CtScene:
     def _lesion(
         self, density: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, halo: float
     ) -> np.ndarray:
-        """A ball with a slightly ragged edge, cut at slice position z."""
+        """Return a ball with a slightly ragged edge, cut at slice position z."""
         assert self.lesion is not None
         center_x, center_y, radius, center_z = self.lesion
         cut = np.sqrt(np.clip(1 - np.square((z - center_z) / 0.36), 0, 1)) * radius

@@ -62,8 +62,8 @@ class EchoScene:
     def draw(
         cls, rng: np.random.Generator, ef_class: str, rate_class: str, policy_times_s: np.ndarray
     ) -> EchoScene:
-        """A random heart of the given classes whose beat is seen from end to end at the times a
-        frame policy would pick.
+        """Return a random heart of the given classes whose beat is seen from end to end at the
+        times a frame policy would pick.
         """
         rate, phase = _observable_beat(rng, RATE_RANGES_BPM[rate_class], policy_times_s)
         return cls(
@@ -166,8 +166,8 @@ class EchoScene:
         return np.sqrt(plane.x**2 + from_probe**2), np.arctan2(plane.x, from_probe)
 
     def _beam(self, depth: np.ndarray, angle: np.ndarray) -> np.ndarray:
-        """The sector (H, W): its sharp borders, weaker echoes near the probe and in the depth,
-        faint shadowed lines.
+        """Return the sector (H, W): its sharp borders, weaker echoes near the probe and in the
+        depth, faint shadowed lines.
         """
         sector = (
             inside(np.abs(angle) - self.half_angle, 0.012)
@@ -188,8 +188,8 @@ def contraction(beats: np.ndarray) -> np.ndarray:
 def _observable_beat(
     rng: np.random.Generator, rate_range: tuple[float, float], times_s: np.ndarray
 ) -> tuple[float, float]:
-    """A rate and a phase at which the given times see both ends of the beat: sampling at the beat's
-    own pace would freeze it.
+    """Return a rate and a phase at which the given times see both ends of the beat: sampling at the
+    beat's own pace would freeze it.
     """
     for _ in range(200):
         rate, phase = float(rng.uniform(*rate_range)), float(rng.random())

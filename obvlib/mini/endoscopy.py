@@ -47,7 +47,9 @@ class EndoscopyScene:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, has_polyp: bool, duration_s: float) -> EndoscopyScene:
-        """A random stretch of colon; the polyp, if any, stays in view while the camera sways."""
+        """Return a random stretch of colon; the polyp, if any, stays in view while the camera
+        sways.
+        """
         polyp = (rng.uniform(0, 2 * np.pi), rng.uniform(0.52, 0.62), rng.uniform(0.25, 0.32))
         return cls(
             polyp=tuple(map(float, polyp)) if has_polyp else None,
@@ -97,7 +99,7 @@ class EndoscopyScene:
         return np.maximum(np.clip(color, 0, 1) * mask[..., None], 0.8 * lettering[..., None])
 
     def _wall(self, dx: np.ndarray, dy: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """The lining lit from the camera: dark lumen, folds that move past, vessels, wet
+        """Return the lining lit from the camera: dark lumen, folds that move past, vessels, wet
         highlights; (T, H, W, 3).
         """
         around = np.arctan2(dy, dx)
@@ -145,8 +147,8 @@ class EndoscopyScene:
     def _with_polyp(
         self, color: np.ndarray, dx: np.ndarray, dy: np.ndarray, times: np.ndarray
     ) -> np.ndarray:
-        """A domed, paler growth with a shadow at its foot and a wet highlight, growing a little as
-        the camera comes closer.
+        """Return a domed, paler growth with a shadow at its foot and a wet highlight, growing a
+        little as the camera comes closer.
         """
         assert self.polyp is not None
         angle, distance, size = self.polyp

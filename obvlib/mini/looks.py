@@ -170,7 +170,7 @@ class Looks:
         return Reel(frames=np.stack(frames), is_medical=np.array(truth), segments=tuple(segments))
 
     def _of(self, looks: Sequence[str], group: Group) -> dict[str, list[Material | None]]:
-        """The materials of a group by look, `None` standing for what is drawn."""
+        """Return the materials of a group by look, `None` standing for what is drawn."""
         found: dict[str, list[Material | None]] = {}
         for look in looks:
             every: Sequence[Material | None] = self.materials.get(look) or [None]
@@ -187,7 +187,9 @@ class Looks:
         neighbour: np.ndarray,
         size: tuple[int, int],
     ) -> list[np.ndarray]:
-        """Frames of one shot: a cine runs, some stills are zoomed into, the rest stand still."""
+        """Return frames of one shot: a cine runs, some stills are zoomed into, the rest stand
+        still.
+        """
         num, seed = int(rng.integers(7, 18)), int(rng.integers(2**31))
         pictures = read_material(material) if material else self._picture(rng, look, None)[None]
         moves = len(pictures) > 3 or rng.random() < 0.35

@@ -45,7 +45,9 @@ class MicroscopyScene:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, divides: bool, duration_s: float) -> MicroscopyScene:
-        """A random field of view in which other cells keep clear of the dividing one, if any."""
+        """Return a random field of view in which other cells keep clear of the dividing one, if
+        any.
+        """
         spot = np.array([rng.uniform(-0.75, 0.75), rng.uniform(-0.45, 0.45)])
         places = _spread(rng, int(rng.integers(8, 13)), spot if divides else None)
         size = rng.uniform(0.2, 0.29)

@@ -161,7 +161,7 @@ _FINDING_SENTENCES = {
 
 
 def caption(truth: Truth, rng: np.random.Generator) -> str:
-    """A clean description: what kind of clip, then what it shows."""
+    """Return a clean description: what kind of clip, then what it shows."""
     opening = _OPENINGS[truth.region]
     return (
         f"{opening[rng.integers(len(opening))]} {_FINDING_SENTENCES[truth.region, truth.finding]}"
@@ -169,7 +169,9 @@ def caption(truth: Truth, rng: np.random.Generator) -> str:
 
 
 def questions(truth: Truth, rng: np.random.Generator) -> tuple[QAPair, ...]:
-    """Every question that applies to the clip, one per family, each in one of its wordings."""
+    """Return every question that applies to the clip, one per family, each in one of its
+    wordings.
+    """
     pairs = [
         closed("modality", MODALITIES[truth.kind], tuple(MODALITIES.values()), rng),
         closed("region", truth.region, _four_of(REGIONS, truth.region, rng), rng),
@@ -191,12 +193,12 @@ def questions(truth: Truth, rng: np.random.Generator) -> tuple[QAPair, ...]:
 
 
 def finding_sentence(truth: Truth) -> str:
-    """The sentence a narrator would say about the finding."""
+    """Return the sentence a narrator would say about the finding."""
     return _FINDING_SENTENCES[truth.region, truth.finding]
 
 
 def closed(family: str, answer: str, choices: tuple[str, ...], rng: np.random.Generator) -> QAPair:
-    """A question with `choices` in a random order as its lettered options."""
+    """Return a question with `choices` in a random order as its lettered options."""
     shown = [choices[i] for i in rng.permutation(len(choices))]
     options = {"ABCDEFGH"[i]: text for i, text in enumerate(shown)}
     letter = next(letter for letter, text in options.items() if text == answer)

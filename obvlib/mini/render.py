@@ -96,8 +96,8 @@ def draw_scene(
 def render(
     scene: Scene, times_s: np.ndarray, height: int, width: int, *, supersample: int = 2
 ) -> np.ndarray:
-    """Frames (T, height, width, 3) uint8 at `times_s` from the clip's start, drawn `supersample`
-    times finer and averaged down.
+    """Return frames (T, height, width, 3) uint8 at `times_s` from the clip's start, drawn
+    `supersample` times finer and averaged down.
     """
     plane = Plane.of(height * supersample, width * supersample)
     at_once = max(1, _PIXELS_AT_ONCE // (height * width * supersample**2))

@@ -78,7 +78,7 @@ def _clip(
 
 
 def _direction(scene: Scene, rng: np.random.Generator) -> list[QAPair]:
-    """Which way the scene moves, where it moves one way."""
+    """Return which way the scene moves, where it moves one way."""
     picture = scene.picture
     if isinstance(picture, CtScene):
         ways = ("towards the feet", "towards the head")
@@ -90,8 +90,8 @@ def _direction(scene: Scene, rng: np.random.Generator) -> list[QAPair]:
 
 
 def _moments(scene: Scene, times_s: np.ndarray) -> list[QAPair]:
-    """What is seen frame by frame: a ventricle that is wide or narrow, a fold in the first to
-    fourth quarter of its way.
+    """Return what is seen frame by frame: a ventricle that is wide or narrow, a fold in the first
+    to fourth quarter of its way.
     """
     picture = scene.picture
     if isinstance(picture, EchoScene):
@@ -108,7 +108,7 @@ def _moments(scene: Scene, times_s: np.ndarray) -> list[QAPair]:
 
 
 def _cut(split: str, seed: int, index: int) -> SeenClip:
-    """One scene, then one of another kind; asked is which came first."""
+    """Return one scene, then one of another kind; asked is which came first."""
     at = _PARTNERS + 64 * index
     first, rng = clip_scene(split, seed, at, POLICY.max_frames)
     second = first

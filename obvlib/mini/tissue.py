@@ -43,7 +43,9 @@ def _clouds(rng: np.random.Generator, height: int, width: int, cells: int) -> np
 def _blobs(
     rng: np.random.Generator, height: int, width: int, number: int, radius: float, hollow: float
 ) -> np.ndarray:
-    """A mask (H, W) from 0 to 1 of soft ellipses of about `radius` px, pale inside by `hollow`."""
+    """Return a mask (H, W) from 0 to 1 of soft ellipses of about `radius` px, pale inside by
+    `hollow`.
+    """
     mask = Image.new("L", (width, height))
     draw = ImageDraw.Draw(mask)
     for _ in range(number):

@@ -25,7 +25,7 @@ def part_of(example: Example) -> str:
 
 
 def score_rows(run: Evaluation) -> list[dict[str, Any]]:
-    """One row for closed, open and all questions, where there are any.
+    """Return one row for closed, open and all questions, where there are any.
 
     `gain` is the score minus that of the blind control on the same questions, with its paired
     clustered interval; `mark` says which controls the score is not above. Shares are 0 to 1.
@@ -54,8 +54,8 @@ def score_rows(run: Evaluation) -> list[dict[str, Any]]:
 
 
 def control_rows(run: Evaluation) -> list[dict[str, Any]]:
-    """One row for each control: what it takes away, its score, and how far the real score is above
-    it on the same questions.
+    """Return one row for each control: what it takes away, its score, and how far the real score is
+    above it on the same questions.
     """
     rows = []
     for name, control in run.controls.items():
@@ -81,8 +81,8 @@ def control_rows(run: Evaluation) -> list[dict[str, Any]]:
 
 
 def sensitivity_rows(runs: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
-    """One row for each frame policy, from `evaluation.sensitivity`: what it shows, the score, and
-    its paired change against the first run.
+    """Return one row for each frame policy, from `evaluation.sensitivity`: what it shows, the
+    score, and its paired change against the first run.
     """
     first = next(iter(runs.values()))
     rows = []
@@ -103,7 +103,9 @@ def sensitivity_rows(runs: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
 
 
 def smallest_shown(verdicts: Sequence[Verdict], discordant: float = 0.2) -> float:
-    """The smallest difference that these questions on their sources could have shown (a share)."""
+    """Return the smallest difference that these questions on their sources could have shown (a
+    share).
+    """
     sources: dict[str, list[bool]] = {}
     for verdict in verdicts:
         sources.setdefault(verdict.video_id, []).append(verdict.correct)
@@ -170,7 +172,9 @@ def _by_likelihood(run: Evaluation, ids: set[str]) -> float | None:
 
 
 def _beside_blind(run: Evaluation, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """The blind control's score on the same questions and the gain over it; None where not run."""
+    """Return the blind control's score on the same questions and the gain over it; None where not
+    run.
+    """
     names = ("blind", "gain", "gain_low", "gain_high", "gain_p")
     if BLIND not in run.controls:
         return dict.fromkeys(names)
@@ -183,7 +187,7 @@ def _beside_blind(run: Evaluation, verdicts: Sequence[Verdict]) -> dict[str, Any
 
 
 def _mark(run: Evaluation, verdicts: Sequence[Verdict], ids: set[str]) -> str:
-    """Which of the controls that a seeing model must beat the score is not above."""
+    """Return which of the controls that a seeing model must beat the score is not above."""
     missed = []
     for name, control in run.controls.items():
         ours, theirs = _shared(verdicts, control.verdicts)
@@ -205,12 +209,12 @@ def _together(marks: Sequence[Majority]) -> float:
 def _shared(
     ours: Sequence[Verdict], theirs: Sequence[Verdict]
 ) -> tuple[list[Verdict], list[Verdict]]:
-    """The verdicts of the questions that both have, in one order; the sources are ours."""
+    """Return the verdicts of the questions that both have, in one order; the sources are ours."""
     other = {v.example_id: v for v in theirs}
     both = [v for v in ours if v.example_id in other]
     return both, [other[v.example_id] for v in both]
 
 
 def lower_bound_verdicts(run: Evaluation) -> list[Verdict]:
-    """Verdicts of every example asked, with all that has no answer as wrong."""
+    """Return verdicts of every example asked, with all that has no answer as wrong."""
     return score_all(run.examples, run.predictions)

@@ -45,7 +45,7 @@ def evaluation_report(run: Evaluation) -> dict[str, Any]:
 
 
 def render(report: dict[str, Any]) -> str:
-    """The report as Markdown."""
+    """Return the report as Markdown."""
     about, coverage = report["about"], report["coverage"]
     origin = Provenance.from_dict(about["provenance"]).label()
     answered = f"{coverage['ok']} of {coverage['asked']} questions answered"
@@ -118,7 +118,7 @@ def compare(before: Evaluation, after: Evaluation) -> list[dict[str, str]]:
 
 
 def _beside_paper(run: Evaluation, total: dict[str, Any]) -> list[dict[str, Any]]:
-    """The paper's row for this benchmark with ours, where the paper has one."""
+    """Return the paper's row for this benchmark with ours, where the paper has one."""
     origin: dict[str, Any] = run.about["provenance"]
     rows: Sequence[dict[str, Any]] = [
         row

@@ -22,8 +22,8 @@ _NUMBERS = ("base_2b", "biomed_2b", "base_7b", "biomed_7b", "reference_model")
 
 
 def paper_scores() -> list[dict[str, Any]]:
-    """The results figure, one row a benchmark: accuracies in % before and after for both sizes, and
-    the reference model's.
+    """Return the results figure, one row a benchmark: accuracies in % before and after for both
+    sizes, and the reference model's.
     """
     return [
         row | {name: float(row[name]) for name in _NUMBERS} for row in read_csv("paper_scores.csv")
@@ -31,7 +31,7 @@ def paper_scores() -> list[dict[str, Any]]:
 
 
 def paper_dataset(quantity: str) -> dict[str, float]:
-    """The dataset figure: "total" (counts and hours), hours by "modality" or by "region"."""
+    """Return the dataset figure: "total" (counts and hours), hours by "modality" or by "region"."""
     rows = [row for row in read_csv("paper_dataset.csv") if row["quantity"] == quantity]
     if not rows:
         raise ValueError(
@@ -41,8 +41,8 @@ def paper_dataset(quantity: str) -> dict[str, float]:
 
 
 def check_claims() -> list[dict[str, Any]]:
-    """Each claimed relative gain beside what the bars give, in %. `agrees_with`: "gain of means",
-    "mean of gains", "both" or "neither".
+    """Return each claimed relative gain beside what the bars give, in %. `agrees_with`: "gain of
+    means", "mean of gains", "both" or "neither".
     """
     scores = paper_scores()
     return [_check(claim, scores) for claim in read_csv("paper_claims.csv")]
@@ -89,7 +89,7 @@ def beside_paper(scores: Mapping[str, Score], model: str = "2b") -> list[dict[st
 
 
 def read_csv(name: str) -> list[dict[str, str]]:
-    """Rows of one of the paper's tables; each names its source."""
+    """Return rows of one of the paper's tables; each names its source."""
     with open(manifests_dir() / name, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows or any(not row.get("source") or None in row.values() for row in rows):

@@ -63,8 +63,8 @@ def show_frames(
     columns: int = 8,
     title: str = "",
 ) -> Axes:
-    """Frames in reading order, the time of each above it. `frames`: (T, H, W, 3) or (T, H, W),
-    uint8 or floats of 0 to 1; `times_s`: (T,).
+    """Draw frames in reading order, the time of each above it. `frames`: (T, H, W, 3) or (T, H,
+    W), uint8 or floats of 0 to 1; `times_s`: (T,).
     """
     frames = np.asarray(frames)
     if frames.ndim == 3:
@@ -139,8 +139,8 @@ def loss_curve(
 def segment_timeline(
     segments: Mapping[str, Sequence[tuple[float, float]]], duration_s: float, ax: Axes | None = None
 ) -> Axes:
-    """One line a name (for example "truth" and "found"), each with its segments (start_s, end_s)
-    along the video's time.
+    """Draw one line a name (for example "truth" and "found"), each with its segments (start_s,
+    end_s) along the video's time.
     """
     check_not_empty(segments, "segments")
     ax = new_axes(ax, height=0.4 * len(segments) + 0.9)

@@ -15,8 +15,8 @@ LEVEL, POWER = 0.05, 0.8
 
 
 def smallest_difference(num: int, *, discordant: float = 0.2, design_effect: float = 1.0) -> float:
-    """The least true difference of two accuracies that `num` shared questions show in 80 % of
-    repetitions, as a share (0 to 1).
+    """Return the least true difference of two accuracies that `num` shared questions show in 80 %
+    of repetitions, as a share (0 to 1).
 
     `discordant`: share of questions that one model alone answers rightly. `design_effect`: how many
     times larger the variance is because questions share sources (1: they do not). ValueError where

@@ -33,8 +33,8 @@ def save_result(
 
 
 def load_result(path: str | os.PathLike) -> dict[str, Any]:
-    """A kept result: title, rows (a measurement's first table, numbers and texts only), and a label
-    that says it is stored, with its origin.
+    """Return a kept result: title, rows (a measurement's first table, numbers and texts only), and
+    a label that says it is stored, with its origin.
 
     Reads what `save_result` wrote, and measurements that name `what`, `device`, `date` and `commit`
     at their top.
@@ -70,7 +70,7 @@ def load_result(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def stored_results(directory: str | os.PathLike | None = None) -> list[dict[str, Any]]:
-    """Every kept result of `data_manifests/results/`, by file name."""
+    """Return every kept result of `data_manifests/results/`, by file name."""
     return [
         load_result(path)
         for path in sorted(Path(directory or manifests_dir() / "results").glob("*.json"))

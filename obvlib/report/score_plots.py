@@ -75,7 +75,7 @@ def score_bars(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axe
 
 
 def paper_comparison(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
-    """The paper's scores before and after, and ours with interval where there are any, from
+    """Draw the paper's scores before and after, and ours with interval where there are any, from
     `paper.beside_paper`.
     """
     check_not_empty(rows, "rows of paper.beside_paper")
@@ -116,8 +116,8 @@ def paper_comparison(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) 
 
 
 def benchmark_bars(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
-    """The paper's results figure: for each benchmark the bars of `paper.paper_scores`, both sizes
-    before and after and the reference model.
+    """Draw the paper's results figure: for each benchmark the bars of `paper.paper_scores`, both
+    sizes before and after and the reference model.
     """
     check_not_empty(rows, "rows of paper.paper_scores")
     ax = new_axes(ax, height=0.78 * len(rows) + 1.3)

@@ -38,8 +38,8 @@ def family_table(
     after: Sequence[Verdict],
     training: Iterable[Example | QAPair] = (),
 ) -> list[dict[str, Any]]:
-    """One row a question family: majority answer, accuracy before and after with 95 % intervals,
-    and whether it was learned.
+    """Return one row a question family: majority answer, accuracy before and after with 95 %
+    intervals, and whether it was learned.
 
     The verdict is "learned" where the whole interval lies above the majority answer, else "not
     learned", with ": too few videos" where no score could have shown more. The last row takes all
@@ -129,7 +129,9 @@ def rule_counts(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
 
 
 def family_rows(verdicts: Iterable[Verdict]) -> list[dict[str, str]]:
-    """One row a question family: questions, sources, and the score with its interval in %."""
+    """Return one row a question family: questions, sources, and the score with its interval
+    in %.
+    """
     rows = []
     for family, some in by_family(verdicts).items():
         score = accuracy(some)
@@ -144,13 +146,13 @@ def family_rows(verdicts: Iterable[Verdict]) -> list[dict[str, str]]:
 
 
 def percent(score: Score | tuple[float, float, float]) -> str:
-    """A score as text: "87.5 [71.0, 95.2]", mean and 95 % interval in %."""
+    """Return a score as text: "87.5 [71.0, 95.2]", mean and 95 % interval in %."""
     mean, low, high = (score.mean, score.low, score.high) if isinstance(score, Score) else score
     return f"{100 * mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def readable(rows: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
-    """A family table as text in %, one column a number with its interval."""
+    """Return a family table as text in %, one column a number with its interval."""
     return [
         {
             "family": row["family"].replace("_", " "),
@@ -169,8 +171,8 @@ def readable(rows: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def to_markdown(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> str:
-    """A markdown table. `columns` chooses and orders; pipes and line breaks in cells are made
-    harmless.
+    """Return a markdown table. `columns` chooses and orders; pipes and line breaks in cells are
+    made harmless.
     """
     columns = list(columns) or _columns(rows)
     lines = [
@@ -182,7 +184,7 @@ def to_markdown(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> 
 
 
 def to_latex(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> str:
-    """A LaTeX tabular with rules by booktabs; characters that LaTeX reads are escaped."""
+    """Return a LaTeX tabular with rules by booktabs; characters that LaTeX reads are escaped."""
     columns = list(columns) or _columns(rows)
     lines = [[str(name) for name in columns]]
     lines += [[_text(row.get(name, "")) for name in columns] for row in rows]
@@ -251,7 +253,7 @@ def _text(value: Any) -> str:
 
 
 def _html(value: Any) -> str:
-    """The text of a cell, in which an interval such as [2.1, 64.7] stays on one line."""
+    """Return the text of a cell, in which an interval such as [2.1, 64.7] stays on one line."""
     return INTERVAL.sub(r'<span style="white-space: nowrap">\g<0></span>', escape(_text(value)))
 
 

@@ -44,8 +44,8 @@ def pieces_of(sample: Any, tokenizer: Any, spec: Any) -> list[tuple[str, str]]:
 
 
 def label_mask(pieces: Sequence[tuple[str, str]], ax: Axes | None = None) -> Axes:
-    """Tokens in reading order, each in a box of its kind's colour; learned ones are bold, so that
-    colour is not all that tells them.
+    """Draw tokens in reading order, each in a box of its kind's colour; learned ones are bold, so
+    that colour is not all that tells them.
     """
     lines: list[list[tuple[int, str, str]]] = [[]]
     column = 0
@@ -92,8 +92,8 @@ def label_mask(pieces: Sequence[tuple[str, str]], ax: Axes | None = None) -> Axe
 def position_lines(
     positions: np.ndarray, next_position: int, ax: Axes | None = None, *, title: str = ""
 ) -> Axes:
-    """The three positions (3, L) of each token, and where generation goes on: in a consistent row
-    the text after a video never steps down.
+    """Draw the three positions (3, L) of each token, and where generation goes on: in a
+    consistent row the text after a video never steps down.
     """
     ax = _axes(ax, 5, 3)
     index = np.arange(positions.shape[1])
@@ -115,7 +115,7 @@ def position_lines(
 
 
 def attention_map(allowed: np.ndarray, names: Mapping[str, int], ax: Axes | None = None) -> Axes:
-    """Which token (row) may look at which (column); `names` gives each sample's length."""
+    """Draw which token (row) may look at which (column); `names` gives each sample's length."""
     ax = _axes(ax, 4.2, 4.2)
     ax.imshow(allowed, cmap="Blues", vmin=0, vmax=1.4, interpolation="nearest")
     start = 0

@@ -101,7 +101,7 @@ def _alpha(table: np.ndarray) -> float:
 
 
 def _share(table: np.ndarray) -> float:
-    """Share of equal ratings among all pairs of raters of an item."""
+    """Return the share of equal ratings among all pairs of raters of an item."""
     equal = total = 0
     for i in range(len(table)):
         for j in range(i + 1, len(table)):

@@ -149,7 +149,7 @@ def _whole(text: str, options: Mapping[str, str], rule: str = "") -> Parsed | No
 
 
 def _stated(reading: _Reading) -> Parsed | None:
-    """The last declaration of an answer, by letter or by text."""
+    """Return the last declaration of an answer, by letter or by text."""
     statements: list[tuple[int, Parsed]] = []
     for group in reading.groups:
         before = reading.before(STATED_BEFORE, group.start)
@@ -168,7 +168,9 @@ def _stated(reading: _Reading) -> Parsed | None:
 
 
 def _judged(reading: _Reading) -> Parsed | None:
-    """The only option that is called correct, or that is left when the others are excluded."""
+    """Return the only option that is called correct, or that is left when the others are
+    excluded.
+    """
     found: list[Parsed] = []
     for group in reading.groups:
         end = own_text_end(reading.text, reading.options, group)
@@ -223,14 +225,14 @@ _AMBIGUOUS = Parsed(None, "ambiguous")
 
 
 def _is_listed(reading: _Reading, group: Group) -> bool:
-    """Whether a letter stands with its own text, or heads a line or clause of its own."""
+    """Return whether a letter stands with its own text, or heads a line or clause of its own."""
     heads = re.compile(r"\s*[:=]").match(reading.text, group.end)
     own = has_own_text(reading.text, reading.options, group)
     return bool((own or heads) and not reading.denies(group))
 
 
 def _concluded(reading: _Reading) -> Parsed | None:
-    """The only option that the closing sentence draws as its conclusion."""
+    """Return the only option that the closing sentence draws as its conclusion."""
     found = CONCLUSION.search(reading.text)
     matches = [m for m in reading.matches if found and m.start >= found.end()]
     if not matches or any(is_denied(reading.text, m.start, m.end) for m in matches):
@@ -265,7 +267,7 @@ def _mentioned(reading: _Reading) -> Parsed:
 
 
 def _settle(reading: _Reading, group: Group, rule: str) -> Parsed:
-    """The group's one letter, unless the clause after it is another option's text."""
+    """Return the group's one letter, unless the clause after it is another option's text."""
     if len(group.letters) > 1:
         return _AMBIGUOUS
     rest = reading.text[group.end : group.end + 500].lstrip(BETWEEN)

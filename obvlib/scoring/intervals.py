@@ -45,7 +45,7 @@ def design_effect(
     variance: float,
     min_correlation: float = MIN_CORRELATION,
 ) -> float:
-    """How many times larger the variance of a mean is than for independent questions of that
+    """Return how many times larger the variance of a mean is than for independent questions of that
     `variance`, but at least the assumed one.
 
     `residuals`: for each source the sum over its questions of (value − mean).

@@ -40,8 +40,8 @@ class Group:
 
 
 def letter_groups(text: str, options: Mapping[str, str], matches: list[Match]) -> list[Group]:
-    """Every place where option letters stand as letters, those joined by "or", "and", "/" or commas
-    taken together.
+    """Return every place where option letters stand as letters, those joined by "or", "and", "/" or
+    commas taken together.
     """
     either = re.escape("".join(options) + "".join(options).swapcase())
     token = re.compile(
@@ -94,8 +94,8 @@ def has_own_text(text: str, options: Mapping[str, str], group: Group) -> bool:
 
 
 def own_text_end(text: str, options: Mapping[str, str], group: Group) -> int:
-    """Where the option's own text after its letter ends; the group's end where something else
-    follows.
+    """Return where the option's own text after its letter ends; the group's end where something
+    else follows.
     """
     is_article = (
         text[group.start : group.end].strip() in ("A", "a") and text[group.end :][:1] == " "

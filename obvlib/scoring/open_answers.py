@@ -131,7 +131,7 @@ def word_f1(said: list[str], wanted: list[str]) -> float:
 
 
 def _is_acronym(short: str, long: str) -> bool:
-    """Whether one is the initials of the other, of at least three words."""
+    """Return whether one is the initials of the other, of at least three words."""
     letters = re.sub(r"[.\s]", "", short)
     initials = "".join(word[0] for word in words(long) if word not in FILLER)
     return len(initials) > 2 and letters.isupper() and letters.casefold() == initials
@@ -178,7 +178,7 @@ def _deciding(text: str) -> list[str]:
 
 
 def _quantities_agree(said: list[Quantity], wanted: list[Quantity]) -> bool:
-    """Whether each wanted quantity was said, and no other of its kind."""
+    """Return whether each wanted quantity was said, and no other of its kind."""
     return all(any(same_quantity(one, other) for one in said) for other in wanted) and all(
         any(same_quantity(one, other) for other in wanted)
         for one in said
@@ -199,7 +199,7 @@ def _is_enough(missing: list[str], wanted: list[str]) -> bool:
 
 
 def _lists_more(said: _Said, wanted: _Said) -> bool:
-    """Whether the response is a list of short members, one of which shares no word with the
+    """Return whether the response is a list of short members, one of which shares no word with the
     reference.
     """
     short = [member for member in said.members if len(member) <= 3]
@@ -212,7 +212,7 @@ def _lists_more(said: _Said, wanted: _Said) -> bool:
 
 
 def _offers_others(declared: str, wanted: _Said) -> bool:
-    """Whether "or" joins the wanted thing to another one."""
+    """Return whether "or" joins the wanted thing to another one."""
     for sentence in _SENTENCE.split(declared):
         sides = [_deciding(side) for side in re.split(r"\bor\b", sentence)]
         hits = [any(_is_among(word, wanted.words) for word in side) for side in sides if side]

@@ -71,8 +71,9 @@ class Paired:
 
 
 def accuracy(verdicts: Iterable[Verdict]) -> Score:
-    """Share of right verdicts with a 95 % interval that counts source videos (`video_id`), never of
-    zero width. ValueError without verdicts.
+    """Return the share of right verdicts with a 95 % interval that counts source videos
+    (`video_id`),
+    never of zero width. ValueError without verdicts.
     """
     rows = list(_distinct(verdicts, lambda row: row.example_id).values())
     if not rows:
@@ -88,7 +89,7 @@ def accuracy(verdicts: Iterable[Verdict]) -> Score:
 
 
 def by_family(rows: Iterable[Any]) -> dict[str, list[Any]]:
-    """Verdicts (or examples) by their family, families in alphabetical order."""
+    """Return verdicts (or examples) by their family, families in alphabetical order."""
     return dict(sorted(_grouped(rows, lambda row: row.family).items()))
 
 
@@ -111,16 +112,16 @@ def majority(
 
 
 def learned(score: Score, constant: Majority | float) -> bool:
-    """Whether the score is above the majority answer with its whole 95 % interval; otherwise the
-    family is "not learned".
+    """Return whether the score is above the majority answer with its whole 95 % interval; otherwise
+    the family is "not learned".
     """
     mark = constant.accuracy if isinstance(constant, Majority) else constant
     return score.low > mark
 
 
 def learnable(verdicts: Iterable[Verdict], constant: Majority | float) -> bool:
-    """Whether these questions could show that something was learned: with few videos even all
-    answers right may be luck.
+    """Return whether these questions could show that something was learned: with few videos even
+    all answers right may be luck.
     """
     return learned(accuracy(replace(row, correct=True) for row in verdicts), constant)
 

@@ -90,8 +90,8 @@ def _stem(word: str) -> str:
 
 
 def _is_misspelled(one: str, other: str) -> bool:
-    """Whether one or, of long words, two letters differ, but neither prefix nor ending that means
-    something.
+    """Return whether one or, of long words, two letters differ, but neither prefix nor ending that
+    means something.
     """
     from rapidfuzz.distance import OSA
 

@@ -57,8 +57,8 @@ def verdict(example: Example, prediction: Prediction) -> Verdict:
 
 
 def score_all(examples: Iterable[Example], predictions: Iterable[Prediction]) -> list[Verdict]:
-    """One verdict an example, in their order. An example without a prediction is wrong ("failed:no
-    prediction"); ids must be distinct and known.
+    """Return one verdict an example, in their order. An example without a prediction is wrong
+    ("failed:no prediction"); ids must be distinct and known.
     """
     answered = _distinct(predictions, lambda prediction: prediction.example_id)
     asked = _distinct(examples, lambda example: example.example_id)

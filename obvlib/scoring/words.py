@@ -130,8 +130,8 @@ class Match:
 
 
 def plain(response: str) -> str:
-    """The response without reasoning tags, markup and invisible characters; boxes and answer tags
-    become "answer: …".
+    """Return the response without reasoning tags, markup and invisible characters; boxes and answer
+    tags become "answer: …".
     """
     text = unicodedata.normalize("NFKC", response)
     text = "".join(
@@ -191,8 +191,8 @@ def words(text: str) -> list[str]:
 
 
 def find_options(text: str, options: Mapping[str, str]) -> list[Match]:
-    """Every place where an option's words stand in `text` (already plain), in order, without those
-    inside a longer one.
+    """Return every place where an option's words stand in `text` (already plain), in order, without
+    those inside a longer one.
     """
     located = _located_words(text)
     spoken = [spelling_key(word) for word, _, _ in located]
@@ -218,8 +218,8 @@ def find_options(text: str, options: Mapping[str, str]) -> list[Match]:
 
 
 def is_denied(text: str, start: int, end: int) -> bool:
-    """Whether what stands at `start` to `end` is denied: "not X", "rather than X", "whether X", "X
-    is wrong", "X isn't" …
+    """Return whether what stands at `start` to `end` is denied: "not X", "rather than X", "whether
+    X", "X is wrong", "X isn't" …
     """
     clause = _CLAUSE_END.split(text[max(0, start - 100) : start])[-1]
     return bool(_DENIED_BEFORE.search(clause) or _DENIED_AFTER.match(text, end))

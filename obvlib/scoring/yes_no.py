@@ -152,7 +152,7 @@ def _chinese(text: str) -> tuple[str | None, str]:
 
 
 def _standing(text: str) -> set[str]:
-    """Which of the two words stand on their own; "no" before a noun does not."""
+    """Return which of the two words stand on their own; "no" before a noun does not."""
     return set(words(_NO_WITH_NOUN.sub(" ", text))) & {"yes", "no"}
 
 
@@ -164,8 +164,8 @@ def _mentioned(text: str) -> tuple[str | None, str] | None:
 
 
 def _asserted(text: str, had_both: bool) -> tuple[str | None, str]:
-    """Each clause says absent, present or neither; "no evidence that it is present" is one clause
-    and says absent.
+    """Read each clause as absent, present or neither; "no evidence that it is present" is one
+    clause and says absent.
     """
     clauses = re.split(r"[.;!?\n,]|\b(?:and|but|although|while)\b", text)
     kinds = {

@@ -29,8 +29,8 @@ class Dashboard(Widget):
 
 
 def dashboard(inspector: ClipInspector) -> Any:
-    """A dashboard of the inspector's samples above the inspector itself: a click on a bar filters
-    it, also without a kernel.
+    """Return a dashboard of the inspector's samples above the inspector itself: a click on a bar
+    filters it, also without a kernel.
     """
     import ipywidgets
 

@@ -36,7 +36,7 @@ class Shelf:
 
 
 def describe(shelf: Shelf, index: int) -> tuple[dict[str, Any], Place | None]:
-    """A sample's detail without its pictures, and where those are."""
+    """Return a sample's detail without its pictures, and where those are."""
     item_id = shelf.samples.ids[index]
     detail: dict[str, Any] = {"id": item_id, "notices": [], "questions": [], "facts": {}}
     try:
@@ -127,7 +127,7 @@ def _timeline(
 
 
 def _names(record: Clip | Example, clip: Clip | None) -> list[str]:
-    """The ids that the ledger may know this sample by, from the source to the question."""
+    """Return the ids that the ledger may know this sample by, from the source to the question."""
     names = [record.video_id]
     if clip is not None:
         names.append(clip.clip_id)
@@ -138,7 +138,9 @@ def _names(record: Clip | Example, clip: Clip | None) -> list[str]:
 
 
 def lineage(ledger: Path | None, names: Sequence[str], notices: list[str]) -> list[dict[str, Any]]:
-    """What the ledger says of these ids at every stage, oldest first, with the settings used."""
+    """Return what the ledger says of these ids at every stage, oldest first, with the settings
+    used.
+    """
     if ledger is None or not ledger.is_file():
         return []
     try:

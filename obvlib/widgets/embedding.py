@@ -17,8 +17,8 @@ VIDEO_SHARE = 0.5  # of the budget, for the files of the first samples
 
 
 def embed(widget: ClipInspector, budget_bytes: int) -> dict[str, Any]:
-    """The table, texts and details of as many samples as fit, from the first on (the one that the
-    widget starts with ahead of all), and the slices of the first of them.
+    """Return the table, texts and details of as many samples as fit, from the first on (the one
+    that the widget starts with ahead of all), and the slices of the first of them.
     """
     samples = widget.shelf.samples
     order = sorted(range(len(samples)), key=lambda i: samples.ids[i] != widget.start)

@@ -119,7 +119,7 @@ class ClipInspector(LabelWidget):
     # What answers are made of.
 
     def table(self) -> dict[str, Any]:
-        """The columns of all samples, and one of outcomes for each run."""
+        """Return the columns of all samples, and one of outcomes for each run."""
         ids = self.shelf.samples.ids
         runs = [
             {"name": run.name, "column": [self._outcome(run, item_id) for item_id in ids]}
@@ -128,7 +128,7 @@ class ClipInspector(LabelWidget):
         return {"columns": self.shelf.samples.table(), "runs": runs, "total": len(ids)}
 
     def _outcome(self, run: Any, item_id: str) -> str:
-        """A question's outcome; a clip is as wrong as its worst question."""
+        """Return a question's outcome; a clip is as wrong as its worst question."""
         ids = [item_id] if item_id in run.predictions else self._asked.get(item_id, ())
         found = {run.outcome(example_id) for example_id in ids}
         order = ("failed", "wrong", "unread", "right", "answered")
@@ -136,7 +136,7 @@ class ClipInspector(LabelWidget):
 
     @cached_property
     def _asked(self) -> dict[str, list[str]]:
-        """The examples of each clip that any run answered."""
+        """Return the examples of each clip that any run answered."""
         asked: dict[str, list[str]] = {}
         for run in self.shelf.runs:
             for example_id in run.predictions:
@@ -146,11 +146,13 @@ class ClipInspector(LabelWidget):
         return asked
 
     def pictures(self, item_id: str) -> Pictures:
-        """The frames of a sample as the model receives them; MediaError says what is wrong."""
+        """Return the frames of a sample as the model receives them; MediaError says what is
+        wrong.
+        """
         return self._reading(item_id).result()
 
     def tokens(self, item_id: str) -> dict[str, Any]:
-        """A sample's conversation as the model reads it."""
+        """Return a sample's conversation as the model reads it."""
         record = self.shelf.samples.record(self._index[item_id])
         note, pictures = "", None
         try:
@@ -165,7 +167,7 @@ class ClipInspector(LabelWidget):
 
     @cached_property
     def _reader(self) -> tuple[Any, Any]:
-        """The tokenizer and the vision spec: the bundle's, else the profile's."""
+        """Return the tokenizer and the vision spec: the bundle's, else the profile's."""
         from obvlib.inputs import VisionSpec
         from obvlib.models import qwen_tokenizer
         from obvlib.models.bundle import tiny_config
@@ -179,7 +181,7 @@ class ClipInspector(LabelWidget):
         return tokenizer, VisionSpec.from_config(tiny_config(tokenizer))
 
     def _reading(self, item_id: str) -> Future:
-        """The sample's pictures, being read in the background; a few stay in memory."""
+        """Return the sample's pictures, being read in the background; a few stay in memory."""
         if item_id not in self._pictures:
             self._pictures[item_id] = self._worker.submit(self._read, item_id)
         self._pictures.move_to_end(item_id)

@@ -53,7 +53,9 @@ class FrameLabeler(LabelWidget):
         return {}, [self.frames[content["id"]].jpeg()]
 
     def answers(self) -> Mapping[str, str]:
-        """The class of every frame labelled so far, by item id: what a classifier is trained on."""
+        """Return the class of every frame labelled so far, by item id: what a classifier is trained
+        on.
+        """
         held = self.values()
         return {i: held[i, self.field] for i in self.frames if (i, self.field) in held}
 

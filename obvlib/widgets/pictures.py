@@ -39,7 +39,9 @@ class Place:
 
 
 def find_place(record: Clip | Example, clips_dir: Path | None, videos_dir: Path | None) -> Place:
-    """The sample's slice, else the stretch of its source video; MediaError says where it is not."""
+    """Return the sample's slice, else the stretch of its source video; MediaError says where it is
+    not.
+    """
     if isinstance(record, Example):
         if not record.media:
             raise MediaError("a question in words alone: there is no picture to show", "settings")
@@ -81,7 +83,7 @@ class Pictures:
 
     @cached_property
     def strip(self) -> list[bytes]:
-        """One PNG (or, for large frames, a JPEG preview) a frame."""
+        """Return one PNG (or, for large frames, a JPEG preview) a frame."""
         return [to_png(f) if self.is_exact else _preview(f) for f in self.frames]
 
 
@@ -104,7 +106,9 @@ def read_pictures(place: Place, policy: FramePolicy) -> Pictures:
 
 
 def _on_screen(shown: np.ndarray, times_s: np.ndarray) -> np.ndarray:
-    """The presentation time of the frame on screen at each time: the last one not after it."""
+    """Return the presentation time of the frame on screen at each time: the last one not
+    after it.
+    """
     return shown[np.maximum(np.searchsorted(shown, times_s + ON_SCREEN_S, side="right") - 1, 0)]
 
 
@@ -144,7 +148,7 @@ def frame_of_video(place: Place, time_s: float) -> tuple[bytes, float]:
 
 
 def picture_facts(pictures: Pictures, policy: FramePolicy) -> dict[str, Any]:
-    """What the page needs to know of a sample's frames."""
+    """Return what the page needs to know of a sample's frames."""
     _, height, width, _ = pictures.frames.shape
     place = pictures.place
     end_s = place.end_s if place.end_s is not None else float(pictures.all_pts_s[-1]) + 0.04
@@ -168,7 +172,7 @@ def picture_facts(pictures: Pictures, policy: FramePolicy) -> dict[str, Any]:
 
 
 def to_png(frame: np.ndarray) -> bytes:
-    """A frame (H, W, 3) uint8 without loss."""
+    """Return a frame (H, W, 3) uint8 without loss."""
     return _encoded(frame, format="PNG", compress_level=1)
 
 
@@ -178,7 +182,9 @@ def _preview(frame: np.ndarray) -> bytes:
 
 
 def to_jpeg(frame: np.ndarray, max_side: int) -> bytes:
-    """A small copy of a frame (H, W, 3) uint8 whose longer side has at most `max_side` px."""
+    """Return a small copy of a frame (H, W, 3) uint8 whose longer side has at most `max_side`
+    px.
+    """
     import PIL.Image
 
     shrink = min(1.0, max_side / max(frame.shape[:2]))
@@ -196,6 +202,6 @@ def _encoded(frame: np.ndarray, **options: Any) -> bytes:
 
 
 def data_url(data: bytes, kind: str = "") -> str:
-    """Bytes as an address that a page can show without asking anybody."""
+    """Return bytes as an address that a page can show without asking anybody."""
     kind = kind or ("image/png" if data.startswith(b"\x89PNG") else "image/jpeg")
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"

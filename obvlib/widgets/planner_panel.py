@@ -60,7 +60,7 @@ class PlannerPanel(Widget):
 
 
 def panel(samples: Sequence[Sample]) -> PlannerPanel:
-    """A panel for these samples. ValueError where none fits even the longest row."""
+    """Return a panel for these samples. ValueError where none fits even the longest row."""
     plan(samples, next(iter(MODELS)), next(iter(GPUS)), Settings(row_tokens=ROW_TOKENS[-1]))
     defaults = Settings()
     chosen = {name: getattr(defaults, name) for name in ("row_tokens", "num_gpus", "epochs", *AXES)}
@@ -69,8 +69,8 @@ def panel(samples: Sequence[Sample]) -> PlannerPanel:
 
 
 def plan_data(samples: Sequence[Sample]) -> dict[str, Any]:
-    """What the page computes a plan from: the packed rows for each row length, the weights of a
-    row's sizes and the largest memory for each choice.
+    """Return what the page computes a plan from: the packed rows for each row length, the weights
+    of a row's sizes and the largest memory for each choice.
     """
     packed = {tokens: _packed(samples, tokens) for tokens in ROW_TOKENS}
     gpus = {name: {"memory_gb": g.memory_gb, "tflops": g.tflops} for name, g in GPUS.items()}
@@ -110,7 +110,7 @@ def _key(*parts: Any) -> str:
 
 
 def _packed(samples: Sequence[Sample], row_tokens: int) -> list[list[Sample]]:
-    """The rows in the order in which the planner gives them to GPUs."""
+    """Return the rows in the order in which the planner gives them to GPUs."""
     kept = [sample for sample in samples if sample.num_tokens <= row_tokens]
     if not kept:
         return []
@@ -120,7 +120,7 @@ def _packed(samples: Sequence[Sample], row_tokens: int) -> list[list[Sample]]:
 
 
 def _sizes(row: Sequence[Sample]) -> list[float]:
-    """The sizes of a row that its time is a sum of."""
+    """Return the sizes of a row that its time is a sum of."""
     return [
         1,
         sum(sample.num_tokens for sample in row),
@@ -146,7 +146,7 @@ def _solve(values: Sequence[float]) -> list[float]:
 
 
 def _weights(model: str, gpu: str, settings: Settings) -> list[float]:
-    """How many seconds each unit of a row's sizes takes."""
+    """Return how many seconds each unit of a row's sizes takes."""
     efficiency = EFFICIENCY[settings.compiled]
     works = [row_work(row, MODELS[model], settings) for row in PROBES]
     return _solve([step_seconds(work, GPUS[gpu], efficiency) for work in works])
@@ -157,7 +157,7 @@ def _useful(model: str, settings: Settings) -> list[float]:
 
 
 def _memory(rows: Sequence[Sequence[Sample]], model: str, settings: Settings) -> list[float]:
-    """The largest memory of any row in GB, for each number of GPUs."""
+    """Return the largest memory of any row in GB, for each number of GPUs."""
     largest = _largest(rows)
     shape = MODELS[model]
     return [
@@ -167,7 +167,7 @@ def _memory(rows: Sequence[Sequence[Sample]], model: str, settings: Settings) ->
 
 
 def _largest(rows: Sequence[Sequence[Sample]]) -> list[Sequence[Sample]]:
-    """The rows that no other exceeds in both tokens and patches: memory grows with both."""
+    """Return the rows that no other exceeds in both tokens and patches: memory grows with both."""
     ordered = sorted(rows, key=lambda row: (-_sizes(row)[1], -_sizes(row)[2]))
     kept: list[Sequence[Sample]] = []
     for row in ordered:

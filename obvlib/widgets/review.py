@@ -42,8 +42,8 @@ class QAReview(LabelWidget):
     reasons: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
     def decisions(self) -> dict[str, dict[str, Any]]:
-        """The decision on every item reviewed so far, by its id: `clip_id-number` for a question,
-        `clip_id` for a caption.
+        """Return the decision on every item reviewed so far, by its id: `clip_id-number` for a
+        question, `clip_id` for a caption.
         """
         known = {item["id"] for item in self.items}
         return {
@@ -100,7 +100,7 @@ def _item(clip: Clip, number: int, pair: QAPair, warnings: Sequence[str]) -> dic
 
 
 def reviewed(clip: Clip, decisions: Mapping[str, Mapping[str, Any]]) -> tuple[QAPair, ...]:
-    """The clip's questions after review: rejected ones left out, edited ones as edited."""
+    """Return the clip's questions after review: rejected ones left out, edited ones as edited."""
     kept = []
     for number, pair in enumerate(clip.qa_pairs):
         decision = decisions.get(f"{clip.clip_id}-{number}", {"action": "accept"})

@@ -48,14 +48,14 @@ class Run:
         return "right" if verdict.correct else "wrong"
 
     def is_missing(self, example_id: str) -> bool:
-        """Whether nothing was answered: the question failed, or its medium is not there."""
+        """Return whether nothing was answered: the question failed, or its medium is not there."""
         prediction = self.predictions.get(example_id)
         return prediction is not None and prediction.status != "ok"
 
 
 def find_runs(path: str | os.PathLike) -> list[Run]:
-    """The runs in a folder: itself where it holds predictions, else every folder in it that does,
-    "before" ahead of "after", others by name.
+    """Return the runs in a folder: itself where it holds predictions, else every folder in it that
+    does, "before" ahead of "after", others by name.
     """
     folder = Path(path)
     folder = folder.parent if folder.is_file() else folder
@@ -106,7 +106,7 @@ def _read(folder: Path, name: str) -> Run:
 
 
 def _records(path: Path, cls: type, problems: list[str]) -> list[Any]:
-    """The records of a file; a line that is none becomes a problem."""
+    """Return the records of a file; a line that is none becomes a problem."""
     found = []
     for row, where in _rows(path, problems):
         try:
@@ -117,7 +117,9 @@ def _records(path: Path, cls: type, problems: list[str]) -> list[Any]:
 
 
 def _rows(path: Path, problems: list[str]) -> list[tuple[Any, str]]:
-    """The rows up to the first line that is not JSON: a run killed while it wrote leaves one."""
+    """Return the rows up to the first line that is not JSON: a run killed while it wrote leaves
+    one.
+    """
     found = []
     try:
         for where, row in read_rows(path):

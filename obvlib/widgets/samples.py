@@ -56,7 +56,7 @@ class Samples:
         return self.columns["id"]
 
     def record(self, index: int) -> Clip | Example:
-        """The sample's record; RecordError says what is wrong with its row."""
+        """Return the sample's record; RecordError says what is wrong with its row."""
         place = self.places[index]
         if isinstance(place, (Clip, Example)):
             return place
@@ -74,7 +74,7 @@ class Samples:
         return clip_from_row(row, where, dataset=self.name)
 
     def table(self) -> dict[str, Any]:
-        """The columns for the browser, those of few values as values and codes."""
+        """Return the columns for the browser, those of few values as values and codes."""
         coded = {name: _coded(self.columns[name]) for name in CODED}
         return {name: self.columns[name] for name in PLAIN} | coded
 
@@ -88,7 +88,9 @@ class Samples:
 
 
 def length_of(seconds: float) -> str:
-    """The class of `LENGTHS` that a sample of so many seconds is in; "" where it has none."""
+    """Return the class of `LENGTHS` that a sample of so many seconds is in; "" where it has
+    none.
+    """
     found = [name for least, name in LENGTHS if seconds >= least]
     return found[-1] if found else ""
 
@@ -99,7 +101,7 @@ def _coded(values: Sequence[Any]) -> dict[str, list[Any]]:
 
 
 def open_samples(source: Any) -> Samples:
-    """The samples of `source`: records, a rows file (JSON lines), a run's folder with its
+    """Return the samples of `source`: records, a rows file (JSON lines), a run's folder with its
     `examples.jsonl`, or the name of a dataset's card or of a benchmark.
     """
     if isinstance(source, Samples):
@@ -115,7 +117,7 @@ def open_samples(source: Any) -> Samples:
 
 
 def samples_of(records: Sequence[Clip | Example], name: str) -> Samples:
-    """A table of records that are in memory."""
+    """Return a table of records that are in memory."""
     samples = Samples(name=name)
     for record in records:
         samples.add(record, _text_of(record), _values_of(record))
@@ -167,8 +169,8 @@ def _from_hub(card: Card) -> Samples:
 
 
 def _from_folder(folder: Path) -> Samples:
-    """A run's folder, or one inside it: the questions are in `examples.jsonl` of either; without
-    one, a dataset's folder with `rows.jsonl`.
+    """Open a run's folder, or one inside it: the questions are in `examples.jsonl` of either;
+    without one, a dataset's folder with `rows.jsonl`.
     """
     from obvlib.core.records import read_jsonl
 
@@ -206,7 +208,7 @@ def _glance_at_line(line: bytes, number: int) -> tuple[str, dict[str, Any]]:
 
 
 def _glance(row: Any, number: int) -> tuple[str, dict[str, Any]]:
-    """What a row says at a glance; a row that cannot be used says so as its outcome."""
+    """Return what a row says at a glance; a row that cannot be used says so as its outcome."""
     try:
         times = row["timestamp"] if "timestamp" in row else (row["start_s"], row["end_s"])
         start_ms, end_ms = (round(float(time) * 1000) for time in times)

@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def is_served(path: Path, root: Path) -> bool:
-    """Whether `path`, its links followed, is a video or image file inside `root`."""
+    """Return whether `path`, its links followed, is a video or image file inside `root`."""
     return path.is_relative_to(root) and path.suffix.lower() in SERVED and path.is_file()
 
 

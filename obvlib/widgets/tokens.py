@@ -18,7 +18,7 @@ KINDS = ("text", "special", "visual", "learned")  # of a token, by number
 
 
 def turns_of(record: Clip | Example, pictures: Pictures | None, seed: int | str) -> list[Turn]:
-    """The turns that training (a clip) or evaluation (a question) makes of the sample."""
+    """Return the turns that training (a clip) or evaluation (a question) makes of the sample."""
     visuals: list[Video | Image] = []
     if pictures is not None:
         visuals = [
@@ -34,7 +34,7 @@ def turns_of(record: Clip | Example, pictures: Pictures | None, seed: int | str)
 def token_view(
     turns: Sequence[Turn], tokenizer: Any, spec: VisionSpec, *, asks: bool
 ) -> dict[str, Any]:
-    """Tokens for the browser. A ValueError of `encode` says why there are none."""
+    """Return tokens for the browser. A ValueError of `encode` says why there are none."""
     sample = inputs.encode(turns, tokenizer, spec, add_generation_prompt=asks)
     ids, labels = sample.input_ids, sample.labels
     visual = np.isin(ids, (spec.image_token_id, spec.video_token_id))
@@ -63,14 +63,16 @@ def _special_ids(tokenizer: Any, spec: VisionSpec) -> list[int]:
 
 
 def _readable(tokenizer: Any, ids: list[int], texts: list[str]) -> list[str]:
-    """Each token's text; the bytes of half a character are written as the tokenizer stores them."""
+    """Return each token's text; the bytes of half a character are written as the tokenizer stores
+    them.
+    """
     decoded = (tokenizer.decode([token]) for token in ids)
     return [raw if "\ufffd" in text else text for text, raw in zip(decoded, texts, strict=True)]
 
 
 def _runs(visual: np.ndarray, sample: Any, spec: VisionSpec) -> list[dict[str, int]]:
-    """Each stretch of visual tokens: where it starts, which temporal patch it begins with, and how
-    many patches, rows and columns of tokens it spans.
+    """Return each stretch of visual tokens: where it starts, which temporal patch it begins with,
+    and how many patches, rows and columns of tokens it spans.
     """
     grids = [g for g in (sample.image_grid_thw, sample.video_grid_thw) if g is not None]
     edges = np.flatnonzero(np.diff(np.concatenate([[0], visual.astype(int), [0]])))

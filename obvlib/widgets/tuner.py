@@ -24,7 +24,7 @@ class SegmentTuner(Widget):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The choice as the keyword arguments of `find_segments`."""
+        """Return the choice as the keyword arguments of `find_segments`."""
         names = ("threshold", "max_gap", "min_length_s", "step_s")
         return {name: getattr(self, name) for name in names}
 
@@ -36,7 +36,7 @@ def tune_segments(
     step_s: float = 0.5,
     **settings: Any,
 ) -> SegmentTuner:
-    """A tuner for the scores of some videos, one every `step_s` seconds; `truth` gives known
+    """Return a tuner for the scores of some videos, one every `step_s` seconds; `truth` gives known
     segments in seconds, where there are any.
     """
     if not scores:
