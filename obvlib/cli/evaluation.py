@@ -182,7 +182,9 @@ def report_compare(before: Run, after: Run) -> None:
 
 
 def _load(model: str, recipe: Any) -> Any:
-    """The model to ask, on this process's GPU where there is one. An unfinished run has none."""
+    """Return the model to ask, on this process's GPU where there is one. An unfinished run has
+    none.
+    """
     import torch
 
     from obvlib import models, recipes

@@ -36,8 +36,8 @@ class Report:
 
 
 def render(report: Report, profile: str) -> str:
-    """The report for people: one line a finding, with what to do below what is missing, then the
-    profiles.
+    """Return the report for people: one line a finding, with what to do below what is missing, then
+    the profiles.
     """
     lines = []
     for finding in report.findings:

@@ -100,7 +100,7 @@ def disk() -> Finding:
 
 
 def gpu_findings() -> list[Finding]:
-    """One line for each device, and whether torch fits the driver."""
+    """Return one line for each device, and whether torch fits the driver."""
     devices = [] if gpus.are_hidden() else gpus.present()
     if not devices:
         found = "hidden by CUDA_VISIBLE_DEVICES" if gpus.are_hidden() else "no NVIDIA driver"
@@ -111,7 +111,9 @@ def gpu_findings() -> list[Finding]:
 
 
 def training() -> Finding:
-    """What a fine-tuning that sets nothing takes on this machine, as its first line says too."""
+    """Return what a fine-tuning that sets nothing takes on this machine, as its first line says
+    too.
+    """
     devices = [] if gpus.are_hidden() else gpus.present()
     attention = gpus.fastest_attention(devices[0].major if devices else None)
     rest = "layers compiled, bf16 products, fp32 masters" if devices else "nothing compiled, fp32"
@@ -121,8 +123,8 @@ def training() -> Finding:
 
 
 def cuda(driver: str, torch: str) -> Finding:
-    """Whether torch's CUDA runs on this driver: a driver serves its own major version and older
-    ones.
+    """Return whether torch's CUDA runs on this driver: a driver serves its own major version and
+    older ones.
     """
     ok = bool(torch) and (not driver or int(driver.split(".")[0]) >= int(torch.split(".")[0]))
     found = f"driver for {driver or 'an unknown version'}, torch built with {torch or 'none'}"

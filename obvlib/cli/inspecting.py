@@ -44,7 +44,7 @@ def inspect(
 
 
 def notebook_of(source: str, options: dict[str, str]) -> dict[str, Any]:
-    """A notebook of one cell that opens the inspector."""
+    """Return a notebook of one cell that opens the inspector."""
     given = "".join(f", {name}={value!r}" for name, value in options.items() if value)
     code = f"from obvlib.widgets import inspect\n\ninspect({source!r}{given})"
     text = (

@@ -138,7 +138,7 @@ def package_group(
 
 
 def installed(name: str) -> str:
-    """The version of a distribution, or an empty string; nothing is imported."""
+    """Return the version of a distribution, or an empty string; nothing is imported."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -160,7 +160,7 @@ def corpus() -> Finding:
 
 
 def hub() -> Finding:
-    """The hub answers, or the weights are in the local cache; mini needs neither."""
+    """Report whether the hub answers, or the weights are in the local cache; mini needs neither."""
     cached = hub_cache() / f"models--{HUB_MODEL.replace('/', '--')}" / "snapshots"
     if cached.is_dir() and any(cached.iterdir()):
         return Finding(part="hub", ok=True, found=f"{HUB_MODEL} is in {hub_cache()}")
@@ -191,8 +191,8 @@ def hub_cache() -> Path:
 
 
 def answers(address: str, timeout_s: float = HUB_TIMEOUT_S) -> bool:
-    """Whether the address answers in time. In a thread, since looking up a name has no limit of its
-    own.
+    """Return whether the address answers in time. In a thread, since looking up a name has no limit
+    of its own.
     """
     replies: list[int] = []
     thread = threading.Thread(target=_ask, args=(address, timeout_s, replies), daemon=True)

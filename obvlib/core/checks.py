@@ -30,7 +30,7 @@ def check_id(value: str, field_name: str = "video_id") -> str:
 
 
 def is_id(value: object) -> bool:
-    """Whether a value can serve as one path component."""
+    """Return whether a value can serve as one path component."""
     return isinstance(value, str) and _SAFE_ID.fullmatch(value) is not None
 
 

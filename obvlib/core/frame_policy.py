@@ -115,12 +115,12 @@ class FramePolicy:
 
     @property
     def factor(self) -> int:
-        """Height and width of a frame are multiples of this many px: one token's side."""
+        """Return how many px height and width of a frame are multiples of: one token's side."""
         return self.patch_size * self.merge_size
 
     def sample_times(self, duration_s: float) -> np.ndarray:
-        """Times of the frames in seconds from the clip's start, (T,) float64, T even; an odd count
-        repeats the last frame's time.
+        """Return times of the frames in seconds from the clip's start, (T,) float64, T even; an odd
+        count repeats the last frame's time.
 
         Frame i of n stands at i * duration / n, the start of its share of the clip: never at the
         very end, where many files have no frame left. At 1 fps this is 0, 1, 2 … Raises ValueError
@@ -138,8 +138,8 @@ class FramePolicy:
         return np.concatenate([times_s, np.repeat(times_s[-1:], padding)])
 
     def fit_size(self, height: int, width: int, num_frames: int) -> tuple[int, int]:
-        """Height and width in px that `num_frames` frames of a clip are resized to: multiples of
-        `factor`, within the token budget.
+        """Return height and width in px that `num_frames` frames of a clip are resized to:
+        multiples of `factor`, within the token budget.
 
         Equal to qwen-vl-utils' rule with `total_pixels` = the budget's pixels, wherever that keeps
         the budget. It does not where the rule's floor of 128 tokens a frame exceeds it (more than
@@ -159,8 +159,8 @@ class FramePolicy:
         return round_size(height, width, self.factor, 1, share)
 
     def fit_image_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width in px that a still image is resized to: at least 4 tokens, at most
-        `max_image_pixels`, as in qwen-vl-utils.
+        """Return height and width in px that a still image is resized to: at least 4 tokens, at
+        most `max_image_pixels`, as in qwen-vl-utils.
         """
         limit = min(self.max_image_pixels, self.max_visual_tokens * self.factor**2)
         size = round_size(height, width, self.factor, min(4 * self.factor**2, limit), limit)
@@ -169,20 +169,20 @@ class FramePolicy:
         )
 
     def num_visual_tokens(self, num_frames: int, height: int, width: int) -> int:
-        """Tokens that the language model sees for `num_frames` frames of this size; an odd frame is
-        paired with its repetition.
+        """Return tokens that the language model sees for `num_frames` frames of this size; an odd
+        frame is paired with its repetition.
         """
         patches = math.ceil(num_frames / self.temporal_patch_size)
         return patches * (height // self.factor) * (width // self.factor)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as plain JSON types, in the order of their definition."""
+        """Return the settings as plain JSON types, in the order of their definition."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> FramePolicy:
-        """The policy that `to_dict` wrote; an unknown or missing setting is refused, since the
-        frames would not be what it says.
+        """Return the policy that `to_dict` wrote; an unknown or missing setting is refused, since
+        the frames would not be what it says.
         """
         odd = sorted(set(row) ^ {f.name for f in dataclasses.fields(cls)})
         if odd:
@@ -197,8 +197,8 @@ class FramePolicy:
 def round_size(
     height: int, width: int, factor: int, min_pixels: float, max_pixels: float
 ) -> tuple[int, int]:
-    """The nearest height and width that are multiples of `factor`, keep the shape and hold between
-    min_pixels and max_pixels.
+    """Return the nearest height and width that are multiples of `factor`, keep the shape and hold
+    between min_pixels and max_pixels.
 
     qwen-vl-utils' `smart_resize`, including Python's rounding of halves to even; unlike it never 0
     px, and never above `max_pixels` for a very long and thin picture.

@@ -22,12 +22,12 @@ class Gpu:
 
 
 def are_hidden() -> bool:
-    """Whether the environment hides every device from CUDA programs."""
+    """Return whether the environment hides every device from CUDA programs."""
     return os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1")
 
 
 def present() -> list[Gpu]:
-    """The devices that the driver lists; empty without a driver."""
+    """Return the devices that the driver lists; empty without a driver."""
     listed = nvidia_smi(
         "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits"
     )
@@ -36,8 +36,8 @@ def present() -> list[Gpu]:
 
 
 def fastest_attention(major: int | None) -> str:
-    """The fastest attention for packed rows that is installed, for a GPU's `major` or a CPU (None):
-    flash-attn 4 for Hopper and newer, else torch's varlen kernel; the loop on a CPU.
+    """Return the fastest attention for packed rows that is installed, for a GPU's `major` or a CPU
+    (None): flash-attn 4 for Hopper and newer, else torch's varlen kernel; the loop on a CPU.
     """
     if major is None:
         return "loop"
@@ -45,7 +45,7 @@ def fastest_attention(major: int | None) -> str:
 
 
 def is_installed(module: str) -> bool:
-    """Whether a module, of a package or not, could be imported."""
+    """Return whether a module, of a package or not, could be imported."""
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
@@ -53,7 +53,7 @@ def is_installed(module: str) -> bool:
 
 
 def nvidia_smi(*args: str) -> str:
-    """What the driver's program prints, or nothing where there is no driver."""
+    """Return what the driver's program prints, or nothing where there is no driver."""
     try:
         return subprocess.run(
             ["nvidia-smi", *args], capture_output=True, text=True, timeout=5, check=True
@@ -63,13 +63,15 @@ def nvidia_smi(*args: str) -> str:
 
 
 def cuda_of_driver() -> str:
-    """The newest CUDA that the driver serves, from the head of nvidia-smi's table."""
+    """Return the newest CUDA that the driver serves, from the head of nvidia-smi's table."""
     found = re.search(r"CUDA(?: UMD)? Version: *([\d.]+)", nvidia_smi())
     return found.group(1) if found else ""
 
 
 def cuda_of_torch() -> str:
-    """The CUDA that torch was built with, read from its version file; empty for a build without."""
+    """Return the CUDA that torch was built with, read from its version file; empty for a build
+    without.
+    """
     spec = importlib.util.find_spec("torch")
     text = Path(spec.origin).with_name("version.py").read_text() if spec and spec.origin else ""
     found = re.search(r"^cuda\b.*= *'([\d.]+)'", text, re.MULTILINE)

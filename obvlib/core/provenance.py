@@ -90,7 +90,7 @@ class Provenance:
         return dataclasses.asdict(self)
 
     def label(self) -> str:
-        """One line for a caption: profile, device, date, commit."""
+        """Return one line for a caption: profile, device, date, commit."""
         changed = " with local changes" if self.dirty else ""
         return (
             f"{self.profile} profile, {self.device}, {self.date[:10]}, commit"
@@ -150,8 +150,8 @@ def _statements(source: str) -> str:
 
 
 def device_name() -> str:
-    """The GPUs if torch is loaded and sees any, else the processor and how many cores this process
-    may use.
+    """Return the GPUs if torch is loaded and sees any, else the processor and how many cores this
+    process may use.
     """
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
@@ -174,8 +174,8 @@ def installed_versions() -> dict[str, str]:
 
 
 def git_state() -> tuple[str, bool]:
-    """The checkout's commit and whether files differ from it; ("unknown", False) without git or a
-    checkout.
+    """Return the checkout's commit and whether files differ from it; ("unknown", False) without git
+    or a checkout.
     """
     try:
         root = project_root()

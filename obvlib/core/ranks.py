@@ -28,7 +28,7 @@ def local_index() -> int:
 
 
 def is_first() -> bool:
-    """Whether this process speaks and writes for all."""
+    """Return whether this process speaks and writes for all."""
     return index() == 0
 
 

@@ -17,8 +17,8 @@ from obvlib.core.jsonl import read_rows, write_rows
 
 
 def to_json(record: Any) -> dict[str, Any]:
-    """The record as plain JSON types; fields at their default are left out, so that rows stay
-    short.
+    """Return the record as plain JSON types; fields at their default are left out, so that rows
+    stay short.
     """
     row = {}
     for f in dataclasses.fields(record):

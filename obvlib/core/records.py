@@ -71,7 +71,7 @@ class QAPair:
 
     @property
     def answer_text(self) -> str:
-        """The answer in words, also where `answer` is a letter."""
+        """Return the answer in words, also where `answer` is a letter."""
         return self.options[self.answer] if self.options is not None else self.answer
 
 
@@ -127,7 +127,7 @@ class Clip:
 
     @property
     def is_for_training(self) -> bool:
-        """Whether a model may learn from the clip: not of a validation or test split."""
+        """Return whether a model may learn from the clip: not of a validation or test split."""
         return self.split in ("", "train")
 
     @property
@@ -136,7 +136,7 @@ class Clip:
 
     @property
     def file_name(self) -> str:
-        """The slice's file name: the dataset's own where it gives one."""
+        """Return the slice's file name: the dataset's own where it gives one."""
         return self.video or f"{self.clip_id}.mp4"
 
     @property
@@ -184,7 +184,7 @@ class Example:
 
     @property
     def answer_text(self) -> str:
-        """The answer in words, also where `answer` is a letter."""
+        """Return the answer in words, also where `answer` is a letter."""
         return self.options[self.answer] if self.options is not None else self.answer
 
 

@@ -14,8 +14,8 @@ PROFILES = ("mini", "gpu", "full")
 
 
 def profile() -> str:
-    """The run's profile: "mini" (CPU, offline, the default), "gpu" (one GPU, a subset) or "full"
-    (paper scale), from `OBV_PROFILE`.
+    """Return the run's profile: "mini" (CPU, offline, the default), "gpu" (one GPU, a subset) or
+    "full" (paper scale), from `OBV_PROFILE`.
     """
     name = os.environ.get("OBV_PROFILE", "").strip() or "mini"
     if name not in PROFILES:
@@ -27,8 +27,8 @@ def profile() -> str:
 
 
 def project_root() -> Path:
-    """The checkout that holds `data_manifests/`: the one around the working directory, else the one
-    that obvlib is imported from.
+    """Return the checkout that holds `data_manifests/`: the one around the working directory, else
+    the one that obvlib is imported from.
     """
     root = _find_root()
     if root is None:
@@ -40,7 +40,7 @@ def project_root() -> Path:
 
 
 def manifests_dir() -> Path:
-    """The small committed data: dataset cards, the mini corpus, the paper's numbers, stored
+    """Return the small committed data: dataset cards, the mini corpus, the paper's numbers, stored
     results. Outside a checkout those that an installed wheel carries.
     """
     carried = Path(__file__).resolve().parents[1] / "data_manifests"
@@ -50,8 +50,8 @@ def manifests_dir() -> Path:
 
 
 def data_root() -> Path:
-    """The directory under which a run keeps everything it makes: `OBV_DATA`, else `data/` of the
-    project (of the working directory outside one).
+    """Return the directory under which a run keeps everything it makes: `OBV_DATA`, else `data/` of
+    the project (of the working directory outside one).
 
     It may not exist yet: it is made when something is written. A file of that name is an error,
     since nothing could be written below it.

@@ -54,7 +54,7 @@ def used(model: Any, choice: str = "auto") -> Iterator[str]:
 
 
 def _configs(model: Any) -> list[Any]:
-    """Every config of a model that names an attention, once."""
+    """Return every config of a model that names an attention, once."""
     configs = (getattr(module, "config", None) for module in model.modules())
     named = [config for config in configs if hasattr(config, "_attn_implementation_internal")]
     return list({id(config): config for config in named}.values())
@@ -124,7 +124,7 @@ def _attend(
     position_ids: torch.Tensor | None = None,  # (B, T), from 0 in every sample
     **arguments: Any,
 ) -> tuple[torch.Tensor, None]:
-    """The function that transformers calls in each layer; returns (B, T, H, D)."""
+    """Attend as transformers calls it in each layer; return (B, T, H, D)."""
     if query.shape[2] == 1 < key.shape[2]:
         return continued(query, key, value, attention_mask, scaling), None
     if attention_mask is not None or query.shape[2] != key.shape[2]:

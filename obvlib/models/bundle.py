@@ -207,8 +207,8 @@ def load(
 
 
 def tiny_bundle(*, seed: int = 0, attention: str = "sdpa", device: str = "cpu") -> Bundle:
-    """A Qwen2-VL of 2 M parameters with random weights drawn from `seed`, and the tokenizer cut to
-    8,192 entries.
+    """Return a Qwen2-VL of 2 M parameters with random weights drawn from `seed`, and the tokenizer
+    cut to 8,192 entries.
     """
     import torch
     from transformers import Qwen2VLForConditionalGeneration

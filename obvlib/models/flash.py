@@ -132,8 +132,8 @@ def _flash4_lengths(spans: Spans) -> dict[str, Any]:
 
 
 def cudnn_forward(query: Tensor, key: Tensor, value: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
-    """One call for each run of equal lengths. Each new length costs cuDNN a plan, so the texts'
-    many lengths, and rows of many runs, go to torch's varlen kernel.
+    """Call once for each run of equal lengths. Each new length costs cuDNN a plan, so the
+    texts' many lengths, and rows of many runs, go to torch's varlen kernel.
     """
     spans, causal, scale = seen
     runs = spans.runs()

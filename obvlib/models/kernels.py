@@ -199,8 +199,8 @@ def loop(
     causal: bool,
     scale: float | None,
 ) -> torch.Tensor:
-    """One sdpa call per sample, or a single one where all are equally long, as a video's temporal
-    patches are. (T, H, D) → (T, H, D).
+    """Call sdpa once per sample, or once in all where all are equally long, as a video's
+    temporal patches are. (T, H, D) → (T, H, D).
     """
     grouped = query.shape[1] != key.shape[1]
     attention = functools.partial(
@@ -249,7 +249,7 @@ def attend_at(
 
 
 def _loop_backward(gradient: torch.Tensor, saved: Saved, seen: Seen) -> Sequence[torch.Tensor]:
-    """The textbook's, sample by sample, in the type of the query."""
+    """Return the textbook's gradients, sample by sample, in the type of the query."""
     (query, key, value, *_), (spans, causal, scale) = saved, seen
     groups = query.shape[1] // key.shape[1]
     parts = []

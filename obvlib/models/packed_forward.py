@@ -117,8 +117,8 @@ class PackedForward:
         return tower.merger(x)
 
     def _read(self, row: dict[str, Any], features: torch.Tensor | None) -> torch.Tensor:
-        """Tokens and features → hidden states (K, hidden), before the last norm, of the tokens that
-        predict a learned one.
+        """Turn tokens and features into hidden states (K, hidden), before the last norm, of the
+        tokens that predict a learned one.
         """
         text = self.model.model.language_model
         embedded = text.embed_tokens(row["input_ids"][0, row["text_index"]])

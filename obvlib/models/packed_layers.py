@@ -98,7 +98,7 @@ def vision_block(
     proj_bias: Tensor, norm2: Tensor, norm2_bias: Tensor, fc1: Tensor, fc1_bias: Tensor,
     fc2: Tensor, fc2_bias: Tensor,
 ) -> Tensor:  # fmt: skip
-    """One block of the vision tower on patches (P, width)."""
+    """Compute one block of the vision tower on patches (P, width)."""
     width = x.shape[1]
     made = F.linear(F.layer_norm(x, (width,), norm1, norm1_bias, 1e-6), qkv, qkv_bias)
     made = made.view(x.shape[0], 3, heads, width // heads)
@@ -119,7 +119,7 @@ def text_layer(
     norm1: Tensor, q: Tensor, q_bias: Tensor, k: Tensor, k_bias: Tensor, v: Tensor, v_bias: Tensor,
     o: Tensor, norm2: Tensor, gate: Tensor, up: Tensor, down: Tensor,
 ) -> Tensor:  # fmt: skip
-    """One layer of the language model on tokens (T, hidden)."""
+    """Compute one layer of the language model on tokens (T, hidden)."""
     tokens = x.shape[0]
     normed = _rms_norm(x, norm1)
     query = F.linear(normed, q, q_bias).view(tokens, -1, dim)
@@ -140,8 +140,8 @@ def last_text_layer(
     norm1: Tensor, q: Tensor, q_bias: Tensor, k: Tensor, k_bias: Tensor, v: Tensor, v_bias: Tensor,
     o: Tensor, norm2: Tensor, gate: Tensor, up: Tensor, down: Tensor,
 ) -> Tensor:  # fmt: skip
-    """The last layer, computed only at the tokens `places` (K,), whose outputs are all that the
-    loss sees; keys and values come from every token. Returns (K, hidden).
+    """Compute the last layer, only at the tokens `places` (K,), whose outputs are all that
+    the loss sees; keys and values come from every token. Returns (K, hidden).
     """
     normed = _rms_norm(x, norm1)
     here = normed[places]
@@ -155,8 +155,8 @@ def last_text_layer(
 
 
 def is_eager_loop(kernel: str) -> bool:
-    """Whether attention runs as plain torch, which differentiates itself: on a CPU that is several
-    times faster than the operator's own backward pass, which compiled layers need.
+    """Return whether attention runs as plain torch, which differentiates itself: on a CPU that is
+    several times faster than the operator's own backward pass, which compiled layers need.
     """
     return kernel == "loop" and not torch.compiler.is_compiling()
 
@@ -172,7 +172,9 @@ def _rms_norm(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def prepared(layer: Callable, keep: str, compiles: bool) -> Callable:
-    """The layer with its way of keeping activations, compiled once for all layers and shapes."""
+    """Return the layer with its way of keeping activations, compiled once for all layers and
+    shapes.
+    """
     run = layer if keep == "all" else functools.partial(_checkpointed, layer, keep)
     return torch.compile(run, dynamic=True, fullgraph=True) if compiles else run
 

@@ -41,7 +41,7 @@ class ModelShape:
 
     @property
     def merger_weights(self) -> int:
-        """Each visual token, four patches, passes through these."""
+        """Return the merger's weights: each visual token, four patches, passes through these."""
         return (4 * self.vision_width) ** 2 + 4 * self.vision_width * self.hidden
 
     @property

