@@ -113,7 +113,9 @@ class Ledger:
                 time.sleep(0.05)
 
     def _is_new(self) -> bool:
-        """Whether the file has no tables yet; DatabaseError where they are of another version."""
+        """Return whether the file has no tables yet; DatabaseError where they are of another
+        version.
+        """
         with self._transaction("DEFERRED"):  # both numbers of one moment
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
             (tables,) = self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
@@ -209,7 +211,7 @@ class Ledger:
         return {row["item_id"]: row for row in self.rows(stage, params) if row["status"] == "done"}
 
     def rows(self, stage: str | None = None, params: Any = None) -> list[dict[str, Any]]:
-        """All rows, or those of a stage and setting, by item id."""
+        """Return all rows, or those of a stage and setting, by item id."""
         clauses: list[str] = ["1"]
         values: list[str] = []
         if stage is not None:
@@ -220,7 +222,7 @@ class Ledger:
         return [_parsed(row) for row in self._fetch(query, values)]
 
     def history(self, item_ids: Sequence[str]) -> list[dict[str, Any]]:
-        """The rows of these items at every stage and setting, oldest first."""
+        """Return the rows of these items at every stage and setting, oldest first."""
         marks = ",".join("?" * len(item_ids))
         query = f"SELECT * FROM items WHERE item_id IN ({marks}) ORDER BY recorded_at"
         return [_parsed(row) for row in self._fetch(query, list(item_ids))]
@@ -235,8 +237,8 @@ class Ledger:
         return {row["item_id"]: (row["status"], row["stage"], row["reason"]) for row in rows}
 
     def report(self, stage: str | None = None) -> list[dict[str, Any]]:
-        """How many items ended how, and why: rows of stage, params, status, reason and count, most
-        frequent first.
+        """Return how many items ended how, and why: rows of stage, params, status, reason and
+        count, most frequent first.
         """
         where = "WHERE stage = ?" if stage is not None else ""
         query = (
@@ -246,7 +248,7 @@ class Ledger:
         return [dict(row) for row in self._fetch(query, [stage] if stage is not None else [])]
 
     def settings(self, params: str) -> Any:
-        """The settings behind a name that `hash_params` made, as they were recorded."""
+        """Return the settings behind a name that `hash_params` made, as they were recorded."""
         found = self._fetch("SELECT value FROM settings WHERE params = ?", [params])
         return json.loads(found[0]["value"]) if found else None
 

@@ -65,7 +65,9 @@ def _collect(ray: Any, groups: list, stage: Any) -> Iterator[Outcome]:
 
 
 def _after_deaths(items: list, waiting: list, error: Exception) -> list[Outcome]:
-    """A group that keeps killing its workers is taken apart; a single item that does has failed."""
+    """A group that keeps killing its workers is taken apart; a single item that does has
+    failed.
+    """
     if len(items) > 1:
         waiting.extend([item] for item in items)
         return []

@@ -60,7 +60,7 @@ class AnswerFile:
         return kept
 
     def read(self, hashes: Mapping[str, str]) -> dict[str, Prediction]:
-        """The lines that hold, as `settle` would keep them; nothing is written."""
+        """Return the lines that hold, as `settle` would keep them; nothing is written."""
         found = map(_prediction, _lines(self.path))
         return _best(p for p in found if p is not None and holds(p, hashes.get(p.example_id)))
 
@@ -85,8 +85,8 @@ class AnswerFile:
 
 
 def holds(prediction: Prediction, asked: str | None) -> bool:
-    """Whether a prediction still answers what is asked now, hash `asked` ("words." where the media
-    cannot be read; None: not asked now).
+    """Return whether a prediction still answers what is asked now, hash `asked` ("words." where the
+    media cannot be read; None: not asked now).
     """
     if asked is None or prediction.example_hash == asked:
         return True
@@ -94,7 +94,8 @@ def holds(prediction: Prediction, asked: str | None) -> bool:
 
 
 def read_answers(path: Path) -> list[Prediction]:
-    """The predictions that a file holds, one an example, whatever a killed run left between them.
+    """Return the predictions that a file holds, one an example, whatever a killed run left between
+    them.
 
     Nothing is written. FileNotFoundError where there is no file.
     """
@@ -104,7 +105,7 @@ def read_answers(path: Path) -> list[Prediction]:
 
 
 def _best(predictions: Iterable[Prediction]) -> dict[str, Prediction]:
-    """One prediction an example: the first that was answered, else the last."""
+    """Return one prediction an example: the first that was answered, else the last."""
     kept: dict[str, Prediction] = {}
     for prediction in predictions:
         before = kept.get(prediction.example_id)
@@ -159,7 +160,9 @@ def _free_name(path: Path, mark: str) -> Path:
 
 
 def _lines(path: Path) -> list[bytes]:
-    """The file's lines without their ends; a byte order mark and blank lines are left out."""
+    """Return the file's lines without their ends; a byte order mark and blank lines are left
+    out.
+    """
     if not path.exists():
         return []
     data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
@@ -167,7 +170,9 @@ def _lines(path: Path) -> list[bytes]:
 
 
 def _prediction(line: bytes) -> Prediction | None:
-    """The prediction in a line; None for a line that a kill, a full disk or a stranger left."""
+    """Return the prediction in a line; None for a line that a kill, a full disk or a stranger
+    left.
+    """
     try:
         return from_json(Prediction, parse(line.decode("utf-8")))
     except (ValueError, RecursionError):

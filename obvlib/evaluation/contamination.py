@@ -97,7 +97,7 @@ def near_clips(training: Iterable[Path], tested: Iterable[Path]) -> list[tuple[P
 
 
 def _looks(paths: Iterable[Path]) -> dict[Path, np.ndarray]:
-    """The look of each clip that can be read."""
+    """Return the look of each clip that can be read."""
     found = {}
     for path in paths:
         with suppress(ValueError, OSError):
@@ -106,7 +106,9 @@ def _looks(paths: Iterable[Path]) -> dict[Path, np.ndarray]:
 
 
 def _topic(asked: QAPair | Example) -> frozenset[str] | str:
-    """What is asked: the family, where it names more than the kind of answer, else the words."""
+    """Return what is asked: the family, where it names more than the kind of answer, else the
+    words.
+    """
     return asked.family if asked.family not in KINDS else _said(asked.question)
 
 

@@ -48,7 +48,7 @@ BLIND = "no_visual"
 
 
 def control_names(text: str) -> tuple[str, ...]:
-    """The controls that a comma-separated list names; "all" and "none" are understood."""
+    """Return the controls that a comma-separated list names; "all" and "none" are understood."""
     if text in ("all", "none"):
         return tuple(CONTROLS) if text == "all" else ()
     names = tuple(name.strip() for name in text.split(",") if name.strip())
@@ -60,7 +60,7 @@ def control_names(text: str) -> tuple[str, ...]:
 
 
 def concerned(name: str, examples: Iterable[Example]) -> list[Example]:
-    """The examples that a control can say something about."""
+    """Return the examples that a control can say something about."""
     on = CONTROLS[name].on
     return [
         example
@@ -72,7 +72,7 @@ def concerned(name: str, examples: Iterable[Example]) -> list[Example]:
 
 
 def controlled(name: str, examples: Sequence[Example], reader: Any) -> tuple[list[Example], Any]:
-    """Examples and reader under the control of that name, for the examples that it concerns.
+    """Return examples and reader under the control of that name, for the examples that it concerns.
 
     ValueError where "other_video" finds one source only.
     """
@@ -87,7 +87,9 @@ def controlled(name: str, examples: Sequence[Example], reader: Any) -> tuple[lis
 
 
 def rotated(example: Example) -> Example:
-    """The example with each option's text under the next letter, the last under the first."""
+    """Return the example with each option's text under the next letter, the last under the
+    first.
+    """
     options = example.options or {}
     letters = list(options)
     after = dict(zip(letters, letters[1:] + letters[:1], strict=True))
@@ -109,13 +111,13 @@ class ChangedReader:
         return [self._change(example, visual) for visual in self._reader(example)]
 
     def identity(self, example: Example) -> str:
-        """The control's name with the identity of what is changed."""
+        """Return the control's name with the identity of what is changed."""
         return f"{self._name}-{self._reader.identity(example)}"
 
 
 def _with_other_media(examples: Sequence[Example]) -> list[Example]:
-    """Each example with the media of the source after its own, in an order drawn from the ids;
-    pictures stay pictures and videos videos.
+    """Return each example with the media of the source after its own, in an order drawn from the
+    ids; pictures stay pictures and videos videos.
     """
     changed = {}
     for kind in sorted({example.media_kind for example in examples}):

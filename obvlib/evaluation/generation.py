@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 def end_tokens(bundle: Bundle) -> set[int]:
-    """Every token at which an answer ends: those of the tokenizer, of the checkpoint's generation
-    config and model config (each a number or a list), and the chat format's <|im_end|>.
+    """Return every token at which an answer ends: those of the tokenizer, of the checkpoint's
+    generation config and model config (each a number or a list), and the chat format's <|im_end|>.
     """
     config = bundle.model.config
     named: list[Any] = [bundle.tokenizer.eos_token_id]
@@ -54,7 +54,7 @@ def generate(
     eos_token_ids: Collection[int],
     pad_token_id: int = 0,
 ) -> list[list[int]]:
-    """The most likely continuation of each prompt, as new token ids without the end token.
+    """Return the most likely continuation of each prompt, as new token ids without the end token.
 
     Prompts must be encoded with `add_generation_prompt=True`. Deterministic; gradients are off.
     """
@@ -122,8 +122,9 @@ def reply(
 def read_prompts(
     model: Any, inputs: Sequence[ModelInput]
 ) -> tuple[torch.Tensor, DynamicCache, torch.Tensor]:
-    """Logits after each prompt (B, vocabulary), their keys and values padded on the left to one
-    cache, and its mask (B, L).
+    """Return the logits after each prompt (B, vocabulary), their keys and values padded on
+    the left to
+    one cache, and its mask (B, L).
     """
     import torch
     from transformers import DynamicCache
@@ -151,7 +152,9 @@ def read_prompts(
 
 
 def read_prompt(model: Any, sample: ModelInput) -> tuple[torch.Tensor, DynamicCache]:
-    """One forward pass over a prompt: the logits after it (vocabulary,), and its cache."""
+    """Make one forward pass over a prompt; return the logits after it (vocabulary,), and its
+    cache.
+    """
     import torch
     from transformers import DynamicCache
 
@@ -187,6 +190,6 @@ def _padded(parts: Sequence[torch.Tensor], length: int) -> torch.Tensor:
 
 
 def _until_end(tokens: list[int], ends: set[int]) -> list[int]:
-    """The tokens before the first end token."""
+    """Return the tokens before the first end token."""
     first = next((i for i, token in enumerate(tokens) if token in ends), len(tokens))
     return tokens[:first]

@@ -23,8 +23,8 @@ RULE = "likelihood"
 def option_logprobs(
     example: Example, logits: torch.Tensor, tokenizer: Any
 ) -> dict[str, float] | None:
-    """The log-probability of each option's letter, or of yes and no, as the first token; None for
-    an open question. `logits`: (vocabulary,).
+    """Return the log-probability of each option's letter, or of yes and no, as the first token;
+    None for an open question. `logits`: (vocabulary,).
 
     A word may be written in several ways ("Yes", "yes"): their probabilities add up.
     """
@@ -40,7 +40,9 @@ def option_logprobs(
 
 
 def likeliest(prediction: Prediction) -> str | None:
-    """The option of the highest log-probability; None where none was kept, or two share it."""
+    """Return the option of the highest log-probability; None where none was kept, or two
+    share it.
+    """
     kept = prediction.option_logprobs or {}
     best = [name for name, value in kept.items() if value == max(kept.values())]
     return best[0] if len(best) == 1 else None
@@ -49,7 +51,9 @@ def likeliest(prediction: Prediction) -> str | None:
 def likelihood_verdicts(
     examples: Iterable[Example], predictions: Iterable[Prediction]
 ) -> list[Verdict]:
-    """One verdict for each closed or yes/no example that was answered, by likelihood alone."""
+    """Return one verdict for each closed or yes/no example that was answered, by likelihood
+    alone.
+    """
     by_id = {prediction.example_id: prediction for prediction in predictions}
     found = []
     for example in examples:
@@ -69,7 +73,7 @@ def likelihood_verdicts(
 
 
 def _spellings(example: Example, tokenizer: Any) -> dict[str, list[int]]:
-    """The tokens that each option may begin with, single ones where it has any; {} where two
+    """Return the tokens that each option may begin with, single ones where it has any; {} where two
     options share one.
     """
     if example.options is not None:

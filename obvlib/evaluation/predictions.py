@@ -55,8 +55,8 @@ class EvalConfig:
 
 
 def fingerprint(bundle: Bundle, config: EvalConfig) -> str:
-    """A short hash of weights, tokenizer, end tokens, of every setting that can change an answer,
-    and of the code that makes the model's input. The same on any number of threads.
+    """Return a short hash of weights, tokenizer, end tokens, of every setting that can change an
+    answer, and of the code that makes the model's input. The same on any number of threads.
     """
     settings = {
         "policy": config.policy.to_dict(),
@@ -118,8 +118,8 @@ def predict(
 def prompt_input(
     example: Example, visuals: Sequence[Visual], bundle: Bundle, config: EvalConfig
 ) -> ModelInput:
-    """The example as model input: the same turns and encoding that training uses, up to where the
-    assistant answers.
+    """Return the example as model input: the same turns and encoding that training uses, up to
+    where the assistant answers.
     """
     return _encoded(example, visuals, bundle.tokenizer, bundle.spec, config, normalise=True)
 
@@ -199,7 +199,7 @@ def _num_readers(bundle: Bundle, config: EvalConfig) -> int:
 def _prompt(
     reader: Any, tokenizer: Any, spec: VisionSpec, config: EvalConfig, example: Example
 ) -> ModelInput:
-    """An example's prompt with patches as bytes, to be normalised where the model is."""
+    """Return an example's prompt with patches as bytes, to be normalised where the model is."""
     return _encoded(example, reader(example), tokenizer, spec, config, normalise=False)
 
 
@@ -226,8 +226,8 @@ def _encoded(
 def _replies(
     bundle: Bundle, batch: Sequence[tuple[_Asked, ModelInput]], config: EvalConfig
 ) -> list[Prediction]:
-    """One prediction each. A batch that fails is asked again in halves, so that what fails alone is
-    recorded and the rest is answered.
+    """Return one prediction each. A batch that fails is asked again in halves, so that what fails
+    alone is recorded and the rest is answered.
     """
     if not batch:
         return []

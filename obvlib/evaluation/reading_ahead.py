@@ -81,7 +81,9 @@ class _Reader:
         self.is_gone = False
 
     def takes(self, place: int, wanted: int, suspects: set[int], num_readers: int) -> bool:
-        """Whether it may be given this example now: few are in hand, and a suspect is alone."""
+        """Return whether it may be given this example now: few are in hand, and a suspect is
+        alone.
+        """
         if place - wanted >= HELD * num_readers or len(self.places) >= HELD:
             return False
         return not self.places or suspects.isdisjoint((place, self.places[0]))
@@ -92,7 +94,7 @@ class _Reader:
             self.pipe.send(examples[place])
 
     def fetched(self) -> dict[int, ModelInput | str]:
-        """What it has brought, by place."""
+        """Return what it has brought, by place."""
         found: dict[int, ModelInput | str] = {}
         try:
             while self.places and self.pipe.poll():
@@ -146,7 +148,9 @@ def _made(make_prompt: MakePrompt, example: Example) -> ModelInput | str:
 
 
 def said(error: Exception) -> str:
-    """The error in one line of at most 500 characters, with its kind where that says more."""
+    """Return the error in one line of at most 500 characters, with its kind where that says
+    more.
+    """
     text = " ".join(str(error).split())
     if not isinstance(error, (ValueError, OSError)) or not text:
         text = f"{type(error).__name__}: {text}"
@@ -154,14 +158,16 @@ def said(error: Exception) -> str:
 
 
 def _as_tensors(prompt: Any) -> Any:
-    """A prompt whose arrays are tensors, which go from process to process in shared memory."""
+    """Return a prompt whose arrays are tensors, which go from process to process in shared
+    memory.
+    """
     import torch
 
     return _with(prompt, np.ndarray, torch.from_numpy)
 
 
 def _as_arrays(prompt: Any) -> ModelInput | str:
-    """A prompt with arrays again; nothing is copied."""
+    """Return a prompt with arrays again; nothing is copied."""
     import torch
 
     return _with(prompt, torch.Tensor, torch.Tensor.numpy)

@@ -51,13 +51,13 @@ class Evaluation:
 
     @property
     def states(self) -> dict[str, int]:
-        """How many examples have each status, every status named."""
+        """Return how many examples have each status, every status named."""
         counts = Counter(prediction.status for prediction in self.predictions)
         return {name: counts[name] for name in ("ok", "failed", "away", "not_obtained")}
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is away for the moment."""
+        """Return whether nothing is away for the moment."""
         return not self.states["away"]
 
     def reasons(self) -> list[tuple[str, int]]:
@@ -138,7 +138,7 @@ def _of_an_earlier_version(folder: Path, names: Sequence[str]) -> set[str]:
 
 
 def scored(examples: Iterable[Example], predictions: Iterable[Prediction]) -> list[Verdict]:
-    """Verdicts of what was answered or failed; what was not obtained or is away has none."""
+    """Return verdicts of what was answered or failed; what was not obtained or is away has none."""
     inside = {p.example_id: p for p in predictions if p.status in SCORED}
     return score_all([e for e in examples if e.example_id in inside], inside.values())
 
@@ -228,6 +228,8 @@ def _write_verdicts(folder: Path, verdicts: Sequence[Verdict]) -> None:
 
 
 def _without_names(reason: str) -> str:
-    """A reason without the words that look like paths, so that equal reasons count together."""
+    """Return a reason without the words that look like paths, so that equal reasons count
+    together.
+    """
     words = (word for word in reason.split() if "/" not in word and "\\" not in word)
     return " ".join(words)[:160]

@@ -72,7 +72,7 @@ def _drawn(num_clips: int, seed: int) -> Iterator[tuple[SeenClip, Example]]:
 
 
 def _question(name: str, media: str, times_s: Sequence[float], rng: np.random.Generator) -> Example:
-    """The question with four times as options, of which the first given is right."""
+    """Return the question with four times as options, of which the first given is right."""
     order = rng.permutation(len(times_s))
     return Example(
         example_id=name,

@@ -53,7 +53,7 @@ class FileReader:
             raise ValueError(f"{example.media}: {type(error).__name__}: {error}") from error
 
     def identity(self, example: Example) -> str:
-        """The hash of the files' bytes, in their order."""
+        """Return the hash of the files' bytes, in their order."""
         for path in example.media:
             if path not in self._hashes:
                 self._hashes[path] = _hash_file(path)
@@ -70,7 +70,7 @@ class MemoryReader:
         return [self._videos[name] for name in example.media]
 
     def identity(self, example: Example) -> str:
-        """The hash of frames and times, in their order."""
+        """Return the hash of frames and times, in their order."""
         videos = [self._videos[name] for name in example.media]
         return combined(hash_arrays(video.frames, video.times_s) for video in videos)
 
@@ -85,19 +85,19 @@ class NamedReader:
         return self._read(example)
 
     def identity(self, example: Example) -> str:
-        """The hash of the files' bytes or, for media that are not files, of their names."""
+        """Return the hash of the files' bytes or, for media that are not files, of their names."""
         return combined(
             _hash_file(path) if os.path.isfile(path) else path for path in example.media
         )
 
 
 def visuals_reader(policy: FramePolicy) -> FileReader:
-    """A reader of an example's media files under `policy`; a text-only question has none."""
+    """Return a reader of an example's media files under `policy`; a text-only question has none."""
     return FileReader(policy)
 
 
 def memory_reader(clips: Iterable[SeenClip]) -> MemoryReader:
-    """A `read` for `predict` whose media are clips in memory."""
+    """Return a `read` for `predict` whose media are clips in memory."""
     return MemoryReader(clips)
 
 
@@ -107,7 +107,7 @@ def _num_threads() -> int:
 
 
 def combined(parts: Iterable[str]) -> str:
-    """One short hash of several; "" of none."""
+    """Return one short hash of several; "" of none."""
     parts = list(parts)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16] if parts else ""
 

@@ -55,13 +55,13 @@ class Card:
 
 
 def card_names() -> list[str]:
-    """The names that `load_card` knows."""
+    """Return the names that `load_card` knows."""
     return sorted(path.stem for path in (manifests_dir() / "cards").glob("*.yaml"))
 
 
 def load_card(name: str) -> Card:
-    """The card of that name, in any case; RecordError lists the known names, or names the field
-    that the file gets wrong.
+    """Return the card of that name, in any case; RecordError lists the known names, or names the
+    field that the file gets wrong.
     """
     import yaml
 
@@ -73,7 +73,7 @@ def load_card(name: str) -> Card:
 
 
 def counts_of(clips: Iterable[Clip]) -> dict[str, float]:
-    """The counts that a card states: clips, source videos, hours, QA pairs."""
+    """Return the counts that a card states: clips, source videos, hours, QA pairs."""
     clips = list(clips)
     return {
         "clips": len(clips),

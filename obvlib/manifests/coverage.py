@@ -17,8 +17,8 @@ KINDS = {"missing": "missing", "broken": "broken", "no_video": "broken", "past_e
 def coverage(
     name: str, jobs: list, refused: list, problems: list, result: Any, rows: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The report of a run. Every clip is in exactly one of done, skipped (done by an earlier run),
-    missing, broken, past_end and other.
+    """Return the report of a run. Every clip is in exactly one of done, skipped (done by an earlier
+    run), missing, broken, past_end and other.
 
     `jobs` are all clips asked for, `refused` and `problems` rows that could not become one, `rows`
     the ledger's.
@@ -83,7 +83,7 @@ def _failure(item: Any, reason: str) -> dict[str, str]:
 
 
 def render(report: dict[str, Any]) -> str:
-    """The report in a few lines for a terminal."""
+    """Return the report in a few lines for a terminal."""
     clips, hours = report["clips"], report["hours"]
     counts = (
         ", ".join(f"{count} {kind}" for kind, count in clips.items() if count) or "nothing to do"
@@ -117,8 +117,8 @@ def num_made(report: dict[str, Any]) -> tuple[int, int]:
 
 
 def summarize(clips: Iterable[Any]) -> dict[str, Any]:
-    """What a dataset asks for: clips (each once), sources, hours, how many clips a source has and
-    how much of them overlaps.
+    """Return what a dataset asks for: clips (each once), sources, hours, how many clips a source
+    has and how much of them overlaps.
     """
     spans: dict[str, set[tuple[float, float]]] = defaultdict(set)
     for clip in clips:

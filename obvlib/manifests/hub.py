@@ -53,8 +53,8 @@ def fetch(
 
 
 def ask(repo_id: str, *, revision: str | None = None, repo_type: str = "model") -> str:
-    """The commit hash that `revision` (None: the newest) stands for on the hub now. HubUnavailable,
-    in one sentence, if it does not say.
+    """Return the commit hash that `revision` (None: the newest) stands for on the hub now.
+    HubUnavailable, in one sentence, if it does not say.
     """
     from huggingface_hub import HfApi
 
@@ -71,7 +71,7 @@ def ask(repo_id: str, *, revision: str | None = None, repo_type: str = "model") 
 
 
 def explain(error: Exception, repo_id: str, revision: str | None, repo_type: str) -> str:
-    """What an error of the hub's client means, in one sentence with the remedy."""
+    """Return what an error of the hub's client means, in one sentence with the remedy."""
     from huggingface_hub.errors import (
         GatedRepoError,
         RepositoryNotFoundError,
@@ -102,7 +102,7 @@ def explain(error: Exception, repo_id: str, revision: str | None, repo_type: str
 
 
 def _status(error: BaseException | None) -> int | None:
-    """The HTTP status behind an error, if there is one."""
+    """Return the HTTP status behind an error, if there is one."""
     while error is not None:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(status, int):

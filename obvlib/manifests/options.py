@@ -25,8 +25,8 @@ _BARE = re.compile(r"\s*(?:option\s+)?[(\[]?([A-Za-z])[)\].:]*\s*", re.IGNORECAS
 
 
 def options_of(row: dict[str, Any], where: str) -> dict[str, str] | None:
-    """The options of a row by letter, without the letters that their texts may carry; None where it
-    has none.
+    """Return the options of a row by letter, without the letters that their texts may carry; None
+    where it has none.
 
     RecordError names an option that is given twice, one that stands alone, and options of another
     form: none is left out silently.
@@ -65,7 +65,8 @@ def options_of(row: dict[str, Any], where: str) -> dict[str, str] | None:
 
 
 def answer_of(row: dict[str, Any], options: dict[str, str] | None, where: str) -> str:
-    """The right answer: a letter where there are options, else "yes", "no" or the words as given.
+    """Return the right answer: a letter where there are options, else "yes", "no" or the words as
+    given.
 
     RecordError where it is missing, is none of the options, can be read as two of them, or where
     the row's letter and text disagree.
@@ -103,7 +104,7 @@ def is_letter(answer: str) -> bool:
 
 
 def _letters(said: str, options: dict[str, str], letter_only: bool) -> set[str]:
-    """The options that `said` may mean."""
+    """Return the options that `said` may mean."""
     found = set()
     if (bare := _BARE.fullmatch(said)) and bare[1].upper() in options:
         found.add(bare[1].upper())
@@ -118,7 +119,7 @@ def _letters(said: str, options: dict[str, str], letter_only: bool) -> set[str]:
 
 
 def _columns(row: dict[str, Any], where: str) -> dict[str, Any]:
-    """The options spread over columns (option_A, Choice b, option1, opa), in their order."""
+    """Return the options spread over columns (option_A, Choice b, option1, opa), in their order."""
     found: dict[str, Any] = {}
     for name, text in row.items():
         if (match := _COLUMN.fullmatch(name)) and not _is_empty(text):
@@ -131,7 +132,7 @@ def _columns(row: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _letter_columns(row: dict[str, Any]) -> dict[str, Any]:
-    """The options in columns A, B, …: up to H with gaps, from there without."""
+    """Return the options in columns A, B, …: up to H with gaps, from there without."""
     found: dict[str, Any] = {}
     for letter, before in zip(ascii_uppercase, " " + ascii_uppercase, strict=False):
         if letter.lower() in row and (letter <= "H" or before in found):

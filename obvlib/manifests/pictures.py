@@ -21,7 +21,7 @@ WIDE_MODES = ("I", "F")  # also "I;16", "I;16B" …: one channel of more than 8 
 
 
 def open_rgb(path: str | os.PathLike | BinaryIO) -> np.ndarray:
-    """A picture file (a path, or an open one) as (H, W, 3) uint8, upright as its EXIF says.
+    """Return a picture file (a path, or an open one) as (H, W, 3) uint8, upright as its EXIF says.
 
     ValueError for what is not a picture of `FORMATS`, is damaged, or has too many pixels; OSError
     where there is no file.
@@ -42,7 +42,7 @@ def open_rgb(path: str | os.PathLike | BinaryIO) -> np.ndarray:
 
 
 def rgb_pixels(image: PIL.Image.Image, name: str = "picture") -> np.ndarray:
-    """A Pillow image as (H, W, 3) uint8.
+    """Return a Pillow image as (H, W, 3) uint8.
 
     One channel of more than 8 bits is scaled so that its smallest value becomes 0 and its largest
     255. ValueError where it holds NaN or infinity, or has too many pixels.

@@ -42,8 +42,8 @@ class RowProblem:
 
 
 def load_rows(source: str | Path, *, split: str = "") -> tuple[list[Clip], list[RowProblem]]:
-    """The clips of a card ("mini", "OpenBiomedVid" …) or of a JSON lines file, and the rows that
-    are not clips.
+    """Return the clips of a card ("mini", "OpenBiomedVid" …) or of a JSON lines file, and the rows
+    that are not clips.
 
     A bad row never ends the run. HubUnavailable for a hub dataset that is neither cached nor within
     reach; FileNotFoundError for a path that is not there. `split` keeps one split where the source
@@ -198,8 +198,8 @@ def hub_rows(card: Card, split: str = "") -> Iterator[tuple[str, dict[str, Any]]
 
 
 def clip_from_row(row: Any, where: str, *, dataset: str = "", split: str = "") -> Clip:
-    """A row of the published schema (video_id, timestamp [start, end], video, caption, qa_pairs …)
-    or of our own as a Clip.
+    """Return a row of the published schema (video_id, timestamp [start, end], video, caption,
+    qa_pairs …) or of our own as a Clip.
 
     Columns that a clip has no place for are ignored. RecordError names `where`, the field, its
     value and the remedy.
@@ -258,8 +258,8 @@ def _timestamp(row: dict[str, Any], where: str) -> tuple[float, float]:
 
 
 def _pairs(row: dict[str, Any], where: str) -> list[Any]:
-    """The row's QA pairs: a list, a list written as a JSON string, or one pair spread over the row
-    itself.
+    """Return the row's QA pairs: a list, a list written as a JSON string, or one pair spread over
+    the row itself.
     """
     pairs = row.get("qa_pairs")
     if isinstance(pairs, str):
@@ -280,8 +280,8 @@ def _pairs(row: dict[str, Any], where: str) -> list[Any]:
 
 
 def _pair_fields(pair: Any, where: str) -> dict[str, Any]:
-    """A published pair in our fields: options by letter, the answer as a letter where there are
-    options.
+    """Return a published pair in our fields: options by letter, the answer as a letter where there
+    are options.
     """
     pair = lower_names(pair, where) if isinstance(pair, dict) else {}
     if not pair.get("question"):

@@ -102,8 +102,8 @@ def duration_s(source: Source) -> float:
 
 
 def check_range(source: Source, start_s: float, end_s: float | None) -> tuple[float, str]:
-    """The end to use, and what is to be noted of the stretch; MediaError where the times are not
-    part of the video, or more than a second or half of the clip does not decode.
+    """Return the end to use, and what is to be noted of the stretch; MediaError where the times are
+    not part of the video, or more than a second or half of the clip does not decode.
     """
     available_s = duration_s(source)
     if end_s is None:

@@ -111,8 +111,8 @@ def _packet_times(source: Source, start: int, end: int) -> list[_Times]:
 
 
 def _decode_times(stored: list[int], made: Plan) -> tuple[dict[int, int], int]:
-    """A decoding time for each packet to copy, from the clip's start, and how far decoding runs
-    ahead of showing.
+    """Return a decoding time for each packet to copy, from the clip's start, and how far decoding
+    runs ahead of showing.
 
     The i-th packet is decoded at the i-th time anything is shown, moved ahead so that none is shown
     before it is decoded.
@@ -244,7 +244,7 @@ class _Head:
         return fitted
 
     def joined_extradata(self) -> bytes:
-        """The source's parameter sets and the encoder's in one header."""
+        """Return the source's parameter sets and the encoder's in one header."""
         mine = nal.parameter_sets(self.encoder.extradata)
         if not self.prefix_size:
             return self.extradata + b"".join(b"\0\0\0\1" + unit for unit in mine)

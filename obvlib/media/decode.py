@@ -213,8 +213,8 @@ def see(source: Source, packet: Any, shown: list[int]) -> None:
 
 
 def all_seen_before(packet: Any, shown: list[int]) -> float | None:
-    """The time up to which all that is shown has been read; the sorted `shown` tells where the
-    container stores no decoding times.
+    """Return the time up to which all that is shown has been read; the sorted `shown` tells where
+    the container stores no decoding times.
     """
     if packet.dts is not None:
         return packet.dts

@@ -37,7 +37,7 @@ def split_prefixed(data: bytes, prefix_size: int) -> Iterator[bytes]:
 
 
 def prefix_size(extradata: bytes) -> int:
-    """Bytes of a length prefix that an avcC record says; 0 for Annex B."""
+    """Return how many bytes a length prefix takes, as an avcC record says; 0 for Annex B."""
     return (extradata[4] & 3) + 1 if extradata[:1] == b"\1" and len(extradata) > 6 else 0
 
 
@@ -47,7 +47,7 @@ def units(data: bytes, size: int) -> Iterator[bytes]:
 
 
 def length_size(codec: str, extradata: bytes) -> int:
-    """Bytes of the length before each NAL unit of a stream; 0 for Annex B."""
+    """Return how many bytes the length takes before each NAL unit of a stream; 0 for Annex B."""
     if codec == "hevc":
         return (extradata[21] & 3) + 1 if extradata[:1] == b"\1" and len(extradata) > 22 else 0
     return prefix_size(extradata)
@@ -172,7 +172,7 @@ def _kind(codec: str, unit: bytes) -> int:
 
 
 def _golomb(data: bytes, count: int) -> list[int]:
-    """The first `count` Exp-Golomb numbers of some bytes."""
+    """Return the first `count` Exp-Golomb numbers of some bytes."""
     bits, at = "".join(f"{byte:08b}" for byte in data), 0
     found: list[int] = []
     for _ in range(count):
@@ -200,16 +200,16 @@ def parameter_sets(extradata: bytes) -> list[bytes]:
 
 
 def set_id(unit: bytes) -> int:
-    """The id of a parameter set: the first Exp-Golomb number of a PPS, of an SPS the one after
-    profile and level.
+    """Return the id of a parameter set: the first Exp-Golomb number of a PPS, of an SPS the one
+    after profile and level.
     """
     body = unit[1:9] if unit[0] & 31 == PPS else unit[4:12]
     return _golomb(body, 1)[0]
 
 
 def avcc(header: bytes, sets: list[bytes]) -> bytes:
-    """An avcC record with these sets; profile, level and prefix size are `header`'s (the first five
-    bytes of another record).
+    """Return an avcC record with these sets; profile, level and prefix size are `header`'s (the
+    first five bytes of another record).
     """
     groups = [[s for s in sets if s[0] & 31 == kind] for kind in (SPS, PPS)]
     out = header[:5] + bytes([0xE0 | len(groups[0])])

@@ -87,7 +87,7 @@ class FrameTimes:
     last_s: float | None = None
 
     def time_s(self, pts_s: float | None, dts_s: float | None) -> float:
-        """Seconds from the beginning for the next frame."""
+        """Return seconds from the beginning for the next frame."""
         if self.last_s is None and dts_s is not None:
             self.lag_s = dts_s
         for place, value in enumerate((pts_s, dts_s)):

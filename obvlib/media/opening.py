@@ -119,8 +119,8 @@ def _why(error: Exception) -> str:
 
 
 def pick_streams(container: Any, name: str, num_threads: int) -> tuple[Any, Any]:
-    """The film and its sound: of the video streams the one marked as default, else the largest, and
-    a still picture only where there is nothing else; of the sounds libav's choice.
+    """Return the film and its sound: of the video streams the one marked as default, else the
+    largest, and a still picture only where there is nothing else; of the sounds libav's choice.
     """
     pictures = av.stream.Disposition.attached_pic
     videos = [
@@ -144,7 +144,9 @@ def pick_streams(container: Any, name: str, num_threads: int) -> tuple[Any, Any]
 
 
 def pixel_shape(stream: Any) -> Fraction:
-    """How many times as wide as high the pixels of a video stream are; 1 where nothing says so."""
+    """Return how many times as wide as high the pixels of a video stream are; 1 where nothing says
+    so.
+    """
     shape = stream.sample_aspect_ratio
     if shape is None or not shape.numerator or not shape.denominator:
         return Fraction(1)

@@ -17,8 +17,8 @@ UPRIGHT: Turn = (False, False, False)
 
 
 def viewer_size(frame: Any, pixel_shape: Fraction) -> tuple[int, int]:
-    """Height and width in px that a viewer sees of a frame whose pixels are `pixel_shape` times as
-    wide as high.
+    """Return height and width in px that a viewer sees of a frame whose pixels are `pixel_shape`
+    times as wide as high.
     """
     height, width = _square(frame, pixel_shape)
     size = (width, height) if (turn_of(frame) or UPRIGHT)[0] else (height, width)
@@ -28,8 +28,8 @@ def viewer_size(frame: Any, pixel_shape: Fraction) -> tuple[int, int]:
 
 
 def as_seen(frame: Any, pixel_shape: Fraction, turn: Turn, size: tuple[int, int]) -> Any:
-    """The frame as a viewer sees it, turned as told, fitted into (height, width) with black bars
-    where its shape is another.
+    """Return the frame as a viewer sees it, turned as told, fitted into (height, width) with black
+    bars where its shape is another.
     """
     steps = ["estdif=mode=frame"] if frame.interlaced_frame else []
     swapped, left_right, up_down = turn
@@ -46,7 +46,7 @@ def as_seen(frame: Any, pixel_shape: Fraction, turn: Turn, size: tuple[int, int]
 
 
 def _square(frame: Any, pixel_shape: Fraction) -> tuple[int, int]:
-    """Height and width with square pixels: the side that would shrink is kept."""
+    """Return height and width with square pixels: the side that would shrink is kept."""
     if not Fraction(1, MAX_STRETCH) <= pixel_shape <= MAX_STRETCH:
         pixel_shape = Fraction(1)
     if pixel_shape >= 1:
@@ -59,8 +59,8 @@ def _even(length: Fraction, original: int) -> int:
 
 
 def turn_of(frame: Any) -> Turn | None:
-    """What a frame's display matrix asks for, x' = ax + cy, y' = bx + dy; None where it has none,
-    which then is that of the frame before it.
+    """Return what a frame's display matrix asks for, x' = ax + cy, y' = bx + dy; None where it has
+    none, which then is that of the frame before it.
     """
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
@@ -72,7 +72,7 @@ def turn_of(frame: Any) -> Turn | None:
 
 
 def _filtered(frame: Any, steps: list[str]) -> Any:
-    """One frame through a chain of filters."""
+    """Return one frame through a chain of filters."""
     graph = av.filter.Graph()
     head = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base

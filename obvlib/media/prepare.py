@@ -235,8 +235,8 @@ def _verify(path: Path, num_frames: int) -> None:
 def clip_frames(
     path: str | os.PathLike, policy: Any, num_threads: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The frames that `policy` picks of a clip, (T, H, W, 3) uint8, and their times in seconds from
-    the clip's start, (T,) float64.
+    """Return the frames that `policy` picks of a clip, (T, H, W, 3) uint8, and their times in
+    seconds from the clip's start, (T,) float64.
 
     `path` is a slice or a prepared clip; training and evaluation both read through here. MediaError
     if the clip was prepared with another policy.

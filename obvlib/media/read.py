@@ -72,7 +72,7 @@ def probe(path: str | os.PathLike) -> VideoInfo:
 
 
 def _frame_rate(video: Any) -> float:
-    """Frames per second: the nominal rate, unless it is far from the average one."""
+    """Return frames per second: the nominal rate, unless it is far from the average one."""
     average, nominal = float(video.average_rate or 0), float(video.guessed_rate or 0)
     return nominal if not average or abs(nominal - average) < 0.05 * average else average
 
@@ -89,7 +89,7 @@ class PacketInfo:
 
 
 def packets(path: str | os.PathLike) -> list[PacketInfo]:
-    """The frames as they are stored, in the order of decoding. Nothing is decoded."""
+    """Return the frames as they are stored, in the order of decoding. Nothing is decoded."""
     with open_source(path) as source:
         return [
             PacketInfo(source.seconds(packet.pts), packet.size, packet.is_keyframe)
@@ -99,7 +99,7 @@ def packets(path: str | os.PathLike) -> list[PacketInfo]:
 
 
 def frame_at_start(source: Source) -> Any:
-    """The first frame; OddVideo sends the source to its clean intermediate."""
+    """Return the first frame; OddVideo sends the source to its clean intermediate."""
     while True:
         try:
             return next(frames_on_screen(source, [0.0]))[1]
@@ -114,8 +114,8 @@ def frames_at(
     width: int | None = None,
     num_threads: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The frames on screen at `times_s` (seconds from the first frame, any order) and the times at
-    which they came on.
+    """Return the frames on screen at `times_s` (seconds from the first frame, any order) and the
+    times at which they came on.
 
     Returns frames (T, H, W, 3) uint8, upright, resized if a size is given, and pts_s (T,) float64.
     MediaError for a time that is negative or more than a second past the end.
@@ -183,8 +183,8 @@ def audio(
     start_s: float = 0.0,
     end_s: float | None = None,
 ) -> np.ndarray:
-    """The sound between two times as (N,) float32 in [-1, 1], one channel, N = (end_s - start_s) *
-    sample_rate.
+    """Return the sound between two times as (N,) float32 in [-1, 1], one channel, N = (end_s -
+    start_s) * sample_rate.
 
     Without an `end_s` it goes to the end of the sound. A file without sound gives an empty array;
     gaps are silence.

@@ -88,7 +88,9 @@ def heard(
 
 
 def decoded(stream: Any, packet: Any) -> list[Any]:
-    """The frames of a sound packet that have times; what is damaged is left out, as players do."""
+    """Return the frames of a sound packet that have times; what is damaged is left out, as players
+    do.
+    """
     try:
         return [f for f in stream.codec_context.decode(packet) if f.pts is not None]
     except av.FFmpegError:

@@ -67,7 +67,9 @@ class Source:
         return float((ticks * scale - origin) / divisor)
 
     def ticks(self, time_s: float, stream: Any = None) -> int:
-        """The timestamp of `stream` at or just below a time from the first presented frame."""
+        """Return the timestamp of `stream` at or just below a time from the first presented
+        frame.
+        """
         base = Fraction((stream or self.video).time_base)  # PyAV 19 has a type of its own
         return int((Fraction(time_s) + self.origin_s) // base)
 
@@ -115,8 +117,8 @@ def opened_raw(name: str, num_threads: int = 1) -> Iterator[Source]:
 
 
 def clip_clock(time_base: Fraction, start: Fraction, tick: Fraction) -> Callable[[int], int]:
-    """A function from timestamps in `time_base` to the nearest number of ticks after `start`; in
-    whole numbers, since it is asked often.
+    """Return a function from timestamps in `time_base` to the nearest number of ticks after
+    `start`; in whole numbers, since it is asked often.
     """
     scale = time_base.numerator * start.denominator * tick.denominator
     offset = start.numerator * time_base.denominator * tick.denominator
@@ -125,5 +127,5 @@ def clip_clock(time_base: Fraction, start: Fraction, tick: Fraction) -> Callable
 
 
 def exact(time_s: float) -> Fraction:
-    """A time that was written with at most six decimals, as that number."""
+    """Return a time that was written with at most six decimals, as that number."""
     return Fraction(time_s).limit_denominator(1_000_000)

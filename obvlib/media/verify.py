@@ -56,7 +56,7 @@ def _check_times(clip: Source, times: list[int], duration: int) -> None:
 
 
 def lasts_s(clip: Source) -> float:
-    """The video track's presentation length."""
+    """Return the video track's presentation length."""
     return float((clip.video.duration or 0) * clip.video.time_base)
 
 

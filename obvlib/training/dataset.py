@@ -224,8 +224,8 @@ def load_sample(
     storage_options: dict[str, Any] | None = None,
     normalise: bool = True,
 ) -> ModelInput:
-    """A row of the training set as model input; InputError where clip, tokenizer or policy are not
-    those that it was built with.
+    """Return a row of the training set as model input; InputError where clip, tokenizer or policy
+    are not those that it was built with.
 
     `clips_dir` is a directory, or a URL such as s3://bucket/clips: a clip is then fetched once and
     kept under the data root.

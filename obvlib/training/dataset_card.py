@@ -76,7 +76,7 @@ def card_facts(
 
 
 def render(facts: dict[str, Any]) -> str:
-    """The card as Markdown."""
+    """Return the card as Markdown."""
     counts, settings = facts["counts"], facts["settings"]
     lines = [
         "---",

@@ -161,7 +161,7 @@ def advice(
 
 
 def takes_packed_pass(config: TrainConfig) -> bool:
-    """Whether a Qwen2-VL on a GPU takes the packed pass with these settings."""
+    """Return whether a Qwen2-VL on a GPU takes the packed pass with these settings."""
     return config.packed_pass is not False and not config.lora_rank and config.attention != "sdpa"
 
 

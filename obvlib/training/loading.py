@@ -74,13 +74,13 @@ def limit_threads(_: int) -> None:
 
 
 def row_of(batch: list[dict[str, Any]]) -> dict[str, Any]:
-    """The collator: a packed row is a batch already."""
+    """Collate nothing: a packed row is a batch already."""
     (row,) = batch
     return row
 
 
 def _without_pixels(sample: ModelInput) -> Any:
-    """What `collate` reads of a sample, its pixels left out: they take another way."""
+    """Return what `collate` reads of a sample, its pixels left out: they take another way."""
     return _Words(sample.input_ids, sample.labels, sample.position_ids)
 
 

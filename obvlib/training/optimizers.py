@@ -92,11 +92,11 @@ def make(model: torch.nn.Module, config: Any) -> torch.optim.Optimizer | None:
 
 
 def weights_are_sharded() -> bool:
-    """Whether `accelerate launch` was told to shard weights."""
+    """Return whether `accelerate launch` was told to shard weights."""
     names = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
     return any(os.environ.get(name, "false").lower() in ("true", "1") for name in names)
 
 
 def gathers_layers() -> bool:
-    """Whether FSDP2 shards the weights: it gathers those of a module when that is called."""
+    """Return whether FSDP2 shards the weights: it gathers those of a module when that is called."""
     return weights_are_sharded() and os.environ.get("FSDP_VERSION", "1") == "2"

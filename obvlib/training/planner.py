@@ -94,8 +94,8 @@ PACKED = Efficiency(products=0.7954, attention=0.6195, crossings=30.57, layer_s=
 
 
 def row_work(samples: Sequence[Sample], model: ModelShape, settings: Settings) -> Work:
-    """What one row costs with gradient checkpointing: forward, forward again inside the blocks, and
-    twice that backward.
+    """Return what one row costs with gradient checkpointing: forward, forward again inside the
+    blocks, and twice that backward.
     """
     tokens = sum(s.num_tokens for s in samples)
     patches = sum(s.num_patches for s in samples)

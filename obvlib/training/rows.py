@@ -145,16 +145,16 @@ def blank_sample(tokenizer: Any, spec: VisionSpec, *, normalise: bool = True) ->
 
 
 def only_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The collator: a packed row is a batch already. No cache: with one, transformers forgets where
-    samples begin.
+    """Collate nothing: a packed row is a batch already. No cache: with one, transformers
+    forgets where samples begin.
     """
     (row,) = rows
     return row | {"use_cache": False}
 
 
 def label_positions_only(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The collator that asks for logits only where something is learned, which spares most of a
-    CPU's work: position i − 1 predicts the label at i.
+    """Ask for logits only where something is learned, which spares most of a CPU's work: position
+    i − 1 predicts the label at i.
     """
     row = only_row(rows)
     keep = (row["labels"][0, 1:] != IGNORE).nonzero().flatten()  # (K,)

@@ -76,8 +76,8 @@ def training_samples(
     config: TrainConfig,
     seed: int,
 ) -> Samples:
-    """The training samples of cut `clips`: views for the tiny model, with generated clips beside
-    them; else a built training set.
+    """Return the training samples of cut `clips`: views for the tiny model, with generated clips
+    beside them; else a built training set.
     """
     from obvlib.training.passes import packed_pass
 
@@ -108,7 +108,7 @@ class Views:
         self.tokenizer, self.spec = bundle.tokenizer, bundle.spec
 
     def turns(self, index: int) -> list[Turn]:
-        """One of the ways of `ASKED`, with options in a new order each time."""
+        """Return one of the ways of `ASKED`, with options in a new order each time."""
         view, place = divmod(index, len(self.clips))
         clip = self.clips[place]
         rng = random.Random(f"{self.seed}/{view}/{clip.name}")
@@ -241,8 +241,8 @@ class Built:
 
 
 def _part(part: str, pairs: Sequence[QAPair]) -> list[QAPair]:
-    """The questions that a part of `ASKED` stands for. Yes/no questions have no class in words and
-    are asked as they are.
+    """Return the questions that a part of `ASKED` stands for. Yes/no questions have no class in
+    words and are asked as they are.
     """
     if not part.startswith("class"):
         return [pair for pair in pairs if pair.family == part]
@@ -253,7 +253,7 @@ def _part(part: str, pairs: Sequence[QAPair]) -> list[QAPair]:
 
 
 def shuffled(pair: QAPair, rng: random.Random) -> QAPair:
-    """The same question with its options in another order; an open question as it is."""
+    """Return the same question with its options in another order; an open question as it is."""
     if not pair.options:
         return pair
     texts = rng.sample(list(pair.options.values()), len(pair.options))

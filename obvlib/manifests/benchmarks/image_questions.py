@@ -56,7 +56,7 @@ def picture_path(image: Any, field: str, place: Place) -> tuple[Path, str]:
 
 
 def _pixels(image: Any, field: str, place: Place) -> np.ndarray:
-    """The picture, (H, W, 3) uint8."""
+    """Return the picture, (H, W, 3) uint8."""
     where = f"{place.where}: field {field!r}"
     try:
         if hasattr(image, "save"):

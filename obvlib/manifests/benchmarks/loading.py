@@ -40,8 +40,8 @@ NAMES = (
 
 
 def media_dir(name: str) -> Path:
-    """Where a benchmark's slices, loops or images lie unless told otherwise: `media/<name>` under
-    the data root.
+    """Return where a benchmark's slices, loops or images lie unless told otherwise: `media/<name>`
+    under the data root.
     """
     return data_root() / "media" / name.lower()
 
@@ -54,7 +54,7 @@ def load_examples(
     limit: int | None = None,
     problems: list[RowProblem] | None = None,
 ) -> list[Example]:
-    """The examples of a benchmark of `NAMES`, in any case.
+    """Return the examples of a benchmark of `NAMES`, in any case.
 
     `media` is the folder of its files (default `media_dir(name)`), `rows` a file to read in place
     of the hub (JSON lines, or one JSON array), `limit` keeps the first so many. A row that is no
@@ -95,7 +95,7 @@ def load_examples(
 
 
 def _reader(name: str) -> Reader:
-    """A fresh reader of a benchmark's rows."""
+    """Return a fresh reader of a benchmark's rows."""
     readers: dict[str, Reader] = {
         "MIMICEchoQA": echo_questions,
         "SurgeryVideoQA": ClipQuestions(),

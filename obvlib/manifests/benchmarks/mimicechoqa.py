@@ -45,7 +45,7 @@ def echo_questions(row: Any, place: Place) -> Iterator[Example]:
 
 
 def _video(row: dict[str, Any], where: str) -> str:
-    """The loop's path: field `video`, or the one entry of `videos`."""
+    """Return the loop's path: field `video`, or the one entry of `videos`."""
     listed = row.get("videos")
     if listed is None:
         return text_of(row, "video", where)

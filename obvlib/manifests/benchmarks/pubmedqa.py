@@ -31,8 +31,8 @@ def pubmedqa_questions(row: Any, place: Place) -> Iterator[Example]:
 
 
 def _sections(context: Any, where: str) -> list[str]:
-    """The abstract: `{"contexts": [...]}` as the hub has it, the same as JSON text, a list, or one
-    text.
+    """Return the abstract: `{"contexts": [...]}` as the hub has it, the same as JSON text, a list,
+    or one text.
     """
     if isinstance(context, str) and context.lstrip().startswith("{"):
         context = json.loads(context)

@@ -55,7 +55,7 @@ def _array(data: bytes, name: str) -> list[Any]:
 
 
 def text_of(row: Any, field: str, where: str) -> str:
-    """The text of a field; RecordError where it has none."""
+    """Return the text of a field; RecordError where it has none."""
     value = row.get(field) if isinstance(row, dict) else None
     if not isinstance(value, str) or not value.strip():
         raise RecordError(f"{where}: field {field!r} is {value!r}; give it some text")
