@@ -108,6 +108,20 @@ def test_every_item_ends_once_with_its_reason(tmp_path, ledger, num_workers):
     assert reasons == {"v1_1000_2000": "too dull", "v2_2000_3000": "ValueError: no such frame"}
 
 
+@dataclass(frozen=True)
+class Weighted(Work):
+    """Items of 0.1, 0.4, 0.7 … of something, which do not add up exactly."""
+
+    def weight(self, clip: Clip) -> float:
+        return 1 / 10 + clip.start_s * 3 / 10
+
+
+def test_the_bar_ends_at_its_end(tmp_path, ledger, capsys):
+    run_stage(clips(9), Weighted(tmp_path / "notes"), ledger, show_progress=True)
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "100%" in last and "00:00 to go, 7 done" in last and "-00:00" not in last
+
+
 def test_done_items_do_not_run_again_and_others_do(tmp_path, ledger):
     notes = tmp_path / "notes"
     run(clips(4), Work(notes), ledger)

@@ -28,6 +28,7 @@ from obvlib.evaluation import (
     end_tokens,
     evaluate,
     fingerprint,
+    fingerprints,
     generate,
     memory_reader,
     predict,
@@ -52,6 +53,15 @@ def evaluated(bundle, clips, folder):
     examples = generated_examples(clips)[:2]
     reader = memory_reader(clips)
     return evaluate(bundle, examples, folder, CONFIG, controls=["no_visual"], read=reader)
+
+
+def test_weights_are_read_once_for_a_benchmark_and_its_controls(
+    tmp_path, bundle, clips, monkeypatch
+):
+    read = []
+    monkeypatch.setattr(fingerprints, "hash_weights", lambda model: read.append(model) or "same")
+    evaluated(bundle, clips, tmp_path)
+    assert len(read) == 1
 
 
 @pytest.mark.parametrize(

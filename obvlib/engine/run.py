@@ -155,7 +155,10 @@ class _Run:
     def _record(self, outcomes: Iterator[Outcome], show_progress: bool) -> None:
         from tqdm.auto import tqdm
 
-        weights = {id_: self.stage.weight(record) for id_, record in self.todo.items()}
+        # in whole numbers, or what is left to do would end beside zero
+        weights = {
+            id_: round(1000 * self.stage.weight(record)) for id_, record in self.todo.items()
+        }
         total = sum(weights.values())
         with tqdm(
             total=total, desc=self.stage.name, disable=not show_progress, unit="",

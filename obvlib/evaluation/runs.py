@@ -25,6 +25,7 @@ from obvlib.core.records import read_jsonl, write_jsonl
 from obvlib.engine import claimed
 from obvlib.evaluation.answer_file import read_answers
 from obvlib.evaluation.controls import concerned, controlled
+from obvlib.evaluation.fingerprints import hashed
 from obvlib.evaluation.predictions import EvalConfig, fingerprint, predict
 from obvlib.evaluation.visuals import NamedReader, ReadVisuals, visuals_reader
 from obvlib.scoring import score_all
@@ -88,6 +89,7 @@ def evaluate(
     reader: Any = read if read is not None else visuals_reader(config.policy)
     if not hasattr(reader, "identity"):
         reader = NamedReader(reader)
+    bundle = hashed(bundle)
     about = {
         "benchmark": examples[0].benchmark,
         "model": bundle.name,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from obvlib.core import Example, FramePolicy
+from obvlib.evaluation.fingerprints import hashed
 from obvlib.evaluation.predictions import EvalConfig
 from obvlib.evaluation.runs import Evaluation, evaluate
 
@@ -49,6 +50,7 @@ def sensitivity(
     """Answer the examples, whose media are files, under each policy, in a folder each, and return
     the runs by name. A stopped call continues.
     """
+    bundle = hashed(bundle)
     return {
         name: evaluate(
             bundle,
