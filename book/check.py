@@ -20,6 +20,8 @@ COMMANDS = {
     "lint": ["ruff", "check", "."],
     "format": ["ruff", "format", "--check", "--quiet", "."],
     "types": ["mypy", "--no-error-summary"],
+    # scripts that no test runs: whether they call the package as it is now
+    "calls": ["mypy", "--no-error-summary", "--config-file=book/calls.ini"],
     "spelling": ["codespell_lib", "--toml", "pyproject.toml"],
 }
 # of each kind of figure, what a reader who does not see it needs

@@ -59,7 +59,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked[key] += 1
         files = self.server.repos.get(key, "missing")
         if isinstance(files, str) and (refusal := self.refusal(files, key)):
-            return self.send(*refusal, with_body)
+            status, body, headers = refusal
+            return self.send(status, body, headers, with_body)
         if isinstance(files, str):
             files = self.server.repos[f"{kind}/answers"]
         if revision not in (None, "main", SHA):

@@ -53,7 +53,7 @@ def flash4_own(gradient: torch.Tensor, saved: flash.Saved, seen: flash.Seen) -> 
 def flash4_padded(gradient: torch.Tensor, saved: flash.Saved, seen: flash.Seen) -> Any:
     dim = saved.query.shape[-1]
     wide = [F.pad(t, (0, -dim % 32)) for t in (gradient, *saved[:4])]
-    made = flash4_own(wide[0], flash.Saved(*wide[1:], saved.softmax), seen)
+    made = flash4_own(wide[0], flash.Saved(*(*wide[1:], saved.softmax)), seen)
     return [part[..., :dim].contiguous() for part in made]
 
 

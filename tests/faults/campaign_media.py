@@ -149,7 +149,7 @@ def _compare(path, way, span, times_s, frames, inside, note) -> str:
                 shown, _ = media.frames_at(path, middles_s, *SIZE)
             note += "; ".join(str(warning.message) for warning in said)
         elif way == "prepare":
-            note = media.prepare_clip(path, out, *span, POLICY).note
+            note = media.prepare_clip(path, out, span[0], span[1], POLICY).note
             shown, at_s = media.clip_frames(out, POLICY)
             at_s = at_s + span[0]
             near = np.abs(times_s[:, None] - at_s[None]).min(axis=0) > 0.004
