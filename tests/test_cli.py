@@ -1,14 +1,17 @@
 """The command's own words for settings that are wrong: one line, exit status 1, no traceback."""
 
+import errno
 import subprocess
 import sys
 from collections import Counter
 
 import pytest
+import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from obvlib.cli import app
+from obvlib.cli.app import fail
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +116,7 @@ IN_A_DESTRUCTOR = """
 import signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits none
 from obvlib.cli import app
+from obvlib.cli.app import fail
 
 class Held:
     def __del__(self):
@@ -134,3 +138,10 @@ def test_ctrl_c_while_a_destructor_runs_is_not_lost():
     )
     assert done.returncode == 130 and "went on" not in done.stdout
     assert "Traceback" not in done.stderr and "run the same command again" in done.stderr
+
+
+def test_a_full_disk_is_said_with_what_to_do(capsys):
+    with pytest.raises(typer.Exit):
+        fail(OSError(errno.ENOSPC, "No space left on device"))
+    said = capsys.readouterr().err
+    assert "No space left" in said and "make room" in said and said.count("\n") == 1

@@ -19,6 +19,7 @@ import typer
 import typer.core
 
 from obvlib.cli.options import RENAMED
+from obvlib.core.files import DISK_ERRNOS
 from obvlib.core.messages import one_line
 from obvlib.engine import StageStopped
 from obvlib.manifests import HubUnavailable
@@ -127,8 +128,12 @@ def show(value: dict[str, Any]) -> None:
 
 
 def fail(error: Exception | str) -> NoReturn:
-    """Print the error in one line and exit with status 1."""
-    print(f"error: {one_line(error, MAX_ERROR)}", file=sys.stderr)
+    """Print the error in one line and exit with status 1. Of a disk without room the system names
+    neither the place, where many files are written, nor what to do.
+    """
+    is_full = isinstance(error, OSError) and error.errno in DISK_ERRNOS
+    advice = ": make room or make it writable, and run the same command again" if is_full else ""
+    print(f"error: {one_line(error, MAX_ERROR)}{advice}", file=sys.stderr)
     raise typer.Exit(NONE)
 
 

@@ -39,6 +39,7 @@ PARTIAL_PREFIX = ".partial-"  # then process@machine-random-name.tmp
 _PARTIAL = re.compile(re.escape(PARTIAL_PREFIX) + r"(\d+)@(\w+)-[0-9a-f]{8}-.*\.tmp\w*", re.DOTALL)
 FOREIGN_PARTIAL_S = 24 * 3600  # without a change, after which another machine's file is left over
 MIN_FREE_BYTES = 1 << 18
+DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}  # no room, or read-only
 
 __all__ = [
     "MAX_CACHE_BYTES", "exists", "file_names", "filesystem", "is_alive", "is_remote", "join",

@@ -88,8 +88,9 @@ def check_disk(directory: str | os.PathLike, sources: Sequence[SourceVideo]) -> 
     needed, free = disk_needed(sources), shutil.disk_usage(place).free
     if needed > free - MIN_FREE_BYTES:
         raise ValueError(
-            f"{len(sources)} videos need about {needed / 1e9:.1f} GB and {place} has"
-            f" {free / 1e9:.1f} GB free: make room, take --limit, or another --output-dir"
+            f"{len(sources)} videos need about {needed / 1e9:.1f} GB, {MIN_FREE_BYTES / 1e9:.1f} GB"
+            f" stay unused, and {place} has {free / 1e9:.1f} GB free: make room, take --limit, or"
+            " another --output-dir"
         )
 
 

@@ -18,12 +18,12 @@ from typing import Any
 
 import av
 
-from obvlib.core.files import replacing
+from obvlib.core.files import DISK_ERRNOS, replacing
 from obvlib.media import copying
 from obvlib.media.clean import as_source, check_range, make_clean
 from obvlib.media.decode import decode
 from obvlib.media.mp4 import set_track_ends
-from obvlib.media.opening import DISK_ERRNOS, MediaError
+from obvlib.media.opening import MediaError
 from obvlib.media.sound import Sound
 from obvlib.media.source import SNAP_S, OddVideo, Source
 from obvlib.media.verify import verify_clip

@@ -6,7 +6,6 @@ what it holds itself.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -31,7 +30,6 @@ EXTENSIONS = (  # of the files that hold a source, in order of preference
 TIMEOUT_S, REMOTE_TIMEOUT_S = 60.0, 600.0
 MAX_PIXELS = 64_000_000  # of one frame; 8K is 33 million
 READ_BLOCK_BYTES = 1 << 20  # of one request to a remote store
-DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 STILL_CODECS = {"mjpeg", "png", "bmp", "gif", "webp", "tiff"}
 
 

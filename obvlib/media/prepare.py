@@ -22,11 +22,11 @@ from typing import Any
 import av
 import numpy as np
 
-from obvlib.core.files import replacing
+from obvlib.core.files import DISK_ERRNOS, replacing
 from obvlib.media.clean import as_source, check_range, duration_s, make_clean, open_source
 from obvlib.media.decode import frames_on_screen, to_rgb
 from obvlib.media.mp4 import set_track_ends
-from obvlib.media.opening import DISK_ERRNOS, MediaError
+from obvlib.media.opening import MediaError
 from obvlib.media.source import OddVideo, Source, opened_raw
 from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, copy_look, video_stream
 
