@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -25,12 +26,21 @@ from local_llm import Reply, completion, serve, start_smollm2
 
 from obvlib import mini
 from obvlib.cli import app
+from obvlib.cli.app import NONE
 from obvlib.cli.curation import obtained
 from obvlib.core import Clip, Word
 from obvlib.core.jsonl import read_rows
 from obvlib.core.labels import LabelFile, hash_item
 from obvlib.core.records import to_json
-from obvlib.curation import CurationSettings, curate, judge_captions, read_decisions, videos_in
+from obvlib.curation import (
+    CurationSettings,
+    curate,
+    judge_captions,
+    read_decisions,
+    stages,
+    videos_in,
+)
+from obvlib.curation.blind import CheckBlind
 from obvlib.curation.duplicates import Look, near_identical
 from obvlib.curation.labels import FIELDS, label_captions, names
 from obvlib.curation.language_model import LanguageModel
@@ -249,6 +259,41 @@ def question(**fields) -> Question:
     )  # fmt: skip
 
 
+def test_a_question_that_a_model_answers_without_the_video_is_dropped(tmp_path):
+    """The server knows one answer, always takes the first letter, declines, or breaks off."""
+
+    def answer(sent):
+        asked = json.loads(sent["messages"][1]["content"])
+        assert set(asked) == {"question", "options"}  # no caption, no transcript
+        letters = {text: letter for letter, text in asked["options"].items()}
+        replies = {
+            "known": letters["CT"], "first": "A", "wrong": letters["MRI"], "none": "none",
+        }  # fmt: skip
+        name = asked["question"].split()[0]
+        if name == "refused":
+            return Reply(completion("I'm sorry, I can't help with that."))
+        reply = json.dumps({"letter": replies[name]}) if name in replies else '{"lett'
+        return Reply(completion(reply))
+
+    names = ("known", "first", "wrong", "none", "refused", "failed")
+    records = [
+        replace(question(), question=f"{name} or which?", number=i) for i, name in enumerate(names)
+    ]
+    with serve(answer) as server, Ledger(tmp_path / "ledger.sqlite") as ledger:
+        model = model_at(server.url, tmp_path)
+        stage = CheckBlind(model=model)
+        run_stage(records, stage, ledger, show_progress=False)
+        rows = {row["item_id"]: row for row in ledger.rows("check_blind")}
+    ends = [rows[record.question_id]["status"] for record in records]
+    assert ends == ["dropped", "done", "done", "done", "done", "failed"]
+    assert rows[records[0].question_id]["reason"] == "it is answered without the video"
+    names = [stage.name for stage in stages(CurationSettings(model=model, blind_check=True))]
+    assert names.index("check_blind") == names.index("check_question") + 1
+    assert "check_blind" not in [s.name for s in stages(CurationSettings(model=model))]
+    with pytest.raises(ValueError, match="a blind check asks a language model"):
+        CurationSettings(blind_check=True)
+
+
 def test_people_override_the_machine_and_the_ledger_knows_whose_file(tmp_path):
     labels, asked, said = (
         LabelFile("ada", tmp_path),
@@ -361,6 +406,17 @@ def test_an_id_whose_video_cannot_be_had_is_left_out_and_the_others_are_curated(
             obtained(["gone"], str(folder))
         server.shutdown()
     assert "1 videos are left out: gone" in capsys.readouterr().out
+
+
+def test_the_speech_model_is_chosen_by_name_and_an_unknown_one_refused(tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"no video")
+    out = tmp_path / "out"
+    command = [*curate_command(tmp_path / "videos", out)[3:], "--speech-model"]
+    assert run_app(*command, "whisper-huge") == 1 and not out.exists()
+    for name in ("whisper-large-v3", "medium"):
+        assert run_app(*command, name) == NONE  # the video cannot be read
+        assert json.loads((out / "settings.json").read_text())["speech"]["model"] == name
 
 
 @pytest.mark.slow

@@ -16,11 +16,13 @@ from obvlib.curation.speech import (
     SpeechSettings,
     checked_words,
     chunks,
+    heard_best,
     levelled,
     spoken_language,
     voiced_spans,
     without_repeats,
 )
+from obvlib.encoders.speech import Heard
 
 SETTINGS = SpeechSettings()
 
@@ -65,6 +67,36 @@ def test_quiet_and_loud_speech_are_heard_at_the_same_level():
         assert not heard[:16_000].any()
     assert levelled(sound, [], -20.0) is sound
     assert not levelled(np.zeros(10, np.float32), [Span(0, 1)], -20.0).any()
+
+
+@dataclass(frozen=True)
+class Hearings:
+    """Hears one thing in sound of `length`, another in what is longer."""
+
+    length: int
+    first: Heard
+    slow: Heard
+
+    def hear(self, sound, _):
+        return [self.first if len(sound) <= self.length else self.slow]
+
+
+def test_what_is_heard_without_certainty_is_heard_again_slower():
+    def sentence(log_probability, compression=1.0):
+        words = (word("heart", 1.0, 2.0),)
+        return Heard(words=words, log_probability=log_probability, compression=compression)
+
+    def start_s(first, slow):
+        found = heard_best(np.zeros(900, np.float32), "en", Hearings(900, first, slow), SETTINGS)
+        return found[0].words[0].start_s
+
+    again = pytest.approx(0.9)
+    assert start_s(sentence(-0.3), sentence(-0.1)) == 1.0  # sure: never heard again
+    assert start_s(sentence(-0.6), sentence(-0.5)) == again
+    assert start_s(sentence(-0.6), sentence(-0.58)) == 1.0  # no surer
+    assert start_s(sentence(-0.6), sentence(-0.1, compression=9.0)) == 1.0  # a loop
+    assert start_s(sentence(-0.1, compression=9.0), sentence(-0.7)) == again
+    assert start_s(Heard(words=()), sentence(-0.7)) == again
 
 
 @dataclass(frozen=True)

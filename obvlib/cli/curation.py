@@ -32,6 +32,9 @@ def curate(
     allow_credentialed: Annotated[
         bool, typer.Option("--allow-credentialed", help="Their words may leave this network.")
     ] = False,
+    blind_check: Annotated[
+        bool, typer.Option("--blind-check", help="Drop what the model answers without the video.")
+    ] = False,
     max_usd: Annotated[float, typer.Option(help="Most to spend at each step; 0: no limit.")] = 0.0,
     speech_model: Annotated[
         str, typer.Option(help="whisper-base, large-v3, … or a folder; by default the profile's.")
@@ -81,6 +84,7 @@ def curate(
     settings = curation.CurationSettings(
         speech=speech,
         model=language_model,
+        blind_check=blind_check,
         decisions=curation.read_decisions(),
         test_share=test_share,
         seed=seed,

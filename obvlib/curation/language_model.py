@@ -49,6 +49,12 @@ class WrittenQuestions(BaseModel):
     questions: list[WrittenQuestion] = Field(max_length=MAX_QUESTIONS)
 
 
+class BlindGuess(BaseModel):
+    """The answer to a question from its words alone."""
+
+    letter: Literal["A", "B", "C", "D", "none"]
+
+
 @cache
 def metadata_schema() -> type[BaseModel]:
     """Return the schema of a clip's labels, each one of the published names."""
@@ -58,7 +64,7 @@ def metadata_schema() -> type[BaseModel]:
 
 @cache
 def prompt_text(name: str) -> str:
-    """Return our instructions for a step: `filter`, `clean`, `labels` or `questions`."""
+    """Return our instructions for a step: `filter`, `clean`, `labels`, `questions` or `blind`."""
     path = files("obvlib.curation") / "prompts" / f"{name}_{VERSION}.txt"
     return path.read_text(encoding="utf-8").strip()
 

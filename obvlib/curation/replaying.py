@@ -48,6 +48,7 @@ def read_settings(path: str | os.PathLike) -> tuple[list[Video], CurationSetting
         segments=from_json(SegmentSettings, row["segments"]),
         speech=from_json(SpeechSettings, row["speech"]),
         model=model,
+        blind_check=row.get("blind_check", False),
         decisions=read_decisions(),
         test_share=row["test_share"],
         seed=row["seed"],

@@ -23,6 +23,7 @@ from obvlib.core.jsonl import write_rows
 from obvlib.core.locations import local_dir
 from obvlib.core.messages import one_line
 from obvlib.core.record_rows import to_json
+from obvlib.curation.blind import CheckBlind
 from obvlib.curation.duplicates import Look, LookAtClip, Pair, near_identical
 from obvlib.curation.narration import NarrateVideo, captions_beside
 from obvlib.curation.passages import Passage, Question
@@ -55,9 +56,14 @@ class CurationSettings:
     segments: SegmentSettings = field(default_factory=SegmentSettings)
     speech: SpeechSettings = field(default_factory=SpeechSettings)
     model: LanguageModel | None = None
+    blind_check: bool = False  # the model tries every question without the video
     decisions: Decisions = field(default_factory=Decisions)
     test_share: float = 0.0  # of the source videos; 0: all train
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.blind_check and self.model is None:
+            raise ValueError("a blind check asks a language model: name its endpoint and model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +93,7 @@ def stages(settings: CurationSettings) -> list[Stage]:
         ReviewCaption(decisions=settings.decisions),
         WriteQuestions(model=settings.model, seed=settings.seed),  # a passage becomes questions
         CheckQuestion(),
+        *([CheckBlind(model=settings.model)] if settings.blind_check and settings.model else []),
         ReviewQuestion(decisions=settings.decisions),
     ]
 
@@ -230,6 +237,7 @@ def _settings(videos: Sequence[Video], settings: CurationSettings) -> dict[str, 
         "segments": to_json(settings.segments),
         "speech": to_json(settings.speech),
         "model": asdict(settings.model) if settings.model else None,
+        "blind_check": settings.blind_check,
         "test_share": settings.test_share,
         "seed": settings.seed,
     }

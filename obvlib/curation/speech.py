@@ -47,12 +47,17 @@ class SpeechSettings:
     min_log_probability: float = -1.3  # of a sentence; below it is a guess
     max_compression: float = 2.4
     max_repeats: int = 3  # of one word or pair of words in a row
+    unsure: float = -0.4  # log probability of a chunk below which it is heard a second time,
+    slower: float = 0.9  # at this speed,
+    min_gain: float = 0.03  # and believed then if the log probability is higher by that
 
     def __post_init__(self) -> None:
         if not 0.15 < self.min_voice <= 1:
             raise ValueError(f"min_voice is {self.min_voice}: give a probability above 0.15")
         if not 0 < self.max_chunk_s <= 30:
             raise ValueError(f"max_chunk_s is {self.max_chunk_s}: give up to 30 seconds")
+        if not 0 < self.slower <= 1:
+            raise ValueError(f"slower is {self.slower}: give a speed above 0, up to 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +143,7 @@ def transcribe(
         end = round((chunk.end_s + settings.pad_s) * SAMPLE_RATE)
         piece = sound[round(start_s * SAMPLE_RATE) : end]
         language = language or spoken_language(piece, model, settings)
-        for heard in model.hear(piece, language):
+        for heard in heard_best(piece, language, model, settings):
             language = language or heard.language
             if reason := _doubt(heard, settings):
                 flags[reason] = flags.get(reason, 0) + len(heard.words)
@@ -148,6 +153,42 @@ def transcribe(
     for reason, number in counted.items():
         flags[reason] = flags.get(reason, 0) + number
     return Speech(words=tuple(kept), language=language, flags=flags)
+
+
+def heard_best(
+    sound: np.ndarray, language: str, model: Recogniser, settings: SpeechSettings
+) -> list[Heard]:
+    """Return what the model hears in `sound` (N,), or in the same played slower and deeper, where
+    it is surer of that: a voice unlike those it learned from may be like them then.
+    """
+    from scipy.signal import resample_poly
+
+    first = model.hear(sound, language)
+    if certainty(first, settings) >= settings.unsure:
+        return first
+    slow = resample_poly(sound, 1000, round(1000 * settings.slower)).astype(np.float32)
+    again = [played_at(heard, settings.slower) for heard in model.hear(slow, language)]
+    gain = certainty(again, settings) - certainty(first, settings)
+    return again if gain > settings.min_gain else first
+
+
+def certainty(sentences: Sequence[Heard], settings: SpeechSettings) -> float:
+    """Return the mean log probability of the words; minus infinity where there are none, or where
+    a sentence repeats itself, which a model does with great certainty.
+    """
+    num_words = [len(heard.words) for heard in sentences]
+    if not sum(num_words) or any(h.compression > settings.max_compression for h in sentences):
+        return -np.inf
+    return float(np.average([h.log_probability for h in sentences], weights=num_words))
+
+
+def played_at(heard: Heard, speed: float) -> Heard:
+    """Return what was heard at a speed, with its words timed as at full speed."""
+    words = tuple(
+        replace(word, start_s=word.start_s * speed, end_s=word.end_s * speed)
+        for word in heard.words
+    )
+    return replace(heard, words=words)
 
 
 def spoken_language(sound: np.ndarray, model: Recogniser, settings: SpeechSettings) -> str:

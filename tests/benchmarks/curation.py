@@ -137,6 +137,7 @@ def measure_scores(table: Table, folder: Path) -> None:
     true = {
         s.video_id: [(p.start_s, p.end_s) for p in s.parts if p.kind == "imaging"] for s in sources
     }
+    table.part = "segments"
     kept = made.steps["keep_segment"].kept
     f1, off_s = [], []
     for source in sources:
@@ -146,6 +147,7 @@ def measure_scores(table: Table, folder: Path) -> None:
     table.add("segment F1 at IoU 0.5, mean of lectures (looks seen)", float(np.mean(f1)))
     table.add("boundary error, mean s", float(np.mean(off_s)))
     table.add("boundary error, 95th percentile s", float(np.percentile(off_s, 95)))
+    table.part = "words"
     heard = {video.video_id: video.words for video in made.steps["narrate"].kept}
     for split in ("train", "test"):
         wrong = number = 0
@@ -154,11 +156,13 @@ def measure_scores(table: Table, folder: Path) -> None:
             found = plain_words(" ".join(w.text for w in heard.get(source.video_id, ())))
             wrong, number = wrong + word_edits(said, found), number + len(said)
         table.add(f"word error, lectures of {split}", wrong / number, "at most 0.20")
+    table.part = "captions"
     measure_labels(table, made)
+    table.part = "funnel"
     for row in funnel_rows(load_curation(folder / "run")):
         ends = {name: row[name] for name in ("done", "dropped", "refused", "failed") if row[name]}
         ended = ", ".join(f"{n} {name}" for name, n in ends.items())
-        table.add(f"   {row['stage']}: of {row['items']}", ended)
+        table.add(f"{row['stage']}: of {row['items']}", ended)
 
 
 def measure_labels(table: Table, made: Curated) -> None:
@@ -198,7 +202,7 @@ def main() -> None:
         parts: dict[str, Callable[[], None]] = {
             "cache": partial(measure_cache, table, given.items, folder),
             "speed": partial(measure_speed, table, given.lectures, folder),
-            "scores": partial(measure_scores, table, given.work_dir or folder),
+            "segments": partial(measure_scores, table, given.work_dir or folder),
         }
         for part, measure in parts.items():
             if part in {row["part"] for row in table.rows}:
