@@ -77,16 +77,16 @@ class SiglipMaps(torch.nn.Module):
 
 @lru_cache(maxsize=2)
 def picture_encoder(name: str = "efficientnet-lite0", device: str = "") -> PictureEncoder:
-    """Return the encoder of that name, loaded once a process; without a `device` SigLIP takes a GPU
-    where there is one, and EfficientNet the CPU.
+    """Return the encoder of that name, loaded once a process; without a `device` it takes a GPU
+    where there is one.
 
     HubUnavailable where SigLIP is neither cached nor within reach.
     """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if name == "efficientnet-lite0":
-        return PictureEncoder(name, load_efficientnet(part_path(name)), device or "cpu")
+        return PictureEncoder(name, load_efficientnet(part_path(name)), device)
     if name != SIGLIP:
         known = f"efficientnet-lite0 or {SIGLIP}"
         raise ValueError(f"picture encoder {name!r} is unknown: use {known}")
     card = load_card(name)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return PictureEncoder(name, SiglipMaps(fetch(card.hub_id, revision=card.revision)), device)

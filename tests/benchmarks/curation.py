@@ -1,9 +1,9 @@
 """Curation of the mini corpus, measured: speed by stage with models loaded, what the ledger costs,
 20,000 replies replayed from the cache, and every accuracy that its ground truth allows.
 
-Speed is worth keeping from an idle machine only; ratios are of processor time, both ways in one
-run. It has three parts, each kept in FILE once it is measured, so the same command goes on after a
-stop: python tests/benchmarks/curation.py FILE [--lectures 3] [--items 20000] [--work-dir FOLDER]
+Speed is worth keeping from an idle machine only; the ledger's cost is of processor time. It has
+three parts, each kept in FILE once it is measured, so the same command goes on after a stop:
+python tests/benchmarks/curation.py FILE [--lectures 3] [--items 20000] [--work-dir FOLDER]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,7 @@ from obvlib.core import Provenance
 from obvlib.curation import CurationSettings, curate, stages, videos_in
 from obvlib.curation.measures import boundary_errors, overlap, plain_words, segment_f1, word_edits
 from obvlib.curation.run import Curated, run_all
-from obvlib.curation.stages import Video
-from obvlib.engine import Drop, Ledger, Stage
+from obvlib.engine import Ledger, Stage
 from obvlib.report import save_result
 from obvlib.report.curation import funnel_rows, load_curation
 
@@ -47,68 +46,60 @@ class Table:
         print(f"{what:60} {value!s:>10}  {asked}", flush=True)
 
 
-def timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
-    """What a call returns, its seconds and its processor seconds."""
-    wall_s, used_s = time.perf_counter(), time.process_time()
-    made = function()
-    return made, time.perf_counter() - wall_s, time.process_time() - used_s
+class Clock:
+    """Seconds, and processor seconds, that a stage's own work takes within a run."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.spent, self.work = np.zeros(2), stage.run_group
+        object.__setattr__(stage, "run_group", self.run_group)
+
+    def run_group(self, records: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """What the stage's own `run_group` yields."""
+        results = iter(self.work(list(records)))
+        while True:
+            before = now()
+            try:
+                found = next(results)
+            except StopIteration:
+                return
+            finally:
+                self.spent += now() - before
+            yield found
 
 
-def plain_run(records: Sequence[Any], stage: Stage) -> list[Any]:
-    """What a stage makes of records without engine and ledger."""
-    groups: dict[str, list[Any]] = {}
-    for record in records:
-        groups.setdefault(stage.group(record), []).append(record)
-    results = [result for group in groups.values() for _, result in stage.run_group(group)]
-    kept = [r for r in results if not isinstance(r, (Drop, Exception))]
-    return [part for result in kept for part in getattr(result, "parts", (result,))]
-
-
-def plain_chain(videos: Sequence[Video]) -> dict[str, tuple[float, float]]:
-    """Seconds and processor seconds of each stage, without a ledger."""
-    spent, records = {}, list(videos)
-    for stage in stages(CurationSettings()):
-        records, wall_s, used_s = timed(lambda: plain_run(records, stage))  # noqa: B023
-        spent[stage.name] = (wall_s, used_s)
-    return spent
-
-
-def chain_with_ledger(videos: Sequence[Video], folder: Path) -> float:
-    """Processor seconds of all stages with a ledger of their own."""
-    with Ledger(folder / f"{videos[0].video_id}.sqlite") as ledger:
-        chain = stages(CurationSettings())
-        return timed(lambda: run_all(videos, chain, ledger, show_progress=False))[2]
+def now() -> np.ndarray:
+    """Seconds, and processor seconds of this process."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def measure_speed(table: Table, num_lectures: int, folder: Path) -> None:
-    """Curate lectures one by one, with a ledger and without, in turns, after one warms up."""
-    names = [source.video_id for source in mini.sources("test")[: num_lectures + 1]]
-    length_s = {s.video_id: s.duration_s for s in mini.sources()}
-    plain_chain(videos_in(mini.videos_dir(), names[:1]))
-    split: dict[str, np.ndarray] = {}
-    with_s = without_s = 0.0
+    """Curate lectures one by one after one that loads the networks, and clock every stage. What the
+    stages do not take themselves is the ledger's and the engine's.
+    """
     load = os.getloadavg()[0]
-    for turn, name in enumerate(names[1:]):
-        videos = videos_in(mini.videos_dir(), [name])
-        if turn % 2:
-            with_s += chain_with_ledger(videos, folder)
-        for stage, spent in plain_chain(videos).items():
-            split[stage] = split.get(stage, np.zeros(2)) + spent
-            without_s += spent[1]
-        if not turn % 2:
-            with_s += chain_with_ledger(videos, folder)
-    video_s = sum(length_s[name] for name in names[1:])
-    wall_s = sum(spent[0] for spent in split.values())
-    table.add("minutes of video a minute of wall time", float(video_s / wall_s), "at least 4")
+    sources = mini.sources("test")[: num_lectures + 1]
+    whole, split = np.zeros(2), dict[str, np.ndarray]()
+    for source in sources:
+        videos = videos_in(mini.videos_dir(), [source.video_id])
+        chain = stages(CurationSettings())
+        clocks = {stage.name: Clock(stage) for stage in chain}
+        before = now()
+        with Ledger(folder / f"{source.video_id}.sqlite") as ledger:
+            run_all(videos, chain, ledger, show_progress=False)
+        if source is not sources[0]:
+            whole += now() - before
+            split = {name: split.get(name, 0) + clock.spent for name, clock in clocks.items()}
+    video_s = sum(source.duration_s for source in sources[1:])
+    work = sum(split.values(), np.zeros(2))
+    table.add("minutes of video a minute of wall time", float(video_s / whole[0]), "at least 4")
     table.add("   processors of the machine", os.cpu_count())
-    table.add("   processes that waited or ran when it began", round(load, 1))
-    used_s = sum(spent[1] for spent in split.values())
-    table.add("minutes of video a minute of one processor", float(video_s / used_s))
-    for stage, (stage_s, used_s) in split.items():
-        if stage_s > 0.002 * wall_s:
-            table.add(f"   {stage}: share of the time", float(stage_s / wall_s))
-            table.add(f"   {stage}: processor seconds a second of video", float(used_s / video_s))
-    table.add("slowdown by the ledger, %", 100 * (with_s / without_s - 1), "at most 5")
+    table.add("   processes that ran or waited on it when it began", round(load, 1))
+    table.add("minutes of video a minute of one processor", float(video_s / whole[1]))
+    for stage, spent in split.items():
+        if spent[0] > 0.002 * whole[0]:
+            table.add(f"   {stage}: share of the time", float(spent[0] / whole[0]))
+            table.add(f"   {stage}: processor seconds a second of video", float(spent[1] / video_s))
+    table.add("slowdown by the ledger, %", float(100 * (whole[1] / work[1] - 1)), "at most 5")
 
 
 def measure_cache(table: Table, num_items: int, folder: Path) -> None:
@@ -124,7 +115,9 @@ def measure_cache(table: Table, num_items: int, folder: Path) -> None:
     with serve_in_turn(good) as server:
         asked = Endpoint(url=server.url, model="m", num_workers=4)
         list(ask_all(prompts, Observable, asked, cache=cache))
-    answers, wall_s, _ = timed(lambda: list(ask_all(prompts, Observable, asked, cache=cache)))
+    before = time.perf_counter()
+    answers = list(ask_all(prompts, Observable, asked, cache=cache))
+    wall_s = time.perf_counter() - before
     if not all(answer.cached and answer.status == "answered" for answer in answers):
         raise RuntimeError("an answer did not come from the cache: the figure would mean nothing")
     table.add(f"{num_items:,} cached replies replayed, s", wall_s, "under 60 for 20,000")
