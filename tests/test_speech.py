@@ -116,6 +116,7 @@ def test_a_language_that_is_only_guessed_is_not_believed():
     for model, language in [
         (Guesses("de", 0.9), "de"),
         (Guesses("fi", 0.3), "en"),
+        (Guesses("la", 0.6), "en"),  # as of a lecture full of Latin words
         (Guesses("", 0.0, is_multilingual=False), "en"),
     ]:
         assert spoken_language(sound, model, SETTINGS) == language

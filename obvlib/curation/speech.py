@@ -36,7 +36,7 @@ class SpeechSettings:
     model: str = "whisper-base"
     language: str = ""  # as a two-letter code; empty: the model finds out
     languages: tuple[str, ...] = ("en",)  # others are dropped, with a reason; empty: any is kept
-    min_language: float = 0.5  # probability below which the first of `languages` is taken instead
+    min_language: float = 0.8  # probability below which the first of `languages` is taken instead
     min_voice: float = 0.5  # probability at which speech begins; it ends 0.15 below
     min_speech_s: float = 0.25  # shorter bursts are noise
     max_pause_s: float = 2.0  # a longer pause is not shown to the recogniser
