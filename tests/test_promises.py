@@ -76,7 +76,7 @@ SHOWN = {
     "attacks": {
         "kind": "kind", "num_scripts": "scripts",
         "num_shown_before": "show their fault, 2026-11-25", "num_shown_now": "show it now",
-        "num_not_run": "not run again", "num_further": "further attempts",
+        "num_further": "further attempts",
     },
 }  # fmt: skip
 
