@@ -125,8 +125,9 @@ def make_inputs(work: Path, commands: Sequence[str], address: str) -> Path:
         rows += [about | {"timestamp": [t, t + 1.5]} for t in times]
     (work / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     asked = [
-        {"video": f"{v}.mp4", "timestamp": [0, 2], "question": f"What is {v}?", "answer": "a heart"}
-        for v in "abcd"
+        {"video_id": video, "video": f"{video}.mp4", "timestamp": [0, 2]}
+        | {"question": f"What is {video}?", "answer": "a heart"}
+        for video in "abcd"
     ]
     (work / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
     if "build" in commands:
