@@ -306,6 +306,7 @@ def test_chapters_are_offered_as_scripts_and_launched_elsewhere_where_there_is_a
     assert "https://mybinder.org/v2/gh/" + place.format("", "?urlpath=lab/tree/") in text
     assert "colab.research.google.com/github/" + place.format("blob/", "/") in text
     script = tmp_path / f"_build/html/_sources/notebooks/{page.stem}.py"
+    assert "__file__" in script.read_text()  # its worker processes do not run it again
     assert "print(seed)" in script.read_text() and f"_sources/notebooks/{script.name}" in text
     monkeypatch.delenv("OBV_REPOSITORY")
     assert toy_book(tmp_path, "# Intro\n", toc).returncode == 0

@@ -21,6 +21,7 @@ from pathlib import Path
 import jupytext
 from docutils import nodes
 from docutils.statemachine import StringList
+from nbformat.v4 import new_code_cell
 from sphinx.util.docutils import SphinxDirective
 
 BOOK = Path(__file__).resolve().parent.parent
@@ -36,6 +37,8 @@ ICON_FONTS = {
     "7a3337626410ca2f4071": "fa-regular-400",
     "d878b0a6a1144760244f": "fa-brands-400",
 }
+# a script's first line: without it each worker process would begin by running the script again
+NOT_AGAIN = 'globals().pop("__file__", None)  # worker processes do not run this script again'
 ALONE = (
     '<p>To run this chapter by itself: its notebook (in the download menu), <a href="{href}">the'
     ' package</a>, and <code>pip install "{wheel}[notebooks]"</code>.</p>'
@@ -106,7 +109,9 @@ def copy_assets(app, error) -> None:
     downloads.mkdir(parents=True, exist_ok=True)
     for path in NOTEBOOKS.glob("*.ipynb"):
         shutil.copyfile(path, downloads / path.name)
-        jupytext.write(jupytext.read(path), downloads / f"{path.stem}.py", fmt="py:percent")
+        notebook = jupytext.read(path)
+        notebook.cells.insert(0, new_code_cell(NOT_AGAIN))
+        jupytext.write(notebook, downloads / f"{path.stem}.py", fmt="py:percent")
 
 
 def with_fonts(script: str) -> str:
