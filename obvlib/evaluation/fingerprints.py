@@ -75,7 +75,7 @@ def _hash_tensor(tensor: Tensor) -> str:
     import torch
 
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return hashlib.sha256(flat.view(torch.uint8).numpy()).hexdigest()
+    return hashlib.sha256(flat.view(torch.uint8).numpy().data).hexdigest()
 
 
 def hash_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
