@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import numpy as np
 
@@ -129,8 +130,12 @@ def generated_clips(
     jobs = [
         (split, seed * 1_000 + start // 250, min(250, num - start)) for start in range(0, num, 250)
     ]
+    num_workers = min(num_workers, len(jobs))
+    if num_workers < 2:
+        return [clip for job in jobs for clip in _draw(job)]
+    # a process forked from one with threads may inherit a lock that nobody gives back
     with ProcessPoolExecutor(
-        num_workers, initializer=watch_parent, initargs=(os.getpid(),)
+        num_workers, get_context("spawn"), initializer=watch_parent, initargs=(os.getpid(),)
     ) as pool:
         return [clip for clips in pool.map(_draw, jobs) for clip in clips]
 
