@@ -470,7 +470,11 @@ def test_it_is_as_good_in_the_dark_and_narrow(notebook_page, shots):
 
 def test_a_killed_kernel_loses_no_label(notebook_page, lab):
     page, (_, root), rows = notebook_page, lab, mini.rows()
-    pid = int(re.search(r"pid (\d+)", page.locator(".jp-OutputArea").first.inner_text()).group(1))
+    # JupyterLab takes cells that are out of sight out of the page
+    page.locator(".jp-WindowedPanel-outer").first.evaluate("panel => panel.scrollTo(0, 0)")
+    first = page.locator(".jp-OutputArea").first
+    expect(first).to_contain_text(re.compile(r"pid \d+"))
+    pid = int(re.search(r"pid (\d+)", first.inner_text()).group(1))
     before = held(root)
     inspector(page).locator(".obv-search").fill(rows[9].clip_id)
     shown(page, rows[9].clip_id)
