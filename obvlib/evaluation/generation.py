@@ -123,8 +123,7 @@ def read_prompts(
     model: Any, inputs: Sequence[ModelInput]
 ) -> tuple[torch.Tensor, DynamicCache, torch.Tensor]:
     """Return the logits after each prompt (B, vocabulary), their keys and values padded on
-    the left to
-    one cache, and its mask (B, L).
+    the left to one cache, and its mask (B, L).
     """
     import torch
     from transformers import DynamicCache
