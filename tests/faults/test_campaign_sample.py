@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 slow = pytest.mark.slow
+pytestmark = pytest.mark.timeout(1200)  # several whole runs of a command, on a slow machine too
 
 
 @pytest.mark.parametrize(
