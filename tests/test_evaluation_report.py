@@ -158,7 +158,7 @@ def test_the_smallest_difference_is_found_in_four_of_five_repetitions():
 
 def test_latex_escapes_what_latex_reads():
     text = report.to_latex([{"a_b": "5 % & $x$ \\ {y}"}])
-    assert r"a\_b \\" in text and r"5 \% \& \$x\$ \textbackslash{} \{y\} \\" in text
+    assert r"a\_b \\" in text and r"5 \% \& \$x\$ \textbackslash \space \{y\} \\" in text
 
 
 LONG = "Which vessel is clipped before the gall bladder is removed?"

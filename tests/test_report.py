@@ -134,8 +134,8 @@ def test_markdown_keeps_its_columns_whatever_the_cells_hold():
 def test_a_table_shows_as_html_and_as_markdown():
     table = report.Table([{"agrees_with": "<b> & c", "x": 0.125}, {"x": 2}], ["x", "agrees_with"])
     html = table._repr_html_()
-    assert '<th scope="col">agrees with</th>' in html and "<td>&lt;b&gt; &amp; c</td>" in html
-    assert html.count("<tr>") == 3 and html.index("<td>0.12</td>") < html.index("&lt;b")
+    assert "<th>agrees with</th>" in html and "<td>&lt;b&gt; &amp; c</td>" in html
+    assert html.count("<tr") == 3 and html.index("<td>0.12</td>") < html.index("&lt;b")
     assert repr(table) == "| x | agrees_with |\n| --- | --- |\n| 0.12 | <b> & c |\n| 2 |  |"
 
 

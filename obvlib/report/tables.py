@@ -11,9 +11,8 @@ import csv
 import os
 import re
 from collections.abc import Iterable, Sequence
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from obvlib.core import Example, QAPair, Verdict
 from obvlib.core.files import replacing
@@ -27,6 +26,9 @@ from obvlib.scoring import (
     majority,
     paired,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ALL = "all questions"
 INTERVAL = re.compile(r"\[[^\[\]<>]*\]")
@@ -185,27 +187,16 @@ def to_markdown(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> 
 
 def to_latex(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> str:
     """Return a LaTeX tabular with rules by booktabs; characters that LaTeX reads are escaped."""
+    return _frame(rows, columns).to_latex(index=False, escape=True)
+
+
+def _frame(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """Return the texts of a table's cells."""
+    import pandas as pd
+
     columns = list(columns) or _columns(rows)
-    lines = [[str(name) for name in columns]]
-    lines += [[_text(row.get(name, "")) for name in columns] for row in rows]
-    body = [" & ".join(map(_latex, line)) + r" \\" for line in lines]
-    return "\n".join(
-        [
-            rf"\begin{{tabular}}{{{'l' * len(columns)}}}",
-            r"\toprule",
-            body[0],
-            r"\midrule",
-            *body[1:],
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
-
-
-def _latex(text: str) -> str:
-    escaped = {c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}"}
-    return "".join(escaped.get(c, c) for c in text)
+    cells = [[_text(row.get(name, "")) for name in columns] for row in rows]
+    return pd.DataFrame(cells, columns=columns, dtype=str)
 
 
 class Table:
@@ -217,19 +208,14 @@ class Table:
         self.rows, self.columns = list(rows), list(columns) or _columns(rows)
 
     def _repr_html_(self) -> str:
-        head = "".join(
-            f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in self.columns
-        )
-        body = "".join(
-            "<tr>"
-            + "".join(f"<td>{_html(row.get(name, ''))}</td>" for name in self.columns)
-            + "</tr>\n"
-            for row in self.rows
-        )
-        return (
-            '<table class="dataframe'
-            f' table">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>'
-        )
+        import pandas as pd
+
+        frame = _frame(self.rows, self.columns)
+        frame.columns = [name.replace("_", " ") for name in frame.columns]
+        with pd.option_context("display.max_colwidth", None):  # whole cells
+            html = frame.to_html(index=False, border=0, classes="table", justify="left")
+        # an interval such as [2.1, 64.7] stays on one line
+        return INTERVAL.sub(r'<span style="white-space: nowrap">\g<0></span>', html)
 
     def __repr__(self) -> str:
         return to_markdown(self.rows, self.columns)
@@ -250,11 +236,6 @@ def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 def _text(value: Any) -> str:
     return f"{round(value, 2):g}" if isinstance(value, float) else str(value)
-
-
-def _html(value: Any) -> str:
-    """Return the text of a cell, in which an interval such as [2.1, 64.7] stays on one line."""
-    return INTERVAL.sub(r'<span style="white-space: nowrap">\g<0></span>', escape(_text(value)))
 
 
 def _cell(value: Any) -> str:
