@@ -45,14 +45,14 @@ def fingerprint(root: Path, profile: str) -> str:
 
 
 def toc_notebooks(root: Path) -> list[Path]:
-    """The notebooks of the table of contents, in reading order."""
+    """Return the notebooks of the table of contents, in reading order."""
     toc = yaml.safe_load((root / "book/_toc.yml").read_text())
     files = [chapter["file"] for part in toc.get("parts", []) for chapter in part["chapters"]]
     return [root / f"{name}.md" for name in files if name.startswith("notebooks/")]
 
 
 def provenance(root: Path, profile: str, data_hash: str) -> dict:
-    """What the foot of a page says about its execution."""
+    """Return what the foot of a page says about its execution."""
 
     def git(*args: str) -> str:
         done = subprocess.run(["git", *args], cwd=root, capture_output=True, text=True, check=False)
@@ -71,7 +71,7 @@ def provenance(root: Path, profile: str, data_hash: str) -> dict:
 
 
 def caps(root: Path, profile: str) -> dict:
-    """What the profile's configuration caps where the book is built."""
+    """Return what the profile's configuration caps where the book is built."""
     path = root / f"obvlib/training/configs/{profile}.yaml"
     return yaml.safe_load(path.read_text()).get("book") or {} if path.is_file() else {}
 
@@ -84,8 +84,8 @@ def installed(name: str) -> str:
 
 
 def render(root: Path, *, is_strict: bool) -> int:
-    """Renders every page, showing pages and warnings; returns the exit status. Warnings are errors
-    if `is_strict`.
+    """Render every page, showing pages and warnings; return the exit status. Warnings are errors if
+    `is_strict`.
     """
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(root)]
     command += ["--path-output", str(root), "--config", str(root / "book/_config.yml")]
@@ -105,8 +105,8 @@ def render(root: Path, *, is_strict: bool) -> int:
 
 
 def prepare_environment(run: Path, profile: str) -> None:
-    """Environment of the kernels and of the renderer: this run's cache and, in the mini profile,
-    its own data and no hub. The other profiles read what was downloaded.
+    """Return the environment of the kernels and of the renderer: this run's cache and, in the mini
+    profile, its own data and no hub. The other profiles read what was downloaded.
     """
     data = str(run / "data") if profile == "mini" else os.environ.get("OBV_DATA")
     os.environ["OBV_DATA"] = data or str(ROOT / "data")

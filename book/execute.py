@@ -46,7 +46,7 @@ NOT_COMPARED = (".db", ".sqlite", ".sqlite3", ".db-wal", ".db-shm", ".log")
 
 
 def execute_all(notebooks: list[Path], cache, provenance: dict | None = None) -> None:
-    """Executes in reading order what the cache lacks; `provenance` says how, on each page."""
+    """Execute in reading order what the cache lacks; `provenance` says how, on each page."""
     for number, path in enumerate(notebooks):
         label = f"[{number + 1}/{len(notebooks)}] {path.stem:<24}"
         if (known := cached(path, cache)) is not None:
@@ -59,8 +59,8 @@ def execute_all(notebooks: list[Path], cache, provenance: dict | None = None) ->
 
 
 def contents() -> dict[str, str]:
-    """What lies under the data root: file names and hashes of their bytes; of large files their
-    size and time of change.
+    """Return what lies under the data root: file names and hashes of their bytes; of large files
+    their size and time of change.
     """
     root = Path(os.environ.get("OBV_DATA", "data"))
     files = (path for path in root.rglob("*") if path.is_file() and path.suffix not in NOT_COMPARED)
@@ -75,7 +75,7 @@ def state(path: Path) -> str:
 
 
 def forget(notebooks: list[Path], cache) -> None:
-    """Drops the cached outputs of these notebooks, in whichever version."""
+    """Drop the cached outputs of these notebooks, in whichever version."""
     names = {str(path) for path in notebooks}
     for record in cache.list_cache_records():
         if record.uri in names:
@@ -83,8 +83,8 @@ def forget(notebooks: list[Path], cache) -> None:
 
 
 def cached(path: Path, cache) -> dict | None:
-    """What the cache says of a notebook's execution: seconds, provenance, solutions with what they
-    printed; None where it lacks the notebook or its solutions are other ones by now.
+    """Return what the cache says of a notebook's execution: seconds, provenance, solutions with
+    what they printed; None where it lacks the notebook or its solutions are other ones by now.
     """
     notebook = read_notebook(path)
     try:
@@ -96,14 +96,14 @@ def cached(path: Path, cache) -> dict | None:
 
 
 def solutions(notebook) -> list[str]:
-    """The code of the folded solutions in a notebook's section of exercises."""
+    """Return the code of the folded solutions in a notebook's section of exercises."""
     text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     section = re.search(r"^## Exercises$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     return [textwrap.dedent(code) for code in SOLUTION.findall(section[1] if section else "")]
 
 
 def printed(cell) -> str:
-    """What a cell printed and returned, as text."""
+    """Return what a cell printed and returned, as text."""
     parts = [
         output.get("text", "") or output.get("data", {}).get("text/plain", "")
         for output in cell.outputs
@@ -148,7 +148,9 @@ def over_budget(notebooks: list[Path], cache) -> list[str]:
 
 
 def read_notebook(path: Path):
-    """The notebook as the renderer reads it, so that both look under the same key in the cache."""
+    """Return the notebook as the renderer reads it, so that both look under the same key in the
+    cache.
+    """
     from myst_nb.core.read import read_myst_markdown_notebook
 
     return read_myst_markdown_notebook(path.read_text(), add_source_map=True, path=path)
@@ -188,7 +190,7 @@ class Progress:
 
 
 def last_words(cell, width: int = 90) -> str:
-    """The last non-empty line that a running cell has printed, or its first line of code."""
+    """Return the last non-empty line that a running cell has printed, or its first line of code."""
     if cell is None:
         return "starting the kernel"
     printed = "".join(output.get("text", "") for output in cell.get("outputs", []))
@@ -198,7 +200,7 @@ def last_words(cell, width: int = 90) -> str:
 
 
 def execute(path: Path, cache, label: str, provenance: dict) -> None:
-    """Executes one notebook and its solutions into the cache. A failing cell, or one that takes
+    """Execute one notebook and its solutions into the cache. A failing cell, or one that takes
     longer than CELL_TIMEOUT_S, ends the build with its traceback.
     """
     from jupyter_cache.base import CacheBundleIn

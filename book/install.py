@@ -25,8 +25,8 @@ HEARTBEAT_S = 10.0
 
 
 def is_locked_platform() -> bool:
-    """Whether requirements.lock was made for this interpreter and machine, and LOCK=newest does not
-    set it aside.
+    """Return whether requirements.lock was made for this interpreter and machine, and LOCK=newest
+    does not set it aside.
     """
     if os.environ.get("LOCK") == "newest":
         return False

@@ -16,7 +16,7 @@ MARK = "% the rooms stand here"
 
 
 def rooms() -> list[ModuleType]:
-    """obvlib's rooms in the order in which data flows, as its docstring names them."""
+    """Return obvlib's rooms in the order in which data flows, as its docstring names them."""
     import obvlib
 
     there = {name for _, name, is_package in pkgutil.iter_modules(obvlib.__path__) if is_package}
@@ -26,12 +26,12 @@ def rooms() -> list[ModuleType]:
 
 
 def reference() -> str:
-    """All rooms and all commands, as Markdown."""
+    """Return all rooms and all commands, as Markdown."""
     return "\n\n".join([*(room_text(room) for room in rooms()), commands_text()])
 
 
 def room_text(room: ModuleType) -> str:
-    """A room's heading, what flows in and out, and each name of its face."""
+    """Return a room's heading, what flows in and out, and each name of its face."""
     parts = [f"## {room.__name__}", words(room, room.__name__)]
     for name in sorted(room.__all__, key=str.lower):
         parts += [f"### {name}", *name_text(getattr(room, name), f"{room.__name__}.{name}")]
@@ -39,8 +39,8 @@ def room_text(room: ModuleType) -> str:
 
 
 def name_text(value: Any, name: str) -> list[str]:
-    """A function or class with its signature and docstring, a module with its functions, or a value
-    as it is.
+    """Return a function or class with its signature and docstring, a module with its functions, or
+    a value as it is.
     """
     if inspect.ismodule(value):
         return [words(value, name), "\n".join(public_lines(value))]
@@ -50,7 +50,7 @@ def name_text(value: Any, name: str) -> list[str]:
 
 
 def public_lines(module: ModuleType) -> list[str]:
-    """One line for each documented function and class that a module defines."""
+    """Return one line for each documented function and class that a module defines."""
     own = [
         (name, value)
         for name, value in vars(module).items()
@@ -64,8 +64,8 @@ def public_lines(module: ModuleType) -> list[str]:
 
 
 def words(value: Any, name: str) -> str:
-    """A docstring, its examples as code; ValueError where there is none, or only the one that
-    dataclasses make up.
+    """Return a docstring, its examples as code; ValueError where there is none, or only the one
+    that dataclasses make up.
     """
     said = inspect.getdoc(value) or ""
     if not said or (inspect.isclass(value) and said.startswith(f"{value.__name__}(")):
@@ -75,7 +75,7 @@ def words(value: Any, name: str) -> str:
 
 
 def signature(value: Any) -> str:
-    """A call as it is written, one parameter a line where it is long."""
+    """Return a call as it is written, one parameter a line where it is long."""
     name = value.__name__
     try:
         found = inspect.signature(value)
@@ -107,7 +107,7 @@ def shown(default: Any) -> str:
 
 
 def commands_text() -> str:
-    """Each command of `obv` with its help and options."""
+    """Return each command of `obv` with its help and options."""
     import typer
 
     from obvlib.cli import app
@@ -122,7 +122,7 @@ def commands_text() -> str:
 
 
 def commands(group: Any, path: str) -> list[tuple[str, Any]]:
-    """(words to type, command) for a group's commands, also those of groups in it."""
+    """Return (words to type, command) for a group's commands, also those of groups in it."""
     found = []
     for name in group.list_commands(None):
         command = group.commands[name]
@@ -134,7 +134,7 @@ def commands(group: Any, path: str) -> list[tuple[str, Any]]:
 
 
 def described(parameter: Any) -> tuple[str, str]:
-    """(how an argument or option is written, what it means), "" where no help says it."""
+    """Return (how an argument or option is written, what it means), "" where no help says it."""
     names = [*parameter.opts, *parameter.secondary_opts]
     if parameter.param_type_name == "argument":
         names = [parameter.name.upper()]

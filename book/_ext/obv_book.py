@@ -46,19 +46,19 @@ ALONE = (
 
 
 def run_folder() -> Path | None:
-    """What book/build.py left for the renderer, or None where something else renders."""
+    """Return what book/build.py left for the renderer, or None where something else renders."""
     name = os.environ.get("OBV_BOOK_RUN")
     return Path(name) if name else None
 
 
 def executed_pages() -> dict[str, dict | None]:
-    """For each notebook's page how it was executed, None where it was not."""
+    """Return for each notebook's page how it was executed, None where it was not."""
     run = run_folder()
     return json.loads((run / "pages.json").read_text()) if run else {}
 
 
 def use_run(app, config) -> None:
-    """Reads executed notebooks from the cache that book/build.py filled, and executes no other."""
+    """Read executed notebooks from the cache that book/build.py filled, and execute no other."""
     if run := run_folder():
         config.nb_execution_cache_path = str(run / "cache")
         config.nb_execution_excludepatterns += [
@@ -67,7 +67,7 @@ def use_run(app, config) -> None:
 
 
 def offer_launch(app, config) -> None:
-    """Puts buttons that open a chapter elsewhere on its page, where OBV_REPOSITORY says at which
+    """Put buttons that open a chapter elsewhere on its page, where OBV_REPOSITORY says at which
     public address the repository is.
     """
     if address := os.environ.get("OBV_REPOSITORY", "").rstrip("/"):
@@ -85,7 +85,7 @@ def offer_launch(app, config) -> None:
 
 
 def show_what_solutions_print(app, doctree) -> None:
-    """Puts below the code of each folded solution what it printed when the page was executed."""
+    """Put below the code of each folded solution what it printed when the page was executed."""
     executed = executed_pages().get(app.env.docname) or {}
     said = {s["code"].strip(): s["printed"] for s in executed.get("solutions", [])}
     for block in list(doctree.findall(nodes.literal_block)):
@@ -95,7 +95,7 @@ def show_what_solutions_print(app, doctree) -> None:
 
 
 def copy_assets(app, error) -> None:
-    """Vendored JavaScript, and the notebooks as such and as scripts, become part of the book."""
+    """Make vendored JavaScript, and the notebooks as such and as scripts, part of the book."""
     if error or app.builder.format != "html":
         return
     vendor = Path(app.outdir) / "_static/vendor"
@@ -115,8 +115,8 @@ def copy_assets(app, error) -> None:
 
 
 def with_fonts(script: str) -> str:
-    """ipywidgets' script, with the theme's icon fonts in place of its own, which are not shipped;
-    `widgets.js` says where they are.
+    """Return ipywidgets' script, with the theme's icon fonts in place of its own, which are not
+    shipped; `widgets.js` says where they are.
     """
     for name, font in ICON_FONTS.items():
         script, found = re.subn(rf'\b\w+\.p\+"{name}\.woff2"', f'obvFonts+"{font}.woff2"', script)
@@ -126,20 +126,20 @@ def with_fonts(script: str) -> str:
 
 
 def carried_package() -> Path | None:
-    """The wheel that book/build.py made of this checkout."""
+    """Return the wheel that book/build.py made of this checkout."""
     run = run_folder()
     return next((run / "package").glob("*.whl"), None) if run else None
 
 
 def anywidget_script() -> Path:
-    """anywidget's AMD module, as the installed package brings it for classic notebooks."""
+    """Return anywidget's AMD module, as the installed package brings it for classic notebooks."""
     files = metadata.files("anywidget") or []
     found = next(file for file in files if file.as_posix().endswith("nbextension/index.js"))
     return Path(found.locate())
 
 
 def offer_notebook(app, pagename, templatename, context, doctree) -> None:
-    """Runs before the theme makes its download menu: executed pages offer the derived notebook."""
+    """Let executed pages offer the derived notebook; run before the theme's download menu."""
     if (NOTEBOOKS.parent / f"{pagename}.ipynb").is_file():
         context["ipynb_source"] = f"{pagename}.ipynb"
 
@@ -155,8 +155,8 @@ def offer_script(context) -> None:
 
 
 def finish_page(app, pagename, templatename, context, doctree) -> None:
-    """Runs last: drops thebe's scripts, which name a host; adds the provenance line, and the script
-    of a notebook to its downloads; mends a role that readers aloud trip over.
+    """Run last: drop thebe's scripts, which name a host; add the provenance line, and the script of
+    a notebook to its downloads; mend a role that readers aloud trip over.
     """
     offer_script(context)
     context["script_files"] = [
@@ -182,7 +182,7 @@ class ChapterTimes(SphinxDirective):
 
 
 def times_table(pages: dict[str, dict | None]) -> list[str]:
-    """Lines of a table of the chapters' times in seconds and of their sum."""
+    """Return the lines of a table of the chapters' times in seconds and of their sum."""
     times_s = {page: executed["execution_seconds"] for page, executed in pages.items() if executed}
     if not times_s:
         return ["(No chapter of this book was executed.)"]

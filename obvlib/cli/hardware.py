@@ -49,7 +49,7 @@ def machine() -> list[Finding]:
 
 
 def memory_gib() -> float:
-    """Physical memory, or this container's limit where that is smaller."""
+    """Return the physical memory, or this container's limit where that is smaller."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.is_file() else "max"
@@ -59,7 +59,7 @@ def memory_gib() -> float:
 def sized(
     part: str, gib: float, needs_gib: dict[str, int], remedy: str, where: str = ""
 ) -> Finding:
-    """Fine, or naming the profiles for which `gib` is too little."""
+    """Return a finding: fine, or the names of the profiles for which `gib` is too little."""
     short = tuple(name for name, need in needs_gib.items() if gib < need)
     wanted = ", ".join(f"{name} about {needs_gib[name]} GiB" for name in short)
     return Finding(
@@ -72,7 +72,7 @@ def sized(
 
 
 def disk() -> Finding:
-    """Free room under the data root, measured at its nearest existing parent."""
+    """Return the free room under the data root, measured at its nearest existing parent."""
     try:
         root = data_root()
     except ValueError as error:
@@ -133,7 +133,7 @@ def cuda(driver: str, torch: str) -> Finding:
 
 
 def describe_gpu(gpu: gpus.Gpu, num_gpus: int, index: int = 0) -> Finding:
-    """Qwen2-VL needs bf16: in fp16 it generates exclamation marks."""
+    """Examine precision: Qwen2-VL needs bf16: in fp16 it generates exclamation marks."""
     bf16 = gpu.major >= 8
     found = f"{gpu.name}, {gpu.memory_gib:.0f} GiB, {'bf16' if bf16 else 'no bf16'}"
     short = tuple(profile for profile, need in MIN_GPUS.items() if num_gpus < need)

@@ -25,7 +25,9 @@ MINI, *LARGE = PROFILES
 
 
 def video() -> list[Finding]:
-    """PyAV's own libraries do all reading and writing; the ffmpeg program only helps yt-dlp."""
+    """Examine ffmpeg: PyAV's own libraries do all reading and writing; the ffmpeg program only
+    helps yt-dlp.
+    """
     program = shutil.which("ffmpeg")
     ffmpeg = Finding(
         part="ffmpeg program",
@@ -80,7 +82,7 @@ def has_codec(av: ModuleType, name: str, mode: str) -> bool:
 
 
 def packages() -> list[Finding]:
-    """Distributions by what they are for: needed together, or optional one by one."""
+    """Return the distributions by what they are for: needed together, or optional one by one."""
     groups = (
         (
             "training",

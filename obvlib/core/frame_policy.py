@@ -96,8 +96,8 @@ class FramePolicy:
 
     @classmethod
     def mini(cls) -> FramePolicy:
-        """Exactly 8 frames, 56 x 56 px for pictures from 3:4 to 4:3: what the mini profile's model
-        of two million parameters is shown.
+        """Return exactly 8 frames, 56 x 56 px for pictures from 3:4 to 4:3: what the mini profile's
+        model of two million parameters is shown.
 
         The limit lies just under 56 x 84 px. With 56 x 56 px as the limit only an exact square
         would reach it, since sides are rounded down, and a 4:3 picture would be left with half of

@@ -99,9 +99,9 @@ class Provenance:
 
 
 def hash_files(paths: Iterable[str | os.PathLike]) -> str:
-    """SHA-256 (first 16 hex digits) over names and contents, whatever the order or the directory
-    they lie in. A remote file counts by what its server says of it, and is read where that is only
-    a size; one that is missing counts too.
+    """Return the SHA-256 (first 16 hex digits) over names and contents, whatever the order or the
+    directory they lie in. A remote file counts by what its server says of it, and is read where
+    that is only a size; one that is missing counts too.
     """
     present, lines = Present(), []
     for path in paths:
@@ -117,8 +117,8 @@ def hash_files(paths: Iterable[str | os.PathLike]) -> str:
 
 
 def hash_code(*modules: ModuleType) -> str:
-    """SHA-256 (first 16 hex digits) of what modules do: their sources without comments, docstrings
-    and blank lines.
+    """Return the SHA-256 (first 16 hex digits) of what modules do: their sources without comments,
+    docstrings and blank lines.
 
     A package stands for all modules in it.
     """

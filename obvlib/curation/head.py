@@ -73,7 +73,7 @@ def fit_windows(
 
 
 def _network(num_features: int, rng: torch.Generator) -> torch.nn.Sequential:
-    """One hidden layer, its weights drawn from `rng` and from no other stream."""
+    """Return one hidden layer, its weights drawn from `rng` and from no other stream."""
     network = torch.nn.Sequential(
         torch.nn.utils.skip_init(torch.nn.Linear, num_features, _HIDDEN),
         torch.nn.utils.skip_init(torch.nn.Linear, _HIDDEN, 1),

@@ -67,7 +67,7 @@ def label_captions(texts: Sequence[str], field: str) -> list[Label]:
 
 
 def _named(parts: Sequence[str], field: str) -> np.ndarray:
-    """How much the words of each piece name each label, (pieces, labels)."""
+    """Return how much the words of each piece name each label, (pieces, labels)."""
     rows = list(label_table()[field].values())
     return np.array(
         [[_WORD_WEIGHT * min(2, _num_named(part, row["words"])) for row in rows] for part in parts]

@@ -221,7 +221,9 @@ def _no_picture(draft: Draft) -> str:
 
 
 def _unsupported(draft: Draft) -> str:
-    """The caption names a wrong option whole, and no word that tells the key from it."""
+    """Return whether the caption names a wrong option whole, and no word that tells the key from
+    it.
+    """
     told = set(content_words(draft.caption))
     key = set(content_words(draft.options.get(draft.key, "")))
     if not told or not key:

@@ -72,7 +72,9 @@ def read_decisions(root: str | os.PathLike | None = None) -> Decisions:
 
 
 def _by_look(labels: Sequence[Label]) -> list[list[Label]]:
-    """Labels by the item as the rater saw it: one of an edited caption leaves the edit in force."""
+    """Return the labels by the item as the rater saw it: one of an edited caption leaves the edit
+    in force.
+    """
     looks: dict[str, list[Label]] = {}
     for label in labels:
         looks.setdefault(label.item_hash, []).append(label)
@@ -148,7 +150,7 @@ class ReviewQuestion(ReviewStage):
 
 
 def _action(decision: Any, **wanted: type) -> str:
-    """What a decision does, or "" where its fields are not of the types that are wanted."""
+    """Return what a decision does, or "" where its fields are not of the types that are wanted."""
     if not isinstance(decision, dict):
         return ""
     fits = all(isinstance(decision.get(name), kind) for name, kind in wanted.items())

@@ -46,8 +46,8 @@ def read_captions(path: str | os.PathLike) -> list[Word]:
 
 
 def _decoded(data: bytes) -> str:
-    """Text in UTF-8, also where some bytes are damaged; in Latin-1 where no letter beyond ASCII is
-    UTF-8.
+    """Return a file's text in UTF-8, also where some bytes are damaged; in Latin-1 where no letter
+    beyond ASCII is UTF-8.
     """
     text = data.decode("utf-8-sig", "replace")
     is_latin = "\ufffd" in text and not any(ord(c) > 127 and c != "\ufffd" for c in text)

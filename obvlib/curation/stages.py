@@ -170,8 +170,8 @@ class FindSegments(Stage):
         )
 
     def _refined(self, scored: ScoredVideo, segment: Segment) -> Segment:
-        """Cuts within one step of the edges; the end of a segment is one step after its last
-        positive frame, so its cut lies before it.
+        """Return the cuts within one step of the edges; the end of a segment is one step after its
+        last positive frame, so its cut lies before it.
         """
         cuts = [
             cut

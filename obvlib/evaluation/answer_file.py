@@ -65,7 +65,7 @@ class AnswerFile:
         return _best(p for p in found if p is not None and holds(p, hashes.get(p.example_id)))
 
     def seen(self) -> set[str]:
-        """Ids of the examples whose media this or an earlier run could read."""
+        """Return the ids of the examples whose media this or an earlier run could read."""
         return set(json.loads(self._seen_path.read_text())) if self._seen_path.exists() else set()
 
     def note_seen(self, example_ids: Iterable[str]) -> None:

@@ -85,8 +85,8 @@ def near_questions(
 
 
 def near_clips(training: Iterable[Path], tested: Iterable[Path]) -> list[tuple[Path, Path]]:
-    """Pairs (training, test) of clip files that look almost the same, whatever their size and
-    compression.
+    """Return the pairs (training, test) of clip files that look almost the same, whatever their
+    size and compression.
     """
     first, second = _looks(training), _looks(tested)
     if not first or not second:

@@ -27,12 +27,12 @@ INPUT_CODE = (frame_policy, inputs, generation, visuals, pictures, media)
 
 @functools.cache
 def input_code_hash() -> str:
-    """`hash_code` of what makes the input; read once, since code does not change in a run."""
+    """Return `hash_code` of what makes the input; read once: code does not change in a run."""
     return hash_code(*INPUT_CODE)
 
 
 def fingerprint_of(bundle: Bundle, settings: Mapping[str, Any]) -> str:
-    """16 hex digits, the same for equal bytes whatever the machine's threads."""
+    """Return 16 hex digits, the same for equal bytes whatever the machine's threads."""
     parts = (
         input_code_hash(),
         hashed(bundle).weights_hash,
@@ -53,7 +53,7 @@ class HashedBundle(Bundle):
 
 
 def hashed(bundle: Bundle) -> HashedBundle:
-    """The bundle with the hash of its weights, computed now if it has none yet."""
+    """Return the bundle with the hash of its weights, computed now if it has none yet."""
     if isinstance(bundle, HashedBundle):
         return bundle
     own = {field.name: getattr(bundle, field.name) for field in dataclasses.fields(bundle)}
@@ -61,7 +61,9 @@ def hashed(bundle: Bundle) -> HashedBundle:
 
 
 def hash_weights(model: PreTrainedModel) -> str:
-    """SHA-256 over the names, shapes, types and hashes of a model's weights, in order of names."""
+    """Return the SHA-256 over the names, shapes, types and hashes of a model's weights, in order of
+    names.
+    """
     named = sorted(model.state_dict().items())
     with ThreadPoolExecutor() as pool:
         parts = pool.map(_hash_tensor, (tensor for _, tensor in named))
@@ -79,8 +81,8 @@ def _hash_tensor(tensor: Tensor) -> str:
 
 
 def hash_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
-    """SHA-256 over vocabulary, merges and special tokens. Padding and truncation, which each call
-    sets as it needs, are left out.
+    """Return the SHA-256 over vocabulary, merges and special tokens. Padding and truncation, which
+    each call sets as it needs, are left out.
     """
     made = json.loads(tokenizer.backend_tokenizer.to_str())
     made = {name: value for name, value in made.items() if name not in ("padding", "truncation")}

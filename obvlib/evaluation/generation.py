@@ -178,8 +178,8 @@ def read_prompt(model: Any, sample: ModelInput) -> tuple[torch.Tensor, DynamicCa
 
 
 def _padded(parts: Sequence[torch.Tensor], length: int) -> torch.Tensor:
-    """Parts (1, heads, L, dim) of different lengths as one (B, heads, length, dim), each at the
-    end.
+    """Put parts (1, heads, L, dim) of different lengths into one (B, heads, length, dim), each at
+    its end.
     """
     first = parts[0]
     out = first.new_zeros(len(parts), first.shape[1], length, first.shape[3])

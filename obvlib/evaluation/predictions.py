@@ -153,7 +153,9 @@ def _ask(example: Example, reader: Any) -> _Asked:
 def _unanswered(
     asked: Sequence[_Asked], held: dict[str, Prediction], seen: set[str]
 ) -> Iterator[Prediction]:
-    """One line for each example whose media cannot be read and that has no answer from before."""
+    """Return one line for each example whose media cannot be read and that has no answer from
+    before.
+    """
     for a in asked:
         before = held.get(a.example.example_id)
         if a.is_there or (before is not None and before.status == "ok"):
@@ -173,8 +175,8 @@ def _is_answered(held: dict[str, Prediction], asked: _Asked) -> bool:
 def _answered(
     bundle: Bundle, asked: Sequence[_Asked], config: EvalConfig, reader: Any
 ) -> Iterator[tuple[int, list[Prediction]]]:
-    """(examples done so far, predictions) batch by batch; media are read ahead while the model
-    answers.
+    """Return (examples done so far, predictions) batch by batch; media are read ahead while the
+    model answers.
     """
     batch: list[tuple[_Asked, ModelInput]] = []
     failed: list[Prediction] = []

@@ -129,7 +129,7 @@ def _given_back(
 
 
 def _read(pipe: Any, make_prompt: MakePrompt, parent: int) -> None:
-    """A reader's life, until its pipe closes or its parent is gone."""
+    """Live a reader's life, until its pipe closes or its parent is gone."""
     import torch
 
     watch_parent(parent)

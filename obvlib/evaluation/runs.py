@@ -62,7 +62,9 @@ class Evaluation:
         return not self.states["away"]
 
     def reasons(self) -> list[tuple[str, int]]:
-        """Why examples have no answer, the most frequent reason first; file names are left out."""
+        """Return why examples have no answer, the most frequent reason first; file names are left
+        out.
+        """
         return Counter(
             f"{p.status}: {_without_names(p.reason)}" for p in self.predictions if p.status != "ok"
         ).most_common()

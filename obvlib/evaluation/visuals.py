@@ -102,7 +102,9 @@ def memory_reader(clips: Iterable[SeenClip]) -> MemoryReader:
 
 
 def _num_threads() -> int:
-    """Threads of a decoder: 0 (one a core), but one in a process that reads beside others."""
+    """Return the threads of a decoder: 0 (one a core), but one in a process that reads beside
+    others.
+    """
     return 1 if multiprocessing.parent_process() is not None else 0
 
 
@@ -113,7 +115,7 @@ def combined(parts: Iterable[str]) -> str:
 
 
 def hash_arrays(*arrays: Any) -> str:
-    """SHA-256 over shapes, types and bytes of arrays."""
+    """Return the SHA-256 over shapes, types and bytes of arrays."""
     digest = hashlib.sha256()
     for array in map(np.ascontiguousarray, arrays):
         digest.update(f"{array.shape} {array.dtype}".encode())

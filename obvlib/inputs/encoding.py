@@ -131,7 +131,7 @@ def count_tokens(
 
 
 def num_tokens(turns: Sequence[Turn], tokenizer: Any, spec: VisionSpec, *, name: str = "") -> int:
-    """`count_tokens` in all."""
+    """Return the sum of `count_tokens`."""
     return count_tokens(turns, tokenizer, spec, name=name).total
 
 
@@ -180,8 +180,8 @@ def _pieces(
 
 
 def _visual_pieces(visual: Visual, spec: VisionSpec) -> list[_Piece]:
-    """Placeholders of one visual between vision start and end; Qwen3-VL brackets each temporal
-    patch and writes its time before it.
+    """Return the placeholders of one visual between vision start and end; Qwen3-VL brackets each
+    temporal patch and writes its time before it.
     """
     if isinstance(visual, Video):
         check_video(visual, spec)
@@ -204,8 +204,8 @@ def _visual_pieces(visual: Visual, spec: VisionSpec) -> list[_Piece]:
 def _tokenise(
     pieces: list[_Piece], tokenizer: Any, spec: VisionSpec
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Token ids and labels (L,) int64. Text that runs on from piece to piece is tokenised in one
-    go, unless what is learned begins.
+    """Return the token ids and labels (L,) int64. Text that runs on from piece to piece is
+    tokenised in one go, unless what is learned begins.
     """
     merged: list[_Piece] = []
     for piece in pieces:
@@ -237,8 +237,8 @@ def _tokenise(
 
 
 def _special_ids(tokenizer: Any, spec: VisionSpec) -> dict[int, int]:
-    """Ids of <|im_start|> and <|im_end|>; ValueError where the tokenizer and the model's config do
-    not belong together.
+    """Return the ids of <|im_start|> and <|im_end|>; ValueError where the tokenizer and the model's
+    config do not belong together.
     """
     names = ["<|im_start|>", "<|im_end|>", "<|image_pad|>", "<|video_pad|>"]
     start, end, image, video = tokenizer.convert_tokens_to_ids(names)
@@ -251,7 +251,9 @@ def _special_ids(tokenizer: Any, spec: VisionSpec) -> dict[int, int]:
 
 
 def _patches(visuals: Sequence[Visual], spec: VisionSpec, normalise: bool) -> dict[str, np.ndarray]:
-    """Patches and grids of all images and of all videos, in the order of their placeholders."""
+    """Return the patches and grids of all images and of all videos, in the order of their
+    placeholders.
+    """
     out = {}
     for kind, values, grids in (
         (Image, "pixel_values", "image_grid_thw"),
@@ -273,8 +275,8 @@ def _patches(visuals: Sequence[Visual], spec: VisionSpec, normalise: bool) -> di
 def _positions(
     ids: np.ndarray, visuals: Sequence[Visual], grids: dict[str, np.ndarray], spec: VisionSpec
 ) -> tuple[np.ndarray, int]:
-    """M-RoPE positions by the family's rule for time: temporal patches count 1 (Qwen2-VL), by
-    seconds (2.5), or not at all (3).
+    """Return the M-RoPE positions by the family's rule for time: temporal patches count 1
+    (Qwen2-VL), by seconds (2.5), or not at all (3).
     """
     video_grids, steps = grids.get("video_grid_thw"), None
     if video_grids is not None and spec.family == "qwen3_vl":

@@ -105,7 +105,7 @@ def epoch_order(num_rows: int, seed: int, epoch: int) -> list[int]:
 
 
 def lower_bound(lengths: Sequence[int], capacity: int) -> int:
-    """No packing can use fewer bins than this: Martello and Toth's bound L2.
+    """Return a number of bins that no packing can go below: Martello and Toth's bound L2.
 
     For each k up to half the capacity: items above capacity - k stay alone, those above half need a
     bin each, and the rest, down to length k, must fit into the room that these leave or into

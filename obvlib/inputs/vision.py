@@ -165,7 +165,7 @@ def frames_of(visual: Video | Image) -> np.ndarray:
 
 
 def grid_of(visual: Video | Image, spec: VisionSpec) -> tuple[int, int, int]:
-    """Temporal patches, and rows and columns of patches."""
+    """Return the number of temporal patches, and of rows and columns of patches."""
     frames = frames_of(visual)
     return (
         -(-len(frames) // spec.temporal_patch_size),
@@ -210,7 +210,7 @@ def normalised(values: np.ndarray, spec: VisionSpec) -> np.ndarray:
 
 
 def normalised_on_device(values: torch.Tensor, spec: VisionSpec) -> torch.Tensor:
-    """`normalised` for a tensor, on the device that it is on."""
+    """Return `normalised` for a tensor, on the device that it is on."""
     import torch
 
     scale, shift = torch.tensor(_scales(spec), dtype=torch.float32, device=values.device).T
@@ -219,7 +219,7 @@ def normalised_on_device(values: torch.Tensor, spec: VisionSpec) -> torch.Tensor
 
 
 def _scales(spec: VisionSpec) -> list[tuple[np.float32, np.float32]]:
-    """Scale and shift of each channel."""
+    """Return the scale and shift of each channel."""
     return [
         (np.float32(1 / (255 * std)), np.float32(mean / std))
         for mean, std in zip(spec.mean, spec.std, strict=True)

@@ -126,7 +126,7 @@ def _start(content: bytes) -> str:
 
 
 def _hidden(text: str, key: str) -> str:
-    """Some servers repeat the key that they reject, in full or in part."""
+    """Hide the key in an answer: some servers repeat a rejected one in full or in part."""
     if not key:
         return text
     for length in range(len(key), min(7, len(key) - 1), -1):

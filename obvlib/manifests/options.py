@@ -172,7 +172,7 @@ def _is_empty(text: Any) -> bool:
 
 
 def _texts(options: dict[str, Any], where: str) -> dict[str, str]:
-    """Options that have a text, each as text."""
+    """Return the options that have a text, each as text."""
     found: dict[str, str] = {}
     for letter, text in options.items():
         if text is not None and (isinstance(text, bool) or not isinstance(text, (str, int, float))):
@@ -183,7 +183,7 @@ def _texts(options: dict[str, Any], where: str) -> dict[str, str]:
 
 
 def _by_letter(given: Any, where: str) -> dict[str, Any]:
-    """Options of a field, of any form, by upper-case letter."""
+    """Return the options of a field, of any form, by upper-case letter."""
     if isinstance(given, dict) and {"text", "label"} == given.keys():
         given = [{"key": k, "value": v} for k, v in _pairs(given, where)]
     if isinstance(given, (list, tuple)):
@@ -206,7 +206,7 @@ def _by_letter(given: Any, where: str) -> dict[str, Any]:
 
 
 def _pairs(given: dict[str, Any], where: str) -> list[tuple[Any, Any]]:
-    """Labels and texts that stand in two lists, as pairs."""
+    """Return the labels and texts that stand in two lists, as pairs."""
     labels, texts = given["label"], given["text"]
     if not isinstance(labels, list) or not isinstance(texts, list) or len(labels) != len(texts):
         raise RecordError(f"{where}: options {given!r}; give as many labels as texts")
@@ -214,8 +214,8 @@ def _pairs(given: dict[str, Any], where: str) -> list[tuple[Any, Any]]:
 
 
 def _without_letters(options: dict[str, str], is_list: bool, where: str) -> dict[str, str]:
-    """Options whose texts all carry a letter, without it. A list's own letters count; an object's
-    must agree.
+    """Return the options whose texts all carry a letter, without it. A list's own letters count; an
+    object's must agree.
     """
     matches = {letter: _LETTERED.fullmatch(text) for letter, text in options.items()}
     carried = {letter: match[1].upper() for letter, match in matches.items() if match}

@@ -183,7 +183,7 @@ def split_of(row: dict[str, Any], where: str) -> str:
 
 
 def hub_rows(card: Card, split: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """("hub id, split, row N", row) for each row of a hub dataset at the card's revision;
+    """Return ("hub id, split, row N", row) for each row of a hub dataset at the card's revision;
     HubUnavailable when it cannot be had.
     """
     from obvlib.manifests.hub import fetch

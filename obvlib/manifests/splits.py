@@ -20,8 +20,8 @@ class Contamination(ValueError):
 def split_by_source(
     clips: Iterable[Clip], *, test_share: float, seed: int = 0
 ) -> tuple[list[Clip], list[Clip]]:
-    """(train, test): all clips of one source video fall on the same side, which depends on its id
-    and the seed alone.
+    """Return (train, test): all clips of one source video fall on the same side, which depends on
+    its id and the seed alone.
     """
     if not 0 < test_share < 1:
         raise ValueError(

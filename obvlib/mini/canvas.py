@@ -34,8 +34,8 @@ class Plane:
     def turned(
         self, center: tuple[float, float], angle: float, scale: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates (H, W) of every pixel in a frame centred at `center`, turned by `angle`
-        radians and enlarged by `scale`.
+        """Return the coordinates (H, W) of every pixel in a frame centred at `center`, turned by
+        `angle` radians and enlarged by `scale`.
         """
         cos, sin = np.float32(np.cos(angle) / scale), np.float32(np.sin(angle) / scale)
         dx, dy = self.x - np.float32(center[0]), self.y - np.float32(center[1])
@@ -43,8 +43,8 @@ class Plane:
 
 
 def inside(distance: np.ndarray, softness: float) -> np.ndarray:
-    """1 where a signed distance is negative, 0 where positive, with a linear edge `softness` wide
-    (plane units).
+    """Return 1 where a signed distance is negative, 0 where positive, with a linear edge `softness`
+    wide (plane units).
     """
     return np.clip(np.float32(0.5) - distance * np.float32(1 / softness), 0, 1)
 
@@ -56,13 +56,13 @@ def bell(value: np.ndarray, width: float) -> np.ndarray:
 
 
 def ease(value: np.ndarray | float, start: float, end: float) -> np.ndarray:
-    """Smoothly 0 before `start`, 1 after `end`."""
+    """Return 0 before `start`, 1 after `end`, and a smooth step between."""
     t = np.clip((np.asarray(value, dtype=np.float32) - start) / (end - start), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)
 
 
 def along_time(values: np.ndarray | float) -> np.ndarray:
-    """(T,) → (T, 1, 1) float32, to combine with (H, W) maps."""
+    """Reshape (T,) to (T, 1, 1) float32, to combine with (H, W) maps."""
     return np.asarray(values, dtype=np.float32).reshape(-1, 1, 1)
 
 
@@ -93,8 +93,8 @@ def look_up(
 
 
 def flicker(seed: int, moments: np.ndarray, plane: Plane, grain: float = 2.0) -> np.ndarray:
-    """Sensor noise, (T, H, W) of variance 1: the same field at another place for every moment
-    (whole milliseconds, or a slice's number).
+    """Return sensor noise, (T, H, W) of variance 1: the same field at another place for every
+    moment (whole milliseconds, or a slice's number).
     """
     moments = np.asarray(moments, dtype=np.int64)
     scattered = (
@@ -113,7 +113,7 @@ def milliseconds(times_s: np.ndarray) -> np.ndarray:
 
 
 def tinted(gray: np.ndarray, tint: tuple[float, float, float], gamma: float = 1.0) -> np.ndarray:
-    """(T, H, W) brightness in 0..1 → (T, H, W, 3), coloured by `tint`."""
+    """Turn brightness (T, H, W) in 0..1 into (T, H, W, 3), coloured by `tint`."""
     gray = np.clip(gray, 0, 1)
     if gamma != 1.0:
         gray = gray ** np.float32(gamma)
@@ -152,7 +152,7 @@ def _pixel(size: tuple[int, int], x: float, y: float) -> tuple[float, float]:
 
 
 def average_down(frames: np.ndarray, factor: int) -> np.ndarray:
-    """(T, H·f, W·f, 3) → (T, H, W, 3) by the mean of each f x f block."""
+    """Shrink (T, H·f, W·f, 3) to (T, H, W, 3) by the mean of each f x f block."""
     if factor == 1:
         return frames
     num_frames, height, width, channels = frames.shape

@@ -72,8 +72,8 @@ def spread_times(duration_s: float, num_frames: int) -> np.ndarray:
 def clip_scene(
     split: str, seed: int, index: int, num_frames: int = 8
 ) -> tuple[Scene, np.random.Generator]:
-    """The scene of clip `index` of a split, and the stream that its caption and questions continue
-    from.
+    """Return the scene of clip `index` of a split, and the stream that its caption and questions
+    continue from.
     """
     if split not in _SPLIT_KEYS:
         raise ValueError(f"split {split!r} has no clips: use one of {sorted(_SPLIT_KEYS)}")
@@ -122,8 +122,8 @@ class SeenClip:
 def generated_clips(
     num: int, *, seed: int = 0, split: str = "train", num_workers: int = 2
 ) -> list[SeenClip]:
-    """`num` clips drawn in memory, about 15 ms each on a core; split "heldout" draws from streams
-    that training never sees.
+    """Return `num` clips drawn in memory, about 15 ms each on a core; split "heldout" draws from
+    streams that training never sees.
 
     The same clips whatever `num_workers` is.
     """

@@ -84,7 +84,7 @@ class CtScene:
         return 1 - step if self.backwards else step
 
     def frames(self, times_s: np.ndarray, plane: Plane) -> np.ndarray:
-        """(T, H, W, 3) float32 in 0..1 at the given times."""
+        """Return the picture (T, H, W, 3) float32 in 0..1 at the given times."""
         position = self.slice_position(times_s)
         z = along_time(position)
         x, y = plane.turned(self.center, self.angle, self.scale)
@@ -101,12 +101,12 @@ class CtScene:
         return tinted(np.maximum(np.maximum(gray, 0.8 * lettering), 0.7 * knob), (1.0, 1.0, 1.0))
 
     def _slice_noise(self, position: np.ndarray, plane: Plane) -> np.ndarray:
-        """Grain that changes from slice to slice and stands still within one."""
+        """Return grain that changes from slice to slice and stands still within one."""
         slices, index = np.unique(np.round(position * 1000).astype(int), return_inverse=True)
         return flicker(self.noise_seed, slices, plane)[index]
 
     def _chest(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Density 0 (air) to 1 (bone), (T, H, W)."""
+        """Return the density 0 (air) to 1 (bone), (T, H, W)."""
         a, b = 1.12 * self.build, 0.8
         body = np.sqrt((x / a) ** 2 + (y / b) ** 2 + 0.18 * (x / a) ** 2 * (y / b) ** 2)
         # lungs are largest in the middle slices
@@ -140,7 +140,9 @@ class CtScene:
     def _bones(
         self, density: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, body: np.ndarray
     ) -> np.ndarray:
-        """Ribs that wander around the chest from slice to slice, the spine and the breastbone."""
+        """Return ribs that wander around the chest from slice to slice, the spine and the
+        breastbone.
+        """
         around = np.arctan2(y / 0.8, x / 1.12)
         ribs = ease(np.cos(around * 9 + z * 16) - 0.15, 0.2, 0.45) * bell(body - 0.84, 0.045) * 1.2
         density = density + (0.95 - density) * np.clip(ribs, 0, 1)
@@ -152,7 +154,7 @@ class CtScene:
         )
 
     def _head(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Density 0 (air) to 1 (bone), (T, H, W)."""
+        """Return the density 0 (air) to 1 (bone), (T, H, W)."""
         reach = 1 - 0.16 * np.square((z - 0.4) / 0.6)
         a, b = 0.74 * self.build * reach, 0.9 * reach
         skull = np.sqrt(np.square(x / a) + np.square(y / b))

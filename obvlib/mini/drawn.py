@@ -159,7 +159,7 @@ def _plain(rng: np.random.Generator, draw: ImageDraw.ImageDraw, ink: Color, size
 
 
 def _field(rng: np.random.Generator, kind: str, height: int, width: int) -> np.ndarray:
-    """Stripes, checks, noise and star fields, or clouds of any grain, in two colours."""
+    """Return stripes, checks, noise and star fields, or clouds of any grain, in two colours."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     if kind == "clouds":
         values = np.zeros((height, width), np.float32)

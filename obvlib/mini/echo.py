@@ -85,7 +85,7 @@ class EchoScene:
         )
 
     def frames(self, times_s: np.ndarray, plane: Plane) -> np.ndarray:
-        """(T, H, W, 3) float32 in 0..1 at the given times."""
+        """Return the picture (T, H, W, 3) float32 in 0..1 at the given times."""
         height, width = plane.y.shape[0], plane.x.shape[1]
         squeeze = along_time(contraction(times_s * self.heart_rate_bpm / 60 + self.phase))
         p, q = plane.turned(self.center, self.angle, self.scale)
@@ -113,8 +113,8 @@ class EchoScene:
     def _chambers(
         self, p: np.ndarray, q: np.ndarray, squeeze: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Coverage of the four cavities, of the whole heart, and the bright borders; each (T, H,
-        W).
+        """Return the coverage of the four cavities, of the whole heart, and the bright borders;
+        each (T, H, W).
         """
         # volume goes as area ** 1.5
         area = 1 - (1 - (1 - self.ejection_fraction_percent / 100) ** (2 / 3)) * squeeze
@@ -149,7 +149,9 @@ class EchoScene:
         return cavities, inside(outline - 1, 0.18), edges * (1 - inside(left - 0.95, 0.06))
 
     def _mitral_valve(self, p: np.ndarray, q: np.ndarray, squeeze: np.ndarray) -> np.ndarray:
-        """Two leaflets hinged at the ring: closed while the ventricle ejects, open as it fills."""
+        """Draw two leaflets hinged at the ring: closed while the ventricle ejects, open as it
+        fills.
+        """
         opening = np.float32(0.28) * (1 - squeeze) ** 2
         leaflets = np.zeros_like(p)
         for side in (-1, 1):
@@ -161,7 +163,7 @@ class EchoScene:
         return leaflets
 
     def _polar(self, plane: Plane) -> tuple[np.ndarray, np.ndarray]:
-        """Distance from the probe and angle to its axis, each (H, W)."""
+        """Return the distance from the probe and angle to its axis, each (H, W)."""
         from_probe = plane.y + np.float32(1.02)
         return np.sqrt(plane.x**2 + from_probe**2), np.arctan2(plane.x, from_probe)
 
@@ -181,7 +183,7 @@ class EchoScene:
 
 
 def contraction(beats: np.ndarray) -> np.ndarray:
-    """How far the ventricle has contracted, 0 to 1, at a time counted in beats."""
+    """Return how far the ventricle has contracted, 0 to 1, at a time counted in beats."""
     return np.interp(np.mod(beats, 1.0), _BEAT_PHASE, _BEAT_CONTRACTION)
 
 
@@ -205,7 +207,7 @@ def _observable_beat(
 def _oval(
     dx: np.ndarray, dy: np.ndarray, a: np.ndarray | float, b: np.ndarray | float
 ) -> np.ndarray:
-    """1 on an ellipse of half axes a and b, smaller inside, larger outside."""
+    """Return 1 on an ellipse of half axes a and b, smaller inside, larger outside."""
     return np.sqrt(np.square(dx / a) + np.square(dy / b))
 
 

@@ -76,7 +76,7 @@ class EndoscopyScene:
         )
 
     def frames(self, times_s: np.ndarray, plane: Plane) -> np.ndarray:
-        """(T, H, W, 3) float32 in 0..1 at the given times."""
+        """Return the picture (T, H, W, 3) float32 in 0..1 at the given times."""
         times = along_time(times_s)
         amount_x, amount_y, pace, start = self.sway
         dx = plane.x - self.center[0] - amount_x * np.sin(pace * times + start)

@@ -46,7 +46,7 @@ class Group:
     parts: str  # separated by spaces
 
     def holds(self, source: str) -> bool:
-        """Is this source left out with the group?"""
+        """Tell whether this source is left out with the group."""
         return any(part in source for part in self.parts.split())
 
 
@@ -85,7 +85,7 @@ class Drawing:
     sources: tuple[str, str]
 
     def is_of(self, group: Group) -> bool:
-        """Does anything of `group` show in it?"""
+        """Tell whether anything of `group` shows in it."""
         return self.layout == group.layout or any(map(group.holds, self.sources))
 
 
@@ -116,7 +116,7 @@ class Looks:
         self.other = tuple(look for look in OTHER if self.has(look))
 
     def has(self, look: str) -> bool:
-        """Is anything of this look installed, or drawn?"""
+        """Tell whether anything of this look is installed, or drawn."""
         return look in self.materials or look in (*_DRAWN, "scenes", "tissue")
 
     def drawings(self, num: int, seed: int) -> Iterator[Drawing]:

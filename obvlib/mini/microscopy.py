@@ -74,7 +74,7 @@ class MicroscopyScene:
         )
 
     def frames(self, times_s: np.ndarray, plane: Plane) -> np.ndarray:
-        """(T, H, W, 3) float32 in 0..1 at the given times."""
+        """Return the picture (T, H, W, 3) float32 in 0..1 at the given times."""
         share = along_time(np.clip(np.asarray(times_s) / self.duration_s, 0, 1))
         offset = np.float32(self.noise_seed % 71)
         x = plane.x + 0.05 * look_up(
@@ -104,8 +104,8 @@ class MicroscopyScene:
         return np.maximum(tinted(gray, self.tint), 0.95 * lettering[..., None])
 
     def _nearest_cell(self, x: np.ndarray, y: np.ndarray, share: np.ndarray) -> np.ndarray:
-        """For each pixel the smallest elliptic radius to any cell: 1 on the outline, 0 in a cell's
-        middle; (T, H, W).
+        """Return for each pixel the smallest elliptic radius to any cell: 1 on the outline, 0 in a
+        cell's middle; (T, H, W).
         """
         nearest = np.full_like(x, np.inf)
         for place_x, place_y, drift_x, drift_y, half_length, half_width, angle in self.cells:
@@ -154,7 +154,7 @@ class MicroscopyScene:
 
 
 def _spread(rng: np.random.Generator, num: int, keep_free: np.ndarray | None) -> np.ndarray:
-    """Random places at least a cell apart from each other and, where given, well away from
+    """Return random places at least a cell apart from each other and, where given, well away from
     `keep_free`; (N, 2).
     """
     places: list[np.ndarray] = []

@@ -61,7 +61,7 @@ def timed_clips(
 def _clip(
     split: str, seed: int, index: int, kinds: tuple[str, ...], moments: bool
 ) -> SeenClip | None:
-    """Clip `index`, or None, before a frame is drawn, where it is of another kind."""
+    """Return clip `index`, or None, before a frame is drawn, where it is of another kind."""
     if index % 4 == 3:
         return _cut(split, seed, index) if "cut" in kinds else None
     scene, rng = clip_scene(split, seed, index, POLICY.max_frames)

@@ -30,7 +30,7 @@ def draw_tissue(rng: np.random.Generator, kind: str, height: int, width: int) ->
 
 
 def _clouds(rng: np.random.Generator, height: int, width: int, cells: int) -> np.ndarray:
-    """Smooth noise (H, W) from 0 to 1, of about `cells` lumps across, finer ones on top."""
+    """Return smooth noise (H, W) from 0 to 1, of about `cells` lumps across, finer ones on top."""
     total = np.zeros((height, width), np.float32)
     for octave in range(3):
         number = max(2, cells * 2**octave)

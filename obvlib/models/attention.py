@@ -44,7 +44,7 @@ def use(model: Any, choice: str = "auto") -> str:
 
 @contextmanager
 def used(model: Any, choice: str = "auto") -> Iterator[str]:
-    """`use` for the length of a block; the model's own attention is put back after it."""
+    """Do `use` for the length of a block; the model's own attention is put back after it."""
     before = [(config, config._attn_implementation_internal) for config in _configs(model)]
     try:
         yield use(model, choice)
@@ -101,7 +101,9 @@ def _register(choice: str) -> None:
 
 
 def _mask(**arguments: Any) -> torch.Tensor | None:
-    """No mask for whole rows; the library's for padded batches and for decoding with a cache."""
+    """Return no mask for whole rows; the library's for padded batches and for decoding with a
+    cache.
+    """
     from transformers.masking_utils import sdpa_mask
 
     whole_rows = (
@@ -156,7 +158,7 @@ def continued(
     mask: torch.Tensor | None,  # (B, 1, 1, L), True where a key is seen
     scale: float | None = None,
 ) -> torch.Tensor:
-    """Attention of one new token of each row to all before it; returns (B, 1, H, D).
+    """Return the attention of one new token of each row to all before it, (B, 1, H, D).
 
     Heads that share keys are the rows of one product, so that each key is read once; the library's
     sdpa copies keys for every head and goes through a long cache with one thread block a head.
@@ -181,8 +183,8 @@ def _given_boundaries(
     length: int,
     device: torch.device,
 ) -> tuple[torch.Tensor, torch.Tensor | None, int]:
-    """Boundaries on the device and, if known, on the CPU, and the longest sample: those of the
-    vision tower, those of `row_arguments`, or found in position_ids.
+    """Return the boundaries on the device and, if known, on the CPU, and the longest sample: those
+    of the vision tower, those of `row_arguments`, or found in position_ids.
     """
     if "cu_seq_lens_q" in arguments:
         return arguments["cu_seq_lens_q"], None, int(arguments["max_length_q"])

@@ -233,8 +233,8 @@ def tiny_config(
     text_sizes: dict[str, Any] | None = None,
     vision_sizes: dict[str, Any] | None = None,
 ) -> Qwen2VLConfig:
-    """Qwen2-VL's architecture, small: 3 text layers of width 128, 2 vision layers of width 96, or
-    what `text_sizes` and `vision_sizes` put in their place.
+    """Return Qwen2-VL's architecture, small: 3 text layers of width 128, 2 vision layers of width
+    96, or what `text_sizes` and `vision_sizes` put in their place.
 
     `initializer_range` is 0.08: at this width the usual 0.02 leaves the signal too small to learn
     from in a thousand steps.

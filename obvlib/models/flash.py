@@ -85,7 +85,9 @@ def flash2_backward(gradient: Tensor, saved: Saved, seen: Seen) -> Sequence[Tens
 
 
 def flash4_forward(query: Tensor, key: Tensor, value: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
-    """Equally long samples go as a batch, which the kernel computes sooner than mixed lengths."""
+    """Attend to equally long samples as a batch, which the kernel computes sooner than mixed
+    lengths.
+    """
     from flash_attn.cute.interface import _flash_attn_fwd
 
     spans, causal, scale = seen
@@ -117,14 +119,14 @@ def flash4_backward(gradient: Tensor, saved: Saved, seen: Seen) -> Sequence[Tens
 
 
 def _batch_shape(spans: Spans) -> tuple[int, int] | None:
-    """(number, length) where the CPU knows that all samples are equally long."""
+    """Return (number, length) where the CPU knows that all samples are equally long."""
     if spans.host_bounds is None or len(runs := spans.runs()) != 1:
         return None
     return runs[0][1], runs[0][2]
 
 
 def _flash4_lengths(spans: Spans) -> dict[str, Any]:
-    """Boundaries and longest sample, as the plain integers that flash-attn 4 wants."""
+    """Return the boundaries and the longest sample as plain integers that flash-attn 4 wants."""
     return dict(
         cu_seqlens_q=spans.bounds, cu_seqlens_k=spans.bounds,
         max_seqlen_q=spans.longest, max_seqlen_k=spans.longest,
@@ -175,7 +177,7 @@ def _joined(parts: Sequence[Tensor], dim: int) -> Tensor:
 
 
 def _heads_first(tensor: Tensor, count: int, length: int) -> Tensor:
-    """(count * length, heads, dim) → (count, heads, length, dim), without a copy."""
+    """Turn (count * length, heads, dim) into (count, heads, length, dim), without a copy."""
     return tensor.unflatten(0, (count, length)).transpose(1, 2)
 
 

@@ -157,7 +157,7 @@ def check_gradients(
 
 
 def _passed(values: Sequence[torch.Tensor], seen: tuple[Any, ...], kernel: str) -> list[Any]:
-    """Output and the gradients of query, key and value."""
+    """Return the output and the gradients of query, key and value."""
     *parts, gradient = values
     out, softmax = attend(*parts, *seen, kernel)
     return [out, *attend_backward(gradient, *parts, out, softmax, *seen, kernel)]
@@ -181,7 +181,7 @@ class Spans:
         return self._longest or max(self.lengths)
 
     def runs(self) -> list[tuple[int, int, int]]:
-        """(first token, number, length) of each run of equally long samples."""
+        """Return (first token, number, length) of each run of equally long samples."""
         runs, start = [], 0
         for length, group in itertools.groupby(self.lengths):
             count = len(list(group))
@@ -225,8 +225,9 @@ def attend_at(
     host_bounds: torch.Tensor,
     scale: float,
 ) -> torch.Tensor:
-    """Causal attention of some tokens only: queries (K, heads, dim) of the tokens `places` (K,),
-    ascending, over the keys and values (T, key heads, dim) of their own samples. (K, heads, dim).
+    """Return the causal attention of some tokens only: queries (K, heads, dim) of the tokens
+    `places` (K,), ascending, over the keys and values (T, key heads, dim) of their own samples. (K,
+    heads, dim).
     """
     bounds = host_bounds.to(places).long()
     sample = torch.searchsorted(bounds, places, right=True) - 1  # (K,)

@@ -102,7 +102,7 @@ class PackedForward:
         return CausalLMOutputWithPast(loss=loss)
 
     def _see(self, row: dict[str, Any]) -> torch.Tensor | None:
-        """Patches → one feature for each visual token of the row, (V, hidden)."""
+        """Turn patches into one feature for each visual token of the row, (V, hidden)."""
         if "patches" not in row:
             return None
         tower = self.model.model.visual
@@ -141,7 +141,7 @@ class PackedForward:
         )
 
     def _loss(self, hidden: torch.Tensor, row: dict[str, Any], count: Any) -> torch.Tensor:
-        """Cross-entropy of the learned tokens: position i - 1 predicts the token at i."""
+        """Return the cross-entropy of the learned tokens: position i - 1 predicts token i."""
         hidden = self.model.model.language_model.norm(hidden)
         targets = row["learned_targets"]
         total = _summed_loss(self.model.lm_head, hidden, targets)
@@ -182,7 +182,9 @@ def check_model(model: Any) -> None:
 
 
 def vision_angles(positions: torch.Tensor, config: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines (P, head dim) float32 of patches at (row, column) positions (P, 2)."""
+    """Return the cosines and sines (P, head dim) float32 of patches at (row, column) positions (P,
+    2).
+    """
     half = config.embed_dim // config.num_heads // 2
     steps = torch.arange(0, half, 2, dtype=torch.float32, device=positions.device)
     angles = (positions[..., None].float() / 10_000.0 ** (steps / half)).flatten(1)  # (P, half)
@@ -197,14 +199,16 @@ def _bf16_patches(values: torch.Tensor, spec: Any, dtype: torch.dtype) -> torch.
 
 
 def _host(lengths: Sequence[int]) -> torch.Tensor:
-    """Boundaries on the CPU, (N + 1,) int32."""
+    """Return the boundaries on the CPU, (N + 1,) int32."""
     return torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
 
 
 def _summed_loss(
     head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
-    """Cross-entropy summed over the tokens; the logits of `LOSS_CHUNK` of them at a time."""
+    """Return the cross-entropy summed over the tokens; the logits of `LOSS_CHUNK` of them at a
+    time.
+    """
     if 0 < len(targets) <= LOSS_CHUNK:
         return _chunk_loss(head, hidden, targets)
     parts = zip(hidden.split(LOSS_CHUNK), targets.split(LOSS_CHUNK), strict=True)

@@ -55,8 +55,8 @@ def attend_packed(
     scale: float,
     kernel: str,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """`attend` without a causal mask on the query, key and value (T, 3, heads, dim) that one
-    product made, query and key turned on the way: nothing else is kept for the backward pass.
+    """Compute `attend` without a causal mask on the query, key and value (T, 3, heads, dim) that
+    one product made, query and key turned on the way: nothing else is kept for the backward pass.
     """
     query, key = (_turned(made[:, part], cos, sin, False) for part in (0, 1))
     return attend(query, key, made[:, 2], bounds, host_bounds, 0, False, scale, kernel)
@@ -121,7 +121,7 @@ def _turned(
     back: bool,
     out: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """x turned, into `out` where that is given; copied where there is no sine."""
+    """Return x turned, into `out` where that is given; copied where there is no sine."""
     if out is None:
         out = contiguous_like(x)
     if sin is None:

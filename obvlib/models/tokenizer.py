@@ -62,15 +62,15 @@ CHAT_TEMPLATE = (
 
 
 def qwen_tokenizer() -> PreTrainedTokenizerFast:
-    """Qwen2's tokenizer with its own ids (151,643 ranks and 14 special tokens), built from the
-    installed package in a few seconds.
+    """Return Qwen2's tokenizer with its own ids (151,643 ranks and 14 special tokens), built from
+    the installed package in a few seconds.
     """
     return _build(NUM_RANKS)
 
 
 def tiny_tokenizer(num_ranks: int = TINY_RANKS) -> PreTrainedTokenizerFast:
-    """Qwen2's tokenizer cut to its first `num_ranks` ranks (at least the 256 bytes); special tokens
-    follow at `num_ranks`.
+    """Return Qwen2's tokenizer cut to its first `num_ranks` ranks (at least the 256 bytes); special
+    tokens follow at `num_ranks`.
     """
     if not 256 <= num_ranks <= NUM_RANKS:
         raise ValueError(

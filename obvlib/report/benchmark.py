@@ -20,7 +20,7 @@ PARTS = ("closed", "open", "all")
 
 
 def part_of(example: Example) -> str:
-    """closed (options, or yes/no) or open."""
+    """Return "closed" (options, or yes/no) or "open"."""
     return "closed" if example.options or example.answer in ("yes", "no") else "open"
 
 
@@ -141,7 +141,7 @@ def readable_scores(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def readable_controls(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
-    """Control rows as text in %."""
+    """Return the control rows as text in %."""
     return [
         {
             "control": row["control"].replace("_", " "),

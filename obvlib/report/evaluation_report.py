@@ -23,7 +23,8 @@ from obvlib.scoring import accuracy
 
 
 def evaluation_report(run: Evaluation) -> dict[str, Any]:
-    """Everything that a page or a reader needs, as plain JSON types with accuracies as shares.
+    """Return everything that a page or a reader needs, as plain JSON types with accuracies as
+    shares.
 
     ValueError where not one question was answered.
     """
@@ -91,7 +92,8 @@ def write_report(report: dict[str, Any], folder: Path) -> list[Path]:
 
 
 def compare(before: Evaluation, after: Evaluation) -> list[dict[str, str]]:
-    """Question by question what two runs differ in: gained, lost, or read as another answer.
+    """Return what two runs differ in, question by question: gained, lost, or read as another
+    answer.
 
     ValueError where they have no question in common.
     """

@@ -49,20 +49,20 @@ def check_claims() -> list[dict[str, Any]]:
 
 
 def gain_of_means(base: Sequence[float], tuned: Sequence[float]) -> float:
-    """Relative gain of the mean score, in %."""
+    """Return the relative gain of the mean score, in %."""
     return 100 * (sum(tuned) / sum(base) - 1)
 
 
 def mean_of_gains(base: Sequence[float], tuned: Sequence[float]) -> float:
-    """Mean of the benchmarks' relative gains, in %."""
+    """Return the mean of the benchmarks' relative gains, in %."""
     return sum(100 * (after / before - 1) for before, after in zip(base, tuned, strict=True)) / len(
         base
     )
 
 
 def beside_paper(scores: Mapping[str, Score], model: str = "2b") -> list[dict[str, Any]]:
-    """Our scores beside the paper's for the fine-tuned model of that size, in %. `paper_inside`
-    says whether our interval holds theirs.
+    """Return our scores beside the paper's for the fine-tuned model of that size, in %.
+    `paper_inside` says whether our interval holds theirs.
     """
     if model not in MODELS:
         raise ValueError(

@@ -106,7 +106,7 @@ def loss_curve(
     window: int = 3,
     log: bool = False,
 ) -> Axes:
-    """Loss over steps: each entry faint, the mean of the `window` entries around it strong.
+    """Plot loss over steps: each entry faint, the mean of the `window` entries around it strong.
 
     `steps` (N,) and `losses` (N,), one entry a logging step, in nats a label token; `log` draws the
     loss on a logarithmic scale.
@@ -166,7 +166,7 @@ def histogram(
     bins: Any = "auto",
     ylabel: str = "clips",
 ) -> Axes:
-    """Counts of values, the median marked. `xlabel` names quantity and unit, for example "clip
+    """Plot counts of values, the median marked. `xlabel` names quantity and unit, for example "clip
     length (s)".
     """
     check_not_empty(values, "values")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def score_bars(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
-    """Accuracy before and after by family with 95 % intervals and the majority answer, from
+    """Plot accuracy before and after by family with 95 % intervals and the majority answer, from
     `report.family_table`.
     """
     check_not_empty(rows, "rows of report.family_table")
@@ -141,7 +141,7 @@ def benchmark_bars(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) ->
 
 
 def claimed_gains(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
-    """Claimed relative gains beside those computed from the paper's own bars, from
+    """Plot claimed relative gains beside those computed from the paper's own bars, from
     `paper.check_claims`.
     """
     check_not_empty(rows, "rows of paper.check_claims")
@@ -173,7 +173,7 @@ def claimed_gains(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> 
 
 
 def above_controls(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
-    """How far a score lies above each control, in points with 95 % intervals, from
+    """Plot how far a score lies above each control, in points with 95 % intervals, from
     `report.control_rows`.
     """
     check_not_empty(rows, "rows of report.control_rows")

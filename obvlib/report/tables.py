@@ -116,8 +116,8 @@ def _num_options(examples: Sequence[Example]) -> str:
 
 
 def rule_counts(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
-    """How answers were read: questions and right ones by rule, the most frequent first. Unread and
-    failed ones show here.
+    """Return how answers were read: questions and right ones by rule, the most frequent first.
+    Unread and failed ones show here.
     """
     counts: dict[str, list[int]] = {}
     for verdict in verdicts:

@@ -20,7 +20,7 @@ _WIDTH = 112  # characters a line
 
 
 def pieces_of(sample: Any, tokenizer: Any, spec: Any) -> list[tuple[str, str]]:
-    """(text, kind) of each token, runs of placeholders joined to one piece; kinds are text,
+    """Return (text, kind) of each token, runs of placeholders joined to one piece; kinds are text,
     special, visual and learned.
     """
     visual = (spec.image_token_id, spec.video_token_id)

@@ -112,6 +112,6 @@ def _share(table: np.ndarray) -> float:
 
 
 def _codes(values: list[Any]) -> list[float]:
-    """Numbers for any ratings, nan for None."""
+    """Return the numbers for any ratings, nan for None."""
     names = {value: i for i, value in enumerate(dict.fromkeys(v for v in values if v is not None))}
     return [float("nan") if value is None else float(names[value]) for value in values]

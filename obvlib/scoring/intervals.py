@@ -25,8 +25,8 @@ LEVEL = 0.95
 
 
 def clustered_wilson(rights: Sequence[float], sizes: Sequence[int]) -> tuple[float, float]:
-    """95 % interval for the share `sum(rights) / sum(sizes)`; one entry a source: its right answers
-    and its questions.
+    """Return the 95 % interval for the share `sum(rights) / sum(sizes)`; one entry a source: its
+    right answers and its questions.
     """
     if len(sizes) < 2:
         return 0.0, 1.0
@@ -60,7 +60,9 @@ def design_effect(
 
 
 def wilson(share: float, num: float, critical: float) -> tuple[float, float]:
-    """Wilson's score interval for a share of `num` (not necessarily whole) independent answers."""
+    """Return Wilson's score interval for a share of `num` (not necessarily whole) independent
+    answers.
+    """
     spread = critical * critical / num
     centre = (share + spread / 2) / (1 + spread)
     half = math.sqrt(spread * share * (1 - share) + spread * spread / 4) / (1 + spread)

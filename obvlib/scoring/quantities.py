@@ -123,7 +123,9 @@ def same_dimension(one: Quantity, other: Quantity) -> bool:
 
 
 def _slack(wanted: Quantity) -> float:
-    """Half a unit of the last digit where decimals were written, else the rounding of floats."""
+    """Return half a unit of the last digit where decimals were written, else the rounding of
+    floats.
+    """
     return 0.5 * 10.0**-wanted.digits + 1e-9 if wanted.digits else 1e-6 * max(1, abs(wanted.value))
 
 

@@ -96,8 +96,8 @@ def by_family(rows: Iterable[Any]) -> dict[str, list[Any]]:
 def majority(
     examples: Iterable[Example], training: Iterable[Example | QAPair] = ()
 ) -> dict[str, Majority]:
-    """For each family the best constant answer's accuracy: the mark that a model must beat to have
-    learned anything.
+    """Return for each family the best constant answer's accuracy: the mark that a model must beat
+    to have learned anything.
 
     Constant by text, since options are shuffled: the family's most frequent answer in `training`
     where it has any, else the best on the examples themselves. At least chance: for yes/no
@@ -161,8 +161,8 @@ def paired(before: Iterable[Verdict], after: Iterable[Verdict]) -> Paired:
 
 
 def sign_flip_p(changes: Sequence[int]) -> float:
-    """Exact two-sided p-value of the sum of `changes` (one a cluster) where each sign is as likely
-    as its opposite.
+    """Return the exact two-sided p-value of the sum of `changes` (one a cluster) where each sign is
+    as likely as its opposite.
 
     The distribution of the sum is built change by change, so no draw is needed. With changes of ±1
     this is McNemar's exact test.
@@ -181,8 +181,8 @@ def sign_flip_p(changes: Sequence[int]) -> float:
 
 
 def _difference_interval(sources: list[list[int]]) -> tuple[float, float]:
-    """Adjusted Wald interval for a paired difference (Bonett and Price 2012) with the effective
-    number of questions and Student's t.
+    """Return the adjusted Wald interval for a paired difference (Bonett and Price 2012) with the
+    effective number of questions and Student's t.
     """
     if len(sources) < 2:
         return -1.0, 1.0

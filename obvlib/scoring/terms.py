@@ -26,7 +26,7 @@ _SUFFIX = re.compile(
 
 @functools.cache
 def _same() -> dict[tuple[str, ...], tuple[str, ...]]:
-    """Phrases, as keys, and the phrase that each is turned into."""
+    """Return the phrases, as keys, and the phrase that each is turned into."""
     table: dict[tuple[str, ...], tuple[str, ...]] = {}
     for line in SAME.strip().split("\n"):
         first, *others = [_keys(form.split()) for form in line.split("|")]
@@ -36,7 +36,7 @@ def _same() -> dict[tuple[str, ...], tuple[str, ...]]:
 
 @functools.cache
 def _apart() -> dict[str, int]:
-    """Words that exclude one another, by the number of their line."""
+    """Return the words that exclude one another, by the number of their line."""
     lines = APART.strip().split("\n")
     return {spelling_key(word): i for i, line in enumerate(lines) for word in line.split()}
 

@@ -186,7 +186,9 @@ def spelling_key(word: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words, numbers and the signs that change a number's meaning; nothing else."""
+    """Return the lower-case words, numbers and the signs that change a number's meaning; nothing
+    else.
+    """
     return [word for word, _, _ in _located_words(text)]
 
 

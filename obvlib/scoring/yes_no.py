@@ -103,7 +103,7 @@ def parse_yes_no(response: str) -> Parsed:
 
 
 def read_yes_no(text: str) -> tuple[str | None, str]:
-    """As `parse_yes_no`, of text that is plain already."""
+    """Do as `parse_yes_no`, of text that is plain already."""
     if not words(text):
         return None, "empty"
     if re.search(r"[\u4e00-\u9fff]", text):

@@ -175,8 +175,8 @@ def build(
 
 
 def tested_on(names: Sequence[str]) -> tuple[dict[str, list[Any]], dict[str, str]]:
-    """({name: rows of the benchmark}, {name: why its rows could not be read}); a row that is no
-    clip still counts by its source.
+    """Return ({name: rows of the benchmark}, {name: why its rows could not be read}); a row that is
+    no clip still counts by its source.
     """
     from obvlib.manifests import HubUnavailable
 
@@ -197,8 +197,8 @@ def tested_on(names: Sequence[str]) -> tuple[dict[str, list[Any]], dict[str, str
 
 
 def clip_layout(path: Path, policy: FramePolicy) -> tuple[Any, int, int, Any]:
-    """(times_s, height, width, VideoInfo) of the frames that `clip_frames` will read, from the
-    file's headers alone.
+    """Return (times_s, height, width, VideoInfo) of the frames that `clip_frames` will read, from
+    the file's headers alone.
     """
     from obvlib.media import METADATA_KEY
 
@@ -252,7 +252,7 @@ def load_sample(
 
 
 def row_digest(clip: Clip) -> str:
-    """SHA-256 of a clip's row: an edited caption or question makes another."""
+    """Return the SHA-256 of a clip's row: an edited caption or question makes another."""
     return hashlib.sha256(
         json.dumps(to_json(clip), sort_keys=True, ensure_ascii=False).encode()
     ).hexdigest()

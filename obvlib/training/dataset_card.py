@@ -42,7 +42,7 @@ def card_facts(
     checked: dict[str, int],
     unchecked: dict[str, str],
 ) -> dict[str, Any]:
-    """Counts and hashes as plain JSON."""
+    """Return the counts and hashes as plain JSON."""
     files = sorted((out_dir / "data").glob("*.parquet"))
     left_out = Counter(
         (row["status"], without_names(row["reason"], row["item_id"]))

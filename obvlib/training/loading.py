@@ -54,7 +54,7 @@ class FastRow:
         return row
 
     def _visuals(self, sample: ModelInput) -> list[tuple[np.ndarray, np.ndarray]]:
-        """(patches, grid) of each picture and video, in the order of their tokens."""
+        """Return (patches, grid) of each picture and video, in the order of their tokens."""
         waiting = {
             token: _divided(getattr(sample, values), getattr(sample, grids))
             for token, (values, grids) in zip(self.visual_ids, VISUAL, strict=True)
@@ -94,7 +94,7 @@ class _Words:
 def _divided(
     values: np.ndarray | None, grids: np.ndarray | None
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Patches of all pictures or all videos, divided by their grids."""
+    """Return the patches of all pictures or all videos, divided by their grids."""
     if values is None or grids is None:
         return []
     ends = np.cumsum(grids.prod(axis=1))[:-1]
@@ -114,8 +114,8 @@ def _vision(visuals: list[tuple[np.ndarray, np.ndarray]], merge_size: int) -> di
 
 
 def grid_places(grid: np.ndarray, merge_size: int) -> np.ndarray:
-    """Row and column (t * h * w, 2) int32 of each patch, in the order of `inputs.vision.patches`:
-    squares of merge_size x merge_size one after the other.
+    """Return the row and column (t * h * w, 2) int32 of each patch, in the order of
+    `inputs.vision.patches`: squares of merge_size x merge_size one after the other.
     """
     t, h, w = map(int, grid)
     places = np.indices((h, w), dtype=np.int32).reshape(

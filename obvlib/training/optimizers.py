@@ -54,7 +54,9 @@ class MuonAdamW(torch.optim.Optimizer):
         self._share_groups()
 
     def _share_groups(self) -> None:
-        """The schedule changes `lr` in our groups: they are the parts' own."""
+        """Share our groups with the parts, so that the schedule, which changes `lr` in ours,
+        reaches theirs.
+        """
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
     def step(self, closure: Any = None) -> Any:

@@ -274,7 +274,7 @@ def plan(samples: Sequence[Sample], model: str, gpu: str, settings: Settings | N
 
 
 def _slowest_mean(seconds: Sequence[float], num_gpus: int) -> float:
-    """Mean over steps of the slowest of `num_gpus` rows: all GPUs wait for it."""
+    """Return the mean over steps of the slowest of `num_gpus` rows: all GPUs wait for it."""
     order = np.random.default_rng(0).permutation(seconds)
     steps = [order[i : i + num_gpus].max() for i in range(0, len(order), num_gpus)]
     return float(np.mean(steps))

@@ -284,8 +284,8 @@ def _skipped(run: Run) -> tuple[tuple[int, str], ...]:
 
 
 def _refuse_data_parallel() -> None:
-    """One process that sees several GPUs would split packed rows along the wrong axis: ask for one
-    process a GPU.
+    """Refuse one process that sees several GPUs, which would split packed rows along the wrong
+    axis: ask for one process a GPU.
     """
     import torch
 

@@ -41,8 +41,8 @@ def dashboard(inspector: ClipInspector) -> Any:
 
 
 def groups_of(samples: Samples) -> list[dict[str, Any]]:
-    """For each kind that has several values: clips, hours and questions of each, the most frequent
-    first, lengths in their order.
+    """Return for each kind that has several values: clips, hours and questions of each, the most
+    frequent first, lengths in their order.
     """
     found = []
     for name, title in TITLES.items():

@@ -81,7 +81,7 @@ def _facts(record: Clip | Example, clip: Clip | None) -> dict[str, Any]:
 
 
 def _questions(shelf: Shelf, record: Clip | Example) -> list[dict[str, Any]]:
-    """Questions with what each run answered; a clip's are numbered as its examples are."""
+    """Return the questions and each run's answers; a clip's are numbered as its examples are."""
     if isinstance(record, Example):
         return [_question(shelf, record, record.example_id)]
     return [

@@ -63,7 +63,7 @@ def _as_lines(rater: str, items: Mapping[str, dict[str, Any]], places: Mapping[s
 def _as_label_studio(
     rater: str, items: Mapping[str, dict[str, Any]], places: Mapping[str, str]
 ) -> str:
-    """Choices for the verdict and the flag, a text area for everything else.
+    """Return the choices for the verdict and the flag, a text area for everything else.
 
     The rater stands among the task's data: as the annotator, a name that is no member's address
     would end the import.
@@ -106,7 +106,7 @@ def _configuration(items: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _as_fiftyone(rater: str, items: Mapping[str, dict[str, Any]], places: Mapping[str, str]) -> str:
-    """Marked frames become one list of times: a field's name there has no space and no dot. The
+    """Turn marked frames into one list of times: a field's name there has no space and no dot. The
     fields and the kind of media are declared, since what is not declared is refused.
     """
     samples = []

@@ -101,7 +101,7 @@ def _settings() -> Iterator[Settings]:
 
 
 def _key(*parts: Any) -> str:
-    """Model, GPU, row length and the values of `AXES` as the page writes them too."""
+    """Return the model, GPU, row length and the values of `AXES` as the page writes them too."""
     names = [
         [getattr(part, name) for name in AXES] if isinstance(part, Settings) else part
         for part in parts

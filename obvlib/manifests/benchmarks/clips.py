@@ -22,7 +22,7 @@ class ClipQuestions:
         self._asked: dict[str, list[str]] = {}
 
     def __call__(self, row: Any, place: Place) -> Iterator[Example]:
-        """The row's questions. RecordError where a clip is asked the same question twice."""
+        """Return the row's questions. RecordError where a clip is asked the same question twice."""
         clip = clip_from_row(row, place.where)
         if not clip.qa_pairs:
             raise RecordError(f"{place.where}: field 'question' is missing; add it to the row")
@@ -40,7 +40,7 @@ class ClipQuestions:
 def clip_examples(
     clips: Iterable[Clip], benchmark: str, folder: Path, first: int = 0
 ) -> Iterator[Example]:
-    """One example for each question of each clip; its media is the clip's slice in `folder`.
+    """Return one example for each question of each clip; its media is the clip's slice in `folder`.
 
     `first` is the number of a clip's first question.
     """

@@ -26,7 +26,7 @@ IMAGE_FIELDS = ("image", "image_name", "img_name")
 
 
 def image_questions(row: Any, place: Place) -> Iterator[Example]:
-    """The row's question; none for a row of SLAKE in another language than English."""
+    """Return the row's question; none for a row of SLAKE in another language than English."""
     question = text_of(row, "question", place.where)
     if row.get("q_lang") not in (None, "", "en"):
         return

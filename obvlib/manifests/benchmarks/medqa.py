@@ -11,7 +11,7 @@ from obvlib.manifests.options import answer_of, options_of
 
 
 def medqa_questions(row: Any, place: Place) -> Iterator[Example]:
-    """The row's question."""
+    """Return the row's question."""
     question = text_of(row, "question", place.where)
     options = options_of(row, place.where)
     if options is None:

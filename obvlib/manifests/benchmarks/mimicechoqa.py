@@ -23,7 +23,7 @@ _RELEASE = re.compile(r"mimic-iv-echo/[\d.]+/")  # a user may have the files wit
 
 
 def echo_questions(row: Any, place: Place) -> Iterator[Example]:
-    """The row's question."""
+    """Return the row's question."""
     question = text_of(row, "question", place.where)
     video = _video(row, place.where)
     parts = PurePosixPath(video).parts

@@ -14,7 +14,7 @@ OPTIONS = {"A": "yes", "B": "no", "C": "maybe"}
 
 
 def pubmedqa_questions(row: Any, place: Place) -> Iterator[Example]:
-    """The row's question, the abstract's sections before it."""
+    """Return the row's question, the abstract's sections before it."""
     question = text_of(row, "question", place.where)
     decision = {"final_decision": text_of(row, "final_decision", place.where)}
     name = f"pubmedqa-{row.get('pubid') or place.number}"

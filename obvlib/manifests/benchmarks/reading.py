@@ -27,8 +27,8 @@ class Place:
 
 
 def rows_of(path: str | os.PathLike) -> Iterator[tuple[str, Any, str]]:
-    """(where, row, "") for each row of a file of JSON lines or of one JSON array, or (where, None,
-    reason) for a line that is not JSON.
+    """Return (where, row, "") for each row of a file of JSON lines or of one JSON array, or (where,
+    None, reason) for a line that is not JSON.
     """
     path = Path(path)
     if not path.is_file():
@@ -63,5 +63,5 @@ def text_of(row: Any, field: str, where: str) -> str:
 
 
 def family_of(answer: str, options: dict[str, str] | None) -> str:
-    """closed (with options), yes_no or open."""
+    """Return "closed" (with options), "yes_no" or "open"."""
     return "closed" if options else "yes_no" if answer in ("yes", "no") else "open"
