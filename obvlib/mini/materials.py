@@ -248,9 +248,7 @@ def _dicom(path: Path) -> np.ndarray:
 
 
 def _volume(path: Path) -> np.ndarray:
-    """Return the slices of the middle of a volume along its longest axis but one, each as it is
-    shown.
-    """
+    """Return the slices of the middle of a volume along its longest axis but one."""
     import nibabel
 
     values = np.asarray(cast(Any, nibabel.load(path)).dataobj, dtype=np.float32)
