@@ -64,7 +64,8 @@ def figures_without_words(root: Path) -> list[str]:
 
 def notebook_faults(path: Path) -> list[str]:
     """Return what is wrong with a notebook, given its MyST file: an .ipynb that is missing, differs
-    or holds outputs, no cell of parameters or several, cells and lines that do not fit the page.
+    or holds outputs, no cell of parameters or several, glue that readers would see, cells and lines that do not
+    fit the page.
     """
     import jupytext
     from jupytext.compare import NotebookDifference, compare_notebooks
@@ -82,6 +83,9 @@ def notebook_faults(path: Path) -> list[str]:
     cells = [cell for cell in source.cells if cell.cell_type == "code"]
     if sum("parameters" in cell.metadata.get("tags", []) for cell in cells) != 1:
         found.append(f"{path.name} needs one cell tagged parameters")
+    for cell in cells:
+        if "glue(" in cell.source and "remove-cell" not in cell.metadata.get("tags", []):
+            found.append(f"{path.name}: glue in a cell that shows: give it one tagged remove-cell")
     solutions = [code for cell in source.cells for code in blocks(cell)]
     for code, width in [(c.source, CELL_WIDTH) for c in cells] + [
         (code, SOLUTION_WIDTH) for code in solutions

@@ -392,6 +392,7 @@ def test_faulty_notebook_is_found(tmp_path):
         ("a = 1\n" * 17, "17 lines in the cell of 'a = 1'"),
         (f"a = '{'x' * 80}'", "wider than 77"),
         ("import os\n" * 17, ""),
+        ("glue('seed', seed)", "glue in a cell that shows"),
     ],
 )
 def test_cell_that_does_not_fit_the_page_is_found(tmp_path, cell, words):
