@@ -64,8 +64,8 @@ def figures_without_words(root: Path) -> list[str]:
 
 def notebook_faults(path: Path) -> list[str]:
     """Return what is wrong with a notebook, given its MyST file: an .ipynb that is missing, differs
-    or holds outputs, no cell of parameters or several, glue that readers would see, cells and lines that do not
-    fit the page.
+    or holds outputs, no cell of parameters or several, glue that readers would see, cells and
+    lines that do not fit the page.
     """
     import jupytext
     from jupytext.compare import NotebookDifference, compare_notebooks
