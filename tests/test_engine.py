@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import functools
 import importlib
 import os
 import signal
@@ -19,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from obvlib.core.records import Clip
-from obvlib.engine import Drop, Ledger, Stage, StageInterrupted, StageStopped, run_stage
+from obvlib.engine import Drop, Ledger, Stage, StageInterrupted, StageStopped, Workers, run_stage
 from obvlib.engine.run import without_names
 
 
@@ -193,6 +194,98 @@ def test_a_worker_that_hangs_is_ended(tmp_path, ledger):
     )
     assert result.num_done == 2 and result.num_failed == 1 and time.monotonic() - started < 20
     assert "no result within" in ledger.rows("s")[0]["reason"]
+
+
+@functools.cache
+def loaded() -> int:
+    """A model, say: a number of its own for each time that it is loaded."""
+    return time.monotonic_ns()
+
+
+@dataclass(frozen=True)
+class Loading(Work):
+    name = "load"
+
+    def __call__(self, clip: Clip):
+        time.sleep(0.05)  # so that no worker takes all
+        super().__call__(clip)
+        return dataclasses.replace(clip, caption=f"{os.getpid()} {loaded()} {self.size}")
+
+
+def told(result) -> list[set[str]]:
+    """The processes, the loaded models and the settings that worked on clips."""
+    return [set(column) for column in zip(*(c.caption.split() for c in result), strict=True)]
+
+
+def others(num: int) -> list[Clip]:
+    return clips(num + 3)[3:]  # none that is dropped or fails
+
+
+@pytest.mark.parametrize("num", [1, 2])
+def test_workers_live_for_several_stages_and_load_once(tmp_path, ledger, num):
+    with Workers(num) as workers:
+        notes = tmp_path / "notes"
+        runs = [run(others(24), Loading(notes, size=i), ledger, engine=workers) for i in range(3)]
+        processes = [worker.process for worker in workers.started]
+        started = time.monotonic()
+    assert time.monotonic() - started < 5 and {one.exitcode for one in processes} == {0}
+    seen = [told(result) for result in runs]
+    assert [sizes for *_, sizes in seen] == [{"0"}, {"1"}, {"2"}]
+    for at in (0, 1):
+        assert len(set.union(*(one[at] for one in seen))) == num
+    assert all(len(result) == 24 for result in runs)
+
+
+def test_workers_that_die_hang_or_stop_a_stage_are_replaced_for_the_next(tmp_path, ledger):
+    notes = tmp_path / "notes"
+    with Workers(2) as workers:
+        bad = Loading(notes, killed=(4.0,), hangs=(7.0,), stall_s=1.5)
+        first = run(others(6), bad, ledger, engine=workers)
+        assert (first.num_done, first.num_failed) == (4, 2)
+        idle = [worker for worker in workers.started if worker.num_ready]
+        for worker in idle:
+            worker.process.kill()
+        assert idle
+        assert run(others(6), Loading(notes, size=1), ledger, engine=workers).num_done == 6
+        with pytest.raises(StageStopped):
+            run(others(6), DiskFull(notes), ledger, engine=workers)
+        last = run(others(6), Loading(notes, size=2), ledger, engine=workers)
+        assert last.num_done == 6 and told(last)[2] == {"2"}
+        assert run(others(6), Loading(notes, size=2), ledger, engine=workers).num_skipped == 6
+
+
+@dataclass(frozen=True)
+class Barred(Loading):
+    """Draws a bar, as libraries do that fetch or read something."""
+
+    def __call__(self, clip: Clip):
+        from tqdm.auto import tqdm
+
+        tqdm(disable=True)
+        return super().__call__(clip)
+
+
+BARRED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_engine import Barred, others
+from obvlib.engine import Ledger, Workers, run_stage
+if __name__ == "__main__":
+    with Workers(2) as workers:
+        for name, killed in (("a", (4.0,)), ("b", ())):
+            stage = Barred(Path(sys.argv[2]), killed=killed)
+            ledger = Ledger(sys.argv[1] + name)
+            run_stage(others(6), stage, ledger, engine=workers, show_progress=False)
+"""
+
+
+def test_workers_leave_nothing_behind_that_python_notes(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(BARRED.format(tests=str(Path(__file__).parent)))
+    line = [sys.executable, str(script), str(tmp_path / "ledger"), str(tmp_path / "notes")]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("num_workers", [0, 1, 2])

@@ -74,6 +74,8 @@ def near_identical(clips: Sequence[Clip], seen: Sequence[Look]) -> list[Pair]:
     """
     from obvlib.encoders.texts import embed_texts
 
+    if len(clips) < 2:
+        return []
     vectors = embed_texts([clip.caption for clip in clips])
     by_id = {look.clip_id: look.array for look in seen}
     shape = (looks.NUM_MOMENTS, looks.NUM_FIELDS, looks.NUM_FIELDS)

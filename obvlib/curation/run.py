@@ -24,7 +24,7 @@ from obvlib.core.locations import local_dir
 from obvlib.core.messages import one_line
 from obvlib.core.record_rows import to_json
 from obvlib.curation.blind import CheckBlind
-from obvlib.curation.duplicates import Look, LookAtClip, Pair, near_identical
+from obvlib.curation.duplicates import LookAtClip, Pair, near_identical
 from obvlib.curation.narration import NarrateVideo, captions_beside
 from obvlib.curation.passages import Passage, Question
 from obvlib.curation.records_of_runs import REPORT, RUNS, Step, note_run
@@ -39,7 +39,7 @@ from obvlib.curation.text_stages import (
     WriteCaption,
     WriteQuestions,
 )
-from obvlib.engine import How, Ledger, Stage, StageRun, claimed, run_stage
+from obvlib.engine import How, Ledger, Stage, StageRun, Workers, claimed, run_stage
 from obvlib.manifests import split_by_source
 from obvlib.media.opening import EXTENSIONS
 
@@ -154,25 +154,19 @@ def curate(
     Run again after a stop, or with other settings: what is done and still holds is kept. `how`
     are the options of `run_stage`.
     """
-    settings = settings or CurationSettings()
-    videos = list(videos)
-    with _opened(videos, output_dir, settings) as ledger:
+    settings, videos = settings or CurationSettings(), list(videos)
+    with _opened(videos, output_dir, settings, how) as (ledger, how):
         steps = run_all(videos, stages(settings), ledger, **how)
         passages = steps["review_caption"].run.kept
         seen = run_stage(passages, LookAtClip(), ledger, **how)
-        made = _dataset(passages, steps["review_question"].run.kept, seen.kept, settings)
-        rows = Path(output_dir, ROWS)
-        write_rows(rows, [_row(clip, made[1]) for clip in made[0]])
-        problems = settings.decisions.problems
-        ran = list(steps.values())
-        note_run(output_dir, ledger, ran, made[0], made[2], settings.model, problems)
-    return Curated(
-        clips=made[0],
-        questions=made[1],
-        steps={name: step.run for name, step in steps.items()},
-        pairs=made[2],
-        rows=rows,
-    )
+        questions = steps["review_question"].run.kept
+        clips = _clips(passages, questions, settings)
+        pairs, rows = near_identical(clips, seen.kept), Path(output_dir, ROWS)
+        write_rows(rows, [_row(clip, questions) for clip in clips])
+        problems, ran = settings.decisions.problems, list(steps.values())
+        note_run(output_dir, ledger, ran, clips, pairs, settings.model, problems)
+    runs = {name: step.run for name, step in steps.items()}
+    return Curated(clips=clips, questions=questions, steps=runs, pairs=pairs, rows=rows)
 
 
 def curate_until(
@@ -192,16 +186,18 @@ def curate_until(
     names = [stage.name for stage in chain]
     if last not in names:
         raise ValueError(f"last is {last!r}: use one of {', '.join(names)}")
-    with _opened(videos, output_dir, settings) as ledger:
+    with _opened(videos, output_dir, settings, how) as (ledger, how):
         steps = run_all(videos, chain[: names.index(last) + 1], ledger, **how)
     return {name: step.run for name, step in steps.items()}
 
 
 @contextmanager
 def _opened(
-    videos: Sequence[Video], output_dir: str | os.PathLike, settings: CurationSettings
-) -> Iterator[Ledger]:
-    """Hold a curation's directory, note its settings, and yield its ledger."""
+    videos: Sequence[Video], output_dir: str | os.PathLike, settings: CurationSettings, how: How
+) -> Iterator[tuple[Ledger, How]]:
+    """Hold a curation's directory, note its settings, and yield its ledger, and `how` with worker
+    processes that serve all of its stages.
+    """
     kept = local_dir(output_dir)
     with claimed(output_dir, "obv curate", {}) as claim:
         is_first = not claim.names
@@ -210,8 +206,10 @@ def _opened(
             paths = (Path(settings.model.cache), Path(settings.model.budget))
             claim.require(path.name for path in paths if path.name and path.parent == kept)
         write_text(str(Path(output_dir, SETTINGS)), json.dumps(_settings(videos, settings)) + "\n")
-        with Ledger(Path(output_dir, LEDGER)) as ledger:
-            yield ledger
+        num_workers = how.get("num_workers", 0)
+        with Ledger(Path(output_dir, LEDGER)) as ledger, Workers(num_workers) as workers:
+            is_here = how.get("engine", "local") == "local"
+            yield ledger, {**how, "engine": workers} if is_here else how
 
 
 def run_all(
@@ -243,12 +241,9 @@ def _settings(videos: Sequence[Video], settings: CurationSettings) -> dict[str, 
     }
 
 
-def _dataset(
-    passages: Sequence[Passage],
-    questions: Sequence[Question],
-    seen: Sequence[Look],
-    settings: CurationSettings,
-) -> tuple[list[Clip], list[Question], list[Pair]]:
+def _clips(
+    passages: Sequence[Passage], questions: Sequence[Question], settings: CurationSettings
+) -> list[Clip]:
     clips = [
         Clip(
             video_id=passage.video_id,
@@ -270,7 +265,7 @@ def _dataset(
             Clip(**vars(clip) | {"split": "test"}) if clip.clip_id in tested else clip
             for clip in clips
         ]
-    return clips, list(questions), near_identical(clips, seen)
+    return clips
 
 
 def _row(clip: Clip, questions: Sequence[Question]) -> dict[str, Any]:

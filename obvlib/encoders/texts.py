@@ -11,6 +11,7 @@ import numpy as np
 from obvlib.encoders.parts import part_path
 
 MAX_TOKENS = 256
+BATCH_SIZE = 64  # texts at a time: bounds the memory, whatever their number
 
 
 @lru_cache(maxsize=1)
@@ -34,12 +35,15 @@ def embed_texts(texts: Sequence[str]) -> np.ndarray:
 
     if not texts:
         return np.zeros((0, 384), np.float32)
-    tokenizer, model = _network()
+    (tokenizer, model), found = _network(), []
     with torch.inference_mode():
-        batch = tokenizer(
-            list(texts), padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
-        )
-        hidden = model(**batch).last_hidden_state  # (N, L, 384)
-        mask = batch["attention_mask"][..., None].float()
-        means = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
-        return torch.nn.functional.normalize(means, dim=1).numpy()
+        for start in range(0, len(texts), BATCH_SIZE):
+            part = list(texts[start : start + BATCH_SIZE])
+            batch = tokenizer(
+                part, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+            )
+            hidden = model(**batch).last_hidden_state  # (N, L, 384)
+            mask = batch["attention_mask"][..., None].float()
+            means = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+            found.append(torch.nn.functional.normalize(means, dim=1).numpy())
+    return np.concatenate(found)

@@ -8,6 +8,7 @@ with its reason.
 from obvlib.engine.claims import Claim, claimed
 from obvlib.engine.ledger import Ledger, LedgerError, hash_params
 from obvlib.engine.outcomes import Drop, Outcome, Refusal, StageStopped, stops_everything, tried
+from obvlib.engine.processes import Workers
 from obvlib.engine.run import How, StageInterrupted, StageRun, run_stage
 from obvlib.engine.stages import Stage
 
@@ -23,6 +24,7 @@ __all__ = [
     "StageInterrupted",
     "StageRun",
     "StageStopped",
+    "Workers",
     "claimed",
     "hash_params",
     "run_stage",

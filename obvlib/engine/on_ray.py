@@ -8,7 +8,7 @@ machine alone is started.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ MAX_DEATHS = 3  # of workers, for one group, before its items fail
 TASKS_AHEAD = 2  # per CPU: enough to keep all busy, few enough to keep the scheduler's memory small
 
 
-def run(groups: list, stage: Stage, num_workers: int) -> Iterator[Outcome]:
+def run(groups: list, stage: Stage, num_workers: int) -> Generator[Outcome]:
     """Run all groups of items (id, record) on the cluster, yielding outcomes as groups finish."""
     try:
         import ray

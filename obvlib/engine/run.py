@@ -13,8 +13,10 @@ import dataclasses
 import re
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypedDict
 
 from obvlib.core.checks import by_unique
@@ -22,7 +24,8 @@ from obvlib.core.provenance import hash_code
 from obvlib.core.record_rows import digest, to_json
 from obvlib.engine.currency import Currency
 from obvlib.engine.ledger import Ledger, LedgerError, Trace, hash_params
-from obvlib.engine.outcomes import Outcome, StageStopped, run_group
+from obvlib.engine.outcomes import Outcome, StageStopped
+from obvlib.engine.processes import Workers
 from obvlib.engine.stages import Stage
 
 ENGINES = ("local", "ray")
@@ -33,7 +36,7 @@ class How(TypedDict, total=False):
     many processes, whether all contents are compared, and whether a bar is drawn.
     """
 
-    engine: str
+    engine: str | Workers
     num_workers: int
     verify: bool
     show_progress: bool
@@ -78,7 +81,7 @@ def run_stage(
     stage: Stage,
     ledger: Ledger,
     *,
-    engine: str = "local",
+    engine: str | Workers = "local",
     num_workers: int = 0,
     verify: bool = False,
     show_progress: bool = True,
@@ -86,15 +89,21 @@ def run_stage(
     """Run `stage` on every record that the ledger does not know as done; return what was kept.
 
     With `num_workers` 0 the work is done in this process; else in so many processes, where a crash
-    costs one item. A done item runs again when its record, the stage's settings or code, or one of
-    its files has changed; `verify` compares the contents of all files, not only size, times and
-    ETag. A wrong value fails its item; what may pass is tried `stage.num_retries` times more.
+    costs one item. A caller of several stages opens `Workers` and gives them as the engine: what
+    the stages import and load is then loaded once. A done item runs again when its record, the
+    stage's settings or code, or one of its files has changed; `verify` compares the contents of all
+    files, not only size, times and ETag. A wrong value fails its item; what may pass is tried
+    `stage.num_retries` times more.
     """
-    if engine not in ENGINES:
+    if not isinstance(engine, Workers) and engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}: use {' or '.join(ENGINES)}")
-    if num_workers < 0:
-        raise ValueError(f"num_workers is {num_workers}: give 0 (this process) or more")
-    return _Run(stage, ledger, records, verify).finish(engine, num_workers, show_progress)
+    run = _Run(stage, ledger, records, verify)
+    if engine == "ray":
+        from obvlib.engine import on_ray
+
+        return run.finish(partial(on_ray.run, num_workers=num_workers), show_progress)
+    with nullcontext(engine) if isinstance(engine, Workers) else Workers(num_workers) as workers:
+        return run.finish(workers.run, show_progress)
 
 
 class _Run:
@@ -113,8 +122,10 @@ class _Run:
         self.score.num_skipped = len(self.results)
         self.todo = {i: record for i, record in self.items.items() if i not in self.results}
 
-    def finish(self, engine: str, num_workers: int, show_progress: bool) -> StageRun:
-        outcomes = self._outcomes(engine, num_workers)
+    def finish(
+        self, outcomes_of: Callable[[list, Stage], Generator[Outcome]], show_progress: bool
+    ) -> StageRun:
+        outcomes = outcomes_of(self._groups(), self.stage)
         try:
             self._record(outcomes, show_progress)
         except KeyboardInterrupt:
@@ -123,24 +134,10 @@ class _Run:
                 " and recorded; run the same command again for the rest"
             ) from None
         finally:
-            outcomes.close()  # ends the workers before anything else happens
+            outcomes.close()  # ends what workers have in hand before anything else happens
         self.score.kept = [self.results[id_] for id_ in self.items if id_ in self.results]
         self.score.seconds = time.perf_counter() - self.started
         return self.score
-
-    def _outcomes(self, engine: str, num_workers: int) -> Generator[Outcome]:
-        groups = self._groups()
-        if engine == "ray":
-            from obvlib.engine import on_ray
-
-            yield from on_ray.run(groups, self.stage, num_workers)
-        elif num_workers == 0:
-            for items in groups:
-                yield from run_group(items, self.stage)
-        else:
-            from obvlib.engine import processes
-
-            yield from processes.run(groups, self.stage, min(num_workers, len(groups)))
 
     def _groups(self) -> list[list[tuple[str, Any]]]:
         """Return items by group, the heaviest group first: workers then finish at about the same
