@@ -17,7 +17,6 @@ import video_samples as samples
 
 from obvlib import media
 from obvlib.core import FramePolicy
-from obvlib.media import nal
 
 AT_S = np.arange(1.02, 2.0, 0.04)  # in the middle of frames 25 to 49
 
@@ -202,6 +201,40 @@ def test_a_clock_that_starts_again_goes_on(tmp_path):
     assert samples.numbers(media.frames_at(tmp_path / "twice.ts", [3.5, 6.5])[0])[0] == 87
 
 
+@pytest.mark.parametrize("late_s", [-0.7, 0.3, 0.7])
+@pytest.mark.parametrize("sound", ["aac", "mp2"])
+def test_joined_parts_keep_their_sound_beside_their_picture(tmp_path, late_s, sound):
+    path = tmp_path / "a.ts"
+    samples.encode(
+        path, "libx264", options={"g": "25"}, sound=sound, start_s=1.0, sound_late_s=late_s
+    )
+    alone = samples.beep_times(media.audio(path))
+    path.write_bytes(path.read_bytes() * 2)
+    assert media.probe(path).duration_s == pytest.approx(8.0, abs=0.005)
+    assert samples.numbers(media.frames_at(path, [3.99, 4.02, 6.54])[0]) == [99, 0, 63]
+    heard = samples.beep_times(media.audio(path, end_s=9.0))
+    second = [time_s for time_s in heard if time_s > 4 + max(0.0, late_s) - 0.01]
+    assert [t - 4 for t in second if t > 4] == pytest.approx(alone, abs=0.002)
+
+
+def test_fragments_may_begin_a_day_later(tmp_path):
+    path = tmp_path / "a.mp4"
+    fragments = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    samples.encode(path, "libx264", options={"g": "25"}, sound="aac", mux=fragments)
+    data, scales, at = bytearray(path.read_bytes()), [], -1
+    while (at := data.find(b"mdhd", at + 1)) >= 0:
+        scales.append(int.from_bytes(data[at + 16 : at + 20], "big"))
+    while (at := data.find(b"tfdt", at + 1)) >= 0:  # of a fragment's track, which tfhd names
+        track = data[data.rfind(b"tfhd", 0, at) + 11]
+        time = int.from_bytes(data[at + 8 : at + 16], "big") + 108_000 * scales[track - 1]
+        data[at + 8 : at + 16] = time.to_bytes(8, "big")
+    path.write_bytes(data)
+    made = media.slice_clip(path, tmp_path / "c.mp4", 1.0, 2.5)
+    frames, _ = media.frames_at(made.path, AT_S - 1.0)
+    assert samples.numbers(frames) == list(range(25, 50)) and "fragments" in made.note
+    assert samples.beep_times(media.audio(made.path)) == pytest.approx([0.0, 1.0], abs=0.005)
+
+
 @pytest.mark.parametrize(
     "text", ["ffconcat version 1.0\nfile a.mp4\n", "#EXTM3U\n#EXTINF:4.0,\na.mp4\n#EXT-X-ENDLIST\n"]
 )
@@ -264,22 +297,6 @@ def test_key_frames_that_are_none_are_not_believed(tmp_path):
     media.prepare_clip(path, tmp_path / "prepared.mp4", 1.0, 2.0, FramePolicy())
     frames, times_s = media.clip_frames(tmp_path / "prepared.mp4", FramePolicy())
     assert samples.numbers(frames) == [25 + int(t * 25 + 0.03) for t in times_s]
-
-
-@pytest.mark.parametrize(
-    "codec, key, other",
-    [
-        ("mpeg2video", b"\0\0\1\0\0\x08", b"\0\0\1\0\0\x10"),
-        ("mpeg4", b"\0\0\1\xb6\x10", b"\0\0\1\xb6\x50"),
-        ("vp8", b"\x10", b"\x11"),
-        ("vp9", b"\x82", b"\x86"),
-        ("vp9", b"\xb0", b"\xb2"),
-        ("libdav1d", b"\x12\0\x32\1\x10", b"\x12\0\x32\1\x30"),
-    ],
-)
-def test_a_packet_says_whether_it_is_a_whole_picture(codec, key, other):
-    assert nal.is_true_key(codec, b"", key) and not nal.is_true_key(codec, b"", other)
-    assert not nal.is_true_key(codec, b"", b"")
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv"])

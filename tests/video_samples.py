@@ -84,6 +84,7 @@ def encode(
     sound: str = "",
     num_sounds: int = 1,
     start_s: float = 0.0,
+    sound_late_s: float = 0.0,
     mux: dict[str, str] | None = None,
 ) -> list[float]:
     """Write a numbered video in any codec and container; return the frames' times from the first,
@@ -115,7 +116,9 @@ def encode(
         length_s = times_s[-1] + 1 / fps if sounds else 0.0
         wave = np.repeat(beeps(length_s), 48_000 // SAMPLE_RATE)
         for track in sounds:
-            _encode_sound(out, track, wave if track is sounds[-1] else wave * 0, start_s)
+            _encode_sound(
+                out, track, wave if track is sounds[-1] else wave * 0, start_s + sound_late_s
+            )
     return times_s
 
 

@@ -20,7 +20,7 @@ from obvlib.media.normalise import write_clean
 from obvlib.media.opening import MediaError
 from obvlib.media.source import PAST_END_S, SNAP_S, Source, open_raw
 
-VERSION = 2  # of what is written: counted up when it changes
+VERSION = 3  # of what is written: counted up when it changes
 MAX_CACHE_BYTES = 50 << 30
 
 

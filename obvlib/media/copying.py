@@ -188,7 +188,7 @@ class _Head:
     def __init__(self, source: Source, made: Plan) -> None:
         self.source, self.made = source, made
         self.extradata = source.video.codec_context.extradata or b""
-        self.prefix_size = nal.prefix_size(self.extradata)
+        self.prefix_size = nal.prefix_size("h264", self.extradata)
         self.encoder = self._open()
 
     def _open(self) -> Any:

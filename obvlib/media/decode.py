@@ -26,6 +26,7 @@ MAX_HELD_BYTES = 32 << 20  # of packets kept back in the hope that they need not
 # whose decoders can be told so at each packet
 SKIPPING_CODECS = {"h264", "hevc", "vp9", "mpeg4", "mpeg2video"}
 INTERPOLATION = "BICUBIC"
+INTRA = 1  # libav's number of pictures that stand alone
 
 
 def frames_on_screen(source: Source, times_s: list[float]) -> Iterator[tuple[int, Any]]:
@@ -78,43 +79,55 @@ def decode(
     """
     context = source.video.codec_context
     can_skip = context.name in SKIPPING_CODECS
-    owed: list[int] = []  # sorted times of needed frames that went into the decoder
-    begun: Any = None  # time of the key frame that decoding begins at
+    owed: list[int] = []  # sorted times of needed and key frames that went into the decoder
+    keys: dict[int, bool] = {}  # times of the key frames that did, and whether they are hidden
     previous = None
     for packet, is_needed in itertools.chain(
         _to_decode(source, first, last, needed), [(None, False)]
     ):
-        begun = packet.pts if begun is None and packet is not None else begun
+        if packet is not None and packet.is_keyframe:
+            keys[packet.pts] = packet.is_discard
+            packet = _decodable(packet) if packet.is_discard else packet
         if packet is not None and can_skip:
             context.skip_frame = "DEFAULT" if is_needed else "NONREF"
-        if is_needed and not packet.is_discard:
+        if packet is not None and (is_needed or packet.is_keyframe) and not packet.is_discard:
             bisect.insort(owed, packet.pts)
         for frame in _decode_packet(source, packet):
-            _check_frame(source, frame, previous, owed, begun)
+            _check_frame(source, frame, previous, owed, keys)
             frame.time_base, previous = source.video.time_base, frame.pts
-            yield frame
+            if not keys.get(frame.pts):
+                yield frame
     if owed:
         raise OddVideo(f"{source.name}: {len(owed)} frames do not decode")
 
 
+def _decodable(packet: Any) -> Any:
+    """Return a copy of a packet whose frame comes out although an edit list hides it."""
+    copy = av.Packet(bytes(packet))
+    copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+    copy.is_keyframe = True
+    return copy
+
+
 def _check_frame(
-    source: Source, frame: Any, previous: int | None, owed: list[int], begun: int
+    source: Source, frame: Any, previous: int | None, owed: list[int], keys: dict[int, bool]
 ) -> None:
     """Take a frame off the `owed` ones; OddVideo where it is not what its packets promised. Others
-    refer to a frame that is not owed, unless it is shown before the key frame it came with, which
-    `begun` is the time of.
+    refer to a frame that is not owed, unless it is shown before the first of the `keys`.
     """
     problem = ""
     if frame.pts is None or (previous is not None and frame.pts <= previous):
         problem = "frames come out of order"
     elif owed and owed[0] < frame.pts:
-        problem = "frames do not decode"
+        problem = f"{'key ' * (owed[0] in keys)}frames do not decode"
     elif (frame.height, frame.width) != source.size:
         problem = f"the size of frames changes to {frame.width}x{frame.height} px"
     elif previous is None and frame.side_data.get("DISPLAYMATRIX") is not None:
         # the first alone is asked: PyAV keeps a frame alive that was
         problem = "frames are turned or mirrored"
-    elif frame.is_corrupt and (frame.pts >= begun or frame.pts in owed[:1]):
+    elif frame.pts in keys and frame.pict_type != INTRA:
+        problem = "key frames are not whole pictures"  # intra refresh, or a false index
+    elif frame.is_corrupt and (frame.pts >= next(iter(keys)) or frame.pts in owed[:1]):
         problem = "frames are damaged"
     elif owed and owed[0] == frame.pts:
         problem = "frames are interlaced" if frame.interlaced_frame else ""
@@ -236,11 +249,6 @@ def packets_from(source: Source, first: int, stream: Any = None) -> Iterator[Any
             break
     if head is None:
         return
-    context = source.video and source.video.codec_context
-    if stream is source.video and not nal.is_true_key(
-        context.name, context.extradata or b"", bytes(head)
-    ):
-        raise OddVideo(f"{source.name}: its key frames are not whole pictures")
     decoded_at = head.dts  # now: whoever copies a packet gives it times of its own
     yield head
     for packet in packets:

@@ -51,17 +51,13 @@ def oddity(source: Source) -> str:
                 reason = _clock(source)
     except (av.FFmpegError, OSError, struct.error) as error:
         reason = f"its structure cannot be read ({error})"
-    _check_span(source)
-    return reason
-
-
-def _check_span(source: Source) -> None:
     length_s = header_length_s(source)
-    if length_s > MAX_LENGTH_S:
+    if not reason and length_s > MAX_LENGTH_S:
         raise MediaError(
             f"{source.name} claims {length_s / 3600:.0f} hours, and its times cannot be believed:"
             f" at most {MAX_LENGTH_S / 3600:.0f} are read"
         )
+    return reason
 
 
 def header_length_s(source: Source) -> float:
@@ -85,8 +81,6 @@ def _first_packets(source: Source) -> str:
     context = source.video.codec_context
     if not packets:
         return "it holds no packets"
-    if not (context.codec.intra_only or nal.can_tell(context.name)):
-        return f"its key frames cannot be checked ({context.name})"
     if any(p.pts is None for p in packets):
         return "it has frames without presentation times"
     is_reordered = context.has_b_frames and len(packets) > 1
@@ -94,10 +88,9 @@ def _first_packets(source: Source) -> str:
         # MPEG-1 to 4 say that frames may be reordered even where none is
         if context.name in nal.CODECS or not _rise([f.pts for f in _decoded(source)]):
             return "its presentation times are those of decoding"
-    first = context.name, context.extradata or b"", bytes(packets[0])
-    if not packets[0].is_keyframe or not nal.is_true_key(*first):
+    if not packets[0].is_keyframe:
         return "it begins in the middle of a group of pictures"
-    if nal.is_turned(*first):
+    if nal.is_turned(context.name, context.extradata or b"", bytes(packets[0])):
         return "it is turned or mirrored"
     if getattr(context, "field_order", 0) not in (0, 1):
         return "it is interlaced"

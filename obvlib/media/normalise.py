@@ -8,7 +8,6 @@ best effort; where a transport stream's clock starts again or jumps, it goes on 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from typing import Any
 import av
 import numpy as np
 
-from obvlib.media.inspect import INDEXED, MAX_LENGTH_S, jump_limit_s
+from obvlib.media.clock import Clock, FrameTimes
+from obvlib.media.inspect import INDEXED, MAX_LENGTH_S
 from obvlib.media.opening import MediaError, pixel_shape
 from obvlib.media.picture import UPRIGHT, as_seen, turn_of, viewer_size
 from obvlib.media.sound import Timeline, aac_stream, cut_to, decoded, encode_sound, frame_time_s
@@ -25,8 +25,6 @@ from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, copy_look, vi
 
 # close to the original, and fast to decode again from anywhere: a key frame every 25 frames
 ENCODING = {"preset": "ultrafast", "crf": "15", "g": "25", "bf": "0", "sc_threshold": "0"}
-BACK_S = 0.1  # a clock that goes back by more starts again
-
 
 Damage = tuple[float, float, bool]  # start_s, end_s, and whether frames are missing there
 
@@ -46,63 +44,6 @@ def write_clean(name: str, path: Path, num_threads: int) -> list[Damage]:
         return _Writer(source, out, shape, size).run()
 
 
-@dataclass
-class Clock:
-    """One clock for a container whose own starts again or jumps."""
-
-    source: Source
-    offset_s: float = 0.0
-    decoded_s: dict[int, float] = field(default_factory=dict)  # by stream: the last packet's
-    end_s: float = 0.0  # of what was shown or heard
-
-    def place(self, packet: Any) -> None:
-        """Move a packet's times to this clock."""
-        source, stream = self.source, packet.stream
-        if packet.pts is None or packet.dts is None or source.container.format.name in INDEXED[:2]:
-            return
-        shown_s, decoded_s = (source.seconds(at, stream) for at in (packet.pts, packet.dts))
-        last_s = self.decoded_s.get(stream.index, decoded_s + self.offset_s)
-        step_s = decoded_s + self.offset_s - last_s
-        limit_s = max(0.0, self.end_s - last_s) + jump_limit_s(source)
-        if step_s < -BACK_S or step_s > limit_s:
-            self.offset_s = self.end_s - shown_s
-        self.decoded_s[stream.index] = decoded_s + self.offset_s
-        length_s = float((packet.duration or 0) * packet.time_base)
-        self.end_s = max(self.end_s, shown_s + self.offset_s + length_s)
-        ticks = round(self.offset_s / packet.time_base)
-        packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
-
-
-@dataclass
-class FrameTimes:
-    """The times of frames as they come out of the decoder: those of presentation, or those of
-    decoding where these rise more faithfully, as ffmpeg's best effort.
-    """
-
-    step_s: float
-    zero_s: float = 0.0  # presentation time of the first packet
-    num_faulty: list[int] = field(default_factory=lambda: [0, 0])
-    last: list[float] = field(default_factory=lambda: [-1e12, -1e12])
-    lag_s: float = 0.0  # of the first frame's decoding time
-    last_s: float | None = None
-
-    def time_s(self, pts_s: float | None, dts_s: float | None) -> float:
-        """Return seconds from the beginning for the next frame."""
-        if self.last_s is None and dts_s is not None:
-            self.lag_s = dts_s
-        for place, value in enumerate((pts_s, dts_s)):
-            if value is not None:
-                self.num_faulty[place] += value <= self.last[place]
-                self.last[place] = value
-        time_s = None if pts_s is None else pts_s - self.zero_s
-        if pts_s is None or (dts_s is not None and self.num_faulty[0] > self.num_faulty[1]):
-            time_s = None if dts_s is None else dts_s - self.lag_s
-        if time_s is None:
-            time_s = 0.0 if self.last_s is None else self.last_s + self.step_s
-        self.last_s = time_s
-        return time_s
-
-
 def _frames(source: Source) -> Iterator[tuple[float, Any]]:
     """(time in seconds, frame) of all that decodes; sound goes by."""
     pass_ = _Pass(source)
@@ -119,20 +60,23 @@ class _Pass:
         self.step_s = 1 / min(
             max(float(source.video.average_rate or source.video.guessed_rate or 25), 0.1), 1000
         )
-        self.clock, self.times = Clock(source), FrameTimes(self.step_s)
+        self.times = FrameTimes(self.step_s)
         self.expected_s: list[float] = []
         self.end_s, self.num_errors = 0.0, 0
 
     def run(self) -> Iterator[tuple[str, float, Any]]:
-        """Yield ("video" or "audio", seconds, frame)."""
+        """Yield ("video" or "audio", seconds, frame), and "part" where the sound's clock steps."""
         source = self.source
-        for packet in self._packets():
-            self.clock.place(packet)
+        clock, offset_s = Clock(source, self.step_s), 0.0
+        for packet in clock.placed(self._packets()):
             self._check_span(packet)
             if packet.stream is source.video:
                 self._expect(packet)
                 yield from self._decoded(packet)
             else:
+                if clock.sound_offset_s != offset_s:
+                    offset_s = clock.sound_offset_s
+                    yield "part", 0.0, None
                 for frame in decoded(source.audio, packet):
                     yield "audio", frame_time_s(source, frame), frame
         yield from self._decoded(None)
@@ -210,6 +154,8 @@ class _Writer:
         for kind, time_s, frame in self.read.run():
             if kind == "audio":
                 self._add_sound(self.timeline.add(frame, time_s))
+            elif kind == "part":
+                self.timeline.end_part()
             else:
                 self._add_frame(time_s, frame)
         self._show()

@@ -92,6 +92,11 @@ def open_container(name: str, file: Any) -> Iterator[Any]:
         container = av.open(
             target, container_options=options, timeout=(limit_s, limit_s), **_METADATA
         )
+    except av.ArgumentError:  # the whitelist's
+        raise MediaError(
+            f"{name} does not open as a video: its container is none of those that are read here;"
+            " convert it to MP4 first, for example with ffmpeg"
+        ) from None
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
             f"{name} does not open as a video{_why(error)}: truncated or not a video; download it"

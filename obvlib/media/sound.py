@@ -24,19 +24,22 @@ AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 PREROLL_S = 0.1
 READ_BACK_S = 0.2
 TICK_S = float(TIME_BASE)
+HOLD_S = 0.1  # of sound that what comes later may replace
 GAP_S = 0.05  # between what is heard and its time: more than rounding
 
 
 @dataclass
 class Timeline:
     """Decoded sound brought to one rate and layout, and put in its place: `add` gives pieces
-    (position in samples, (C, N) float32) that never overlap.
+    (position in samples, (C, N) float32) that never overlap. Where they would, as where parts are
+    joined, the later sound is kept: the end of a part is padding.
     """
 
     rate: int
     layout: str = "mono"
     position: Any = None  # in samples, of what comes next, once something was heard
-    given_to: Any = None  # where what was given ends: the earlier sound stays
+    given_to: Any = None  # where what was given ends
+    held: list[tuple[int, np.ndarray]] = field(default_factory=list)  # may yet be cut short
     form: tuple = ()
     resampler: Any = None
 
@@ -46,28 +49,40 @@ class Timeline:
             (frame.format.name, frame.layout.name, frame.sample_rate),
             round(time_s * self.rate),
         )
-        jumps = self.position is None or abs(at - self.position) > GAP_S * self.rate
+        jumps = self.resampler is None or abs(at - self.position) > GAP_S * self.rate
         if jumps or form != self.form:
-            yield from self.finish()
+            self.end_part()
             self.form, self.position = form, at
             self.resampler = av.AudioResampler(format="fltp", layout=self.layout, rate=self.rate)
         frame.pts = None
-        yield from self._placed(self.resampler.resample(frame))
+        self._place(self.resampler.resample(frame))
+        yield from self._given(self.position - HOLD_S * self.rate)
 
     def finish(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Give what the resampler still holds."""
+        """Give what is still held."""
+        self.end_part()
+        yield from self._given(float("inf"))
+
+    def end_part(self) -> None:
+        """Let the next frame begin at its own time, however near that is to what was heard last."""
         if self.resampler is not None:
-            yield from self._placed(self.resampler.resample(None))
+            self._place(self.resampler.resample(None))
             self.resampler = None
 
-    def _placed(self, frames: list[Any]) -> Iterator[tuple[int, np.ndarray]]:
+    def _place(self, frames: list[Any]) -> None:
         for frame in frames:
-            samples = frame.to_ndarray()
-            given = 0 if self.given_to is None else max(0, self.given_to - self.position)
-            if given < samples.shape[1]:
-                yield self.position + given, samples[:, given:]
-                self.given_to = self.position + samples.shape[1]
+            samples, at = frame.to_ndarray(), self.position
             self.position += samples.shape[1]
+            self.held = [(a, old[:, : max(0, at - a)]) for a, old in self.held]
+            begin = max(0, (self.given_to or at) - at)
+            self.held.append((at + begin, samples[:, begin:]))
+
+    def _given(self, end: float) -> Iterator[tuple[int, np.ndarray]]:
+        while self.held and self.held[0][0] + self.held[0][1].shape[1] <= end:
+            at, samples = self.held.pop(0)
+            if samples.shape[1]:
+                self.given_to = at + samples.shape[1]
+                yield at, samples
 
 
 def heard(
