@@ -9,45 +9,46 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from obvlib.core.files import replacing
 from obvlib.core.settings import data_root
-from obvlib.media.inspect import CUT_SHORT, header_length_s, oddity
+from obvlib.media.inspect import CUT_SHORT, duration_s, oddity
 from obvlib.media.normalise import write_clean
 from obvlib.media.opening import MediaError
-from obvlib.media.source import PAST_END_S, SNAP_S, Source, open_raw
+from obvlib.media.source import PAST_END_S, SNAP_S, OddVideo, Source, open_raw
 
 VERSION = 3  # of what is written: counted up when it changes
 MAX_CACHE_BYTES = 50 << 30
+Result = TypeVar("Result")
 
 
 @contextmanager
 def open_source(
-    location: str | os.PathLike, num_threads: int = 0, need_video: bool = True
+    location: str | os.PathLike | Source, num_threads: int = 0, need_video: bool = True
 ) -> Iterator[Source]:
     """Open a local path or any fsspec location for reading; MediaError says what is wrong with it.
-    `num_threads` 0: one per core.
+    `num_threads` 0: one per core. A source that is open already is given back, and stays open.
     """
-    source = open_raw(os.fspath(location), num_threads, need_video)
-    try:
+    if isinstance(location, Source):
+        yield location
+        return
+    with open_raw(os.fspath(location), num_threads, need_video) as source:
         if reason := oddity(source):
             make_clean(source, reason)
         yield source
-    finally:
-        source.resources.close()
 
 
-@contextmanager
-def as_source(source: str | os.PathLike | Source, num_threads: int = 0) -> Iterator[Source]:
-    """An open source stays open, a location is opened and closed."""
-    if isinstance(source, Source):
-        yield source
-    else:
-        with open_source(source, num_threads) as opened:
-            yield opened
+def retried(source: Source, work: Callable[..., Result], *args: Any) -> Result:
+    """Return `work(source, *args)`, of the clean intermediate where it finds the video odd."""
+    while True:
+        try:
+            return work(source, *args)
+        except OddVideo as odd:
+            make_clean(source, odd)
 
 
 def make_clean(source: Source, reason: object) -> None:
@@ -94,11 +95,6 @@ def _make_room(directory: Path) -> None:
         total += file.stat().st_size
         if total > MAX_CACHE_BYTES:
             file.unlink(missing_ok=True)
-
-
-def duration_s(source: Source) -> float:
-    """Length from the first video frame to the end of what is shown, to the millisecond."""
-    return header_length_s(source)
 
 
 def check_range(source: Source, start_s: float, end_s: float | None) -> tuple[float, str]:

@@ -19,7 +19,7 @@ from typing import Any
 import av
 
 from obvlib.media import nal
-from obvlib.media.decode import all_seen_before, decode, packets_from, see
+from obvlib.media.decode import decode, packets_between, packets_from
 from obvlib.media.source import SNAP_S, OddVideo, Source, clip_clock, exact
 from obvlib.media.write import TIME_BASE, copy_look
 
@@ -35,7 +35,7 @@ class Plan:
     """
 
     mode: str = "copy"
-    reason: str = ""  # why copying will not do
+    reason: str = ""  # why copying will not do, so that the clip is encoded
     clock: Any = None  # source timestamp → ticks from the clip's start
     duration: int = 0  # ticks
     frame_ticks: int = 1  # usual length of a frame
@@ -47,23 +47,32 @@ class Plan:
     shown: list[int] = field(default_factory=list)  # timestamps of the frames shown
     head: list[int] = field(default_factory=list)  # those of them to encode again
     times: list[int] = field(default_factory=list)
+    decoded: list[int] = field(default_factory=list)  # times of frames that the check decodes
     delay: int = 0  # of showing the first copied packet after decoding it
     lead_in_s: float = 0.0
 
 
 def plan(source: Source, start_s: float, end_s: float, mode: str) -> Plan:
-    """Read the packets' times from the key frame before the start to the end and decide what to
-    copy.
+    """Decide how to write a clip: for `smart` and `copy`, from the times of the packets between the
+    key frame before the start and the end.
     """
-    video = source.video
     made = Plan(mode=mode, duration=round((end_s - start_s) / TIME_BASE))
+    if mode != "exact":
+        _plan_copy(made, source, start_s, end_s)
+    if made.reason:
+        made = Plan(mode="exact", duration=made.duration, reason=made.reason)
+    return made
+
+
+def _plan_copy(made: Plan, source: Source, start_s: float, end_s: float) -> None:
+    video = source.video
     made.clock = clip_clock(video.time_base, source.origin_s + exact(start_s), TIME_BASE)
     made.frame_ticks = max(
         1, round(1 / ((video.average_rate or video.guessed_rate or 25) * TIME_BASE))
     )
     if video.codec_context.name not in MP4_CODECS:
         made.reason = f"{video.codec_context.name} cannot be copied into MP4: encoded again"
-        return made
+        return
     start, end = source.ticks(start_s + SNAP_S), source.ticks(end_s - SNAP_S)
     packets = _packet_times(source, start, end)
     shown = sorted(p.pts for p in packets if p.shown and p.pts <= end)
@@ -72,15 +81,14 @@ def plan(source: Source, start_s: float, end_s: float, mode: str) -> Plan:
     made.shown = [pts for pts in shown if made.opening is not None and pts >= made.opening]
     if not made.shown or not packets[0].key:
         made.reason = "no key frame at or before the start: encoded again"
-        return made
+        return
     made.first = packets[0].pts
     made.last = next(p.pts for p in reversed(packets) if p.pts <= end)
-    made.times = [_clip_ticks(made, pts) for pts in made.shown]
+    made.times = made.decoded = [_clip_ticks(made, pts) for pts in made.shown]
     made.lead_in_s = max(0.0, float((made.opening - made.first) * video.time_base))
-    if mode == "smart" and made.opening != made.first:
+    if made.mode == "smart" and made.opening != made.first:
         _plan_head(made, source, packets)
     made.decode_times, made.delay = _decode_times([p.pts for p in packets], made)
-    return made
 
 
 @dataclass(frozen=True)
@@ -94,16 +102,9 @@ class _Times:
 
 def _packet_times(source: Source, start: int, end: int) -> list[_Times]:
     times: list[_Times] = []
-    shown: list[int] = []
     context = source.video.codec_context
     extradata = context.extradata or b""
-    packets = packets_from(source, start)
-    for packet in packets:
-        see(source, packet, shown)
-        horizon = all_seen_before(packet, shown)
-        if horizon is not None and horizon > end:
-            next(packets, None)  # by which a time that jumped ahead would show
-            break
+    for packet, _ in packets_between(source, start, end, []):
         alone = packet.is_keyframe and nal.starts_afresh(context.name, extradata, bytes(packet))
         last = packet.pts + (packet.duration or 0)
         times.append(_Times(packet.pts, packet.is_keyframe, alone, not packet.is_discard, last))
@@ -157,10 +158,8 @@ def write(source: Source, out: Any, audio: Any, made: Plan) -> None:
         stream.codec_context.extradata = head.joined_extradata()
     audio.add_to(out)
     for packet in itertools.chain(new, _copied(source, made)):
-        audio.mux_until(out, packet.pts)
         packet.stream = stream
         out.mux(packet)
-    audio.mux_until(out, float("inf"))
 
 
 def _copied(source: Source, made: Plan) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,21 +20,15 @@ import av
 
 from obvlib.core.files import DISK_ERRNOS, replacing
 from obvlib.media import copying
-from obvlib.media.clean import as_source, check_range, make_clean
+from obvlib.media.clean import check_range, open_source, retried
+from obvlib.media.copying import Plan
 from obvlib.media.decode import decode
 from obvlib.media.mp4 import set_track_ends
 from obvlib.media.opening import MediaError
 from obvlib.media.sound import Sound
 from obvlib.media.source import SNAP_S, OddVideo, Source
 from obvlib.media.verify import verify_clip
-from obvlib.media.write import (
-    MUX_OPTIONS,
-    TIME_BASE,
-    VideoTrack,
-    copy_look,
-    same_anywhere,
-    video_stream,
-)
+from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, same_anywhere, video_stream
 
 MODES = ("exact", "smart", "copy")
 # every stored frame of an `exact` clip is shown, so readers that count stored frames are right too
@@ -71,19 +65,6 @@ class Slice:
         return self.end_s - self.start_s
 
 
-@dataclass
-class Cut:
-    """What writing a clip found out, for its check: the times shown, in ticks from the clip's
-    start, and at which of them frames are decoded: all where packets were copied.
-    """
-
-    times: list[int] = field(default_factory=list)
-    decoded: list[int] = field(default_factory=lambda: [0])
-    lead_in_s: float = 0.0
-    mode: str = "exact"
-    note: str = ""
-
-
 def slice_clip(
     source: str | os.PathLike | Source,
     out: str | os.PathLike,
@@ -101,57 +82,61 @@ def slice_clip(
     """
     if mode not in MODES:
         raise MediaError(f"mode is {mode!r}: use {', '.join(MODES)}", "settings")
-    with as_source(source, num_threads) as video:
-        while True:
-            end, note = check_range(video, start_s, end_s)
-            try:
-                with replacing(out) as partial:
-                    cut = _write_clip(video, partial, start_s, end, mode, num_threads)
-                    length = round((end - start_s) / TIME_BASE)
-                    verify_clip(partial, cut.times, length, cut.decoded, video.num_threads)
-                break
-            except OddVideo as odd:
-                make_clean(video, odd)
-        note = "; ".join(n for n in (note, cut.note) if n)
-        return Slice(
-            path=os.fspath(out), mode=cut.mode, start_s=start_s, end_s=end,
-            num_frames=len(cut.times), lead_in_s=cut.lead_in_s, note=note,
-        )  # fmt: skip
+    with open_source(source, num_threads) as video:
+        return retried(video, _slice, out, start_s, end_s, mode, num_threads)
+
+
+def _slice(
+    source: Source,
+    out: str | os.PathLike,
+    start_s: float,
+    end_s: float | None,
+    mode: str,
+    num_threads: int,
+) -> Slice:
+    end_s, note = check_range(source, start_s, end_s)
+    with replacing(out) as partial:
+        made = _write_clip(source, partial, start_s, end_s, mode, num_threads)
+        verify_clip(partial, made.times, made.duration, made.decoded, source.num_threads)
+    return Slice(
+        path=os.fspath(out), mode=made.mode, start_s=start_s, end_s=end_s,
+        num_frames=len(made.times), lead_in_s=made.lead_in_s,
+        note="; ".join(n for n in (note, made.reason) if n),
+    )  # fmt: skip
 
 
 def _write_clip(
     source: Source, path: Path, start_s: float, end_s: float, mode: str, num_threads: int
-) -> Cut:
+) -> Plan:
     audio = Sound(source, start_s, end_s)
     try:
         with av.open(str(path), "w", format="mp4", options=MUX_OPTIONS) as out:
-            plan = copying.plan(source, start_s, end_s, mode) if mode != "exact" else None
-            if plan is None or plan.reason:
-                cut = _encode(source, out, audio, num_threads)
-                cut.note = plan.reason if plan else ""
+            made = copying.plan(source, start_s, end_s, mode)
+            if made.mode == "exact":
+                _encode(source, out, audio, num_threads, made)
             else:
-                cut = Cut(plan.times, plan.times, plan.lead_in_s, plan.mode)
-                copying.write(source, out, audio, plan)
+                copying.write(source, out, audio, made)
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, MediaError) or getattr(error, "errno", 0) in DISK_ERRNOS:
             raise
         raise OddVideo(f"{source.name}: its packets cannot be written ({error})") from error
-    duration = round((end_s - start_s) / TIME_BASE)
-    set_track_ends(path, {0: duration} | ({1: duration} if audio.reaches_end() else {}))
-    return cut
+    num_tracks = 2 if audio.reaches_end() else 1
+    set_track_ends(path, dict.fromkeys(range(num_tracks), made.duration))
+    return made
 
 
-def _encode(source: Source, out: Any, audio: Sound, num_threads: int) -> Cut:
-    cut, track = Cut(), VideoTrack(out, _stream_like(out, source, num_threads))
+def _encode(source: Source, out: Any, audio: Sound, num_threads: int, made: Plan) -> None:
+    rate = source.video.average_rate or source.video.guessed_rate or Fraction(30)
+    even = (source.size[0] // 2 * 2, source.size[1] // 2 * 2)  # 4:2:0 needs even sizes
+    rate = min(rate, Fraction(FRAME_RATE_MAX))
+    stream = video_stream(out, "libx264", even, rate, ENCODING, num_threads, source)
+    track = VideoTrack(out, stream)
     audio.add_to(out)
     for pts, frame in clip_frames_between(source, audio.start_s, audio.end_s):
-        audio.mux_until(out, pts)
         track.add(frame, pts)
-        cut.times.append(pts)
-    track.finish(round((audio.end_s - audio.start_s) / TIME_BASE))
-    audio.mux_until(out, float("inf"))
-    cut.decoded.append(cut.times[-1])
-    return cut
+        made.times.append(pts)
+    track.finish(made.duration)
+    made.decoded = [0, made.times[-1]]
 
 
 def clip_frames_between(source: Source, start_s: float, end_s: float) -> Iterator[tuple[int, Any]]:
@@ -176,12 +161,3 @@ def clip_frames_between(source: Source, start_s: float, end_s: float) -> Iterato
         if opening is None:
             raise OddVideo(f"{source.name}: no frame decodes between {start_s} and {end_s} s")
         yield 0, opening
-
-
-def _stream_like(out: Any, source: Source, num_threads: int) -> Any:
-    rate = source.video.average_rate or source.video.guessed_rate or Fraction(30)
-    even = (source.size[0] // 2 * 2, source.size[1] // 2 * 2)  # 4:2:0 needs even sizes
-    stream = video_stream(out, "libx264", *even, min(rate, Fraction(FRAME_RATE_MAX)), ENCODING)
-    stream.codec_context.thread_count = num_threads
-    copy_look(stream.codec_context, source.video.codec_context)
-    return stream

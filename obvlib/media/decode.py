@@ -146,9 +146,7 @@ def _to_decode(
     held_bytes, fresh_start = 0, None
     codec = source.video.codec_context.name
     extradata = source.video.codec_context.extradata or b""
-    for packet, is_needed, leading_needed in _judged(
-        source, packets_from(source, first), last, needed
-    ):
+    for packet, is_needed, leading_needed in _judged(source, first, last, needed):
         if (
             packet.is_keyframe
             and not leading_needed
@@ -165,21 +163,16 @@ def _to_decode(
 
 
 def _judged(
-    source: Source, packets: Iterator[Any], last: int, needed: Callable
+    source: Source, first: int, last: int, needed: Callable
 ) -> Iterator[tuple[Any, bool, bool]]:
     """Look just far enough ahead to know each packet's successor on screen; stop when nothing
     wanted can follow.
     """
     sight = _Sight(needed)
-    for packet in packets:
+    for packet, horizon in packets_between(source, first, last, sight.shown):
         sight.waiting.append(packet)
-        see(source, packet, sight.shown)
-        horizon = all_seen_before(packet, sight.shown)
-        while sight.waiting and horizon is not None and sight.next_successor() <= horizon:
+        while sight.waiting and sight.next_successor() <= horizon:
             yield sight.settle()
-        if horizon is not None and horizon > last:
-            next(packets, None)  # by which a time that jumped ahead would show
-            break
     while sight.waiting:
         yield sight.settle()
 
@@ -213,25 +206,31 @@ class _Sight:
         return packet, self.judge(packet), leads
 
 
-def see(source: Source, packet: Any, shown: list[int]) -> None:
-    """Add a packet's time to the sorted ones of those `shown`."""
-    if packet.pts is None:
-        raise OddVideo(f"{source.name}: frames have no presentation times")
-    if packet.is_discard:
-        return
-    at = bisect.bisect_left(shown, packet.pts)
-    if shown[at : at + 1] == [packet.pts]:
-        raise OddVideo(f"{source.name}: two frames have one time")
-    shown.insert(at, packet.pts)
-
-
-def all_seen_before(packet: Any, shown: list[int]) -> float | None:
-    """Return the time up to which all that is shown has been read; the sorted `shown` tells where
-    the container stores no decoding times.
+def packets_between(
+    source: Source, first: int, last: int, shown: list[int]
+) -> Iterator[tuple[Any, float]]:
+    """Yield packets from the key frame at or before the tick `first` until nothing shown up to
+    `last` can follow, and the time up to which all that is shown was read; add their times to the
+    sorted ones of those `shown`.
     """
-    if packet.dts is not None:
-        return packet.dts
-    return shown[-MAX_REORDER - 1] if len(shown) > MAX_REORDER else None
+    packets = packets_from(source, first)
+    for packet in packets:
+        if packet.pts is None:
+            raise OddVideo(f"{source.name}: frames have no presentation times")
+        if not packet.is_discard:
+            at = bisect.bisect_left(shown, packet.pts)
+            if shown[at : at + 1] == [packet.pts]:
+                raise OddVideo(f"{source.name}: two frames have one time")
+            shown.insert(at, packet.pts)
+        horizon = float("-inf")
+        if packet.dts is not None:
+            horizon = packet.dts
+        elif len(shown) > MAX_REORDER:  # the container stores no times of decoding
+            horizon = shown[-MAX_REORDER - 1]
+        yield packet, horizon
+        if horizon > last:
+            next(packets, None)  # by which a time that jumped ahead would show
+            return
 
 
 def packets_from(source: Source, first: int, stream: Any = None) -> Iterator[Any]:

@@ -51,7 +51,7 @@ def oddity(source: Source) -> str:
                 reason = _clock(source)
     except (av.FFmpegError, OSError, struct.error) as error:
         reason = f"its structure cannot be read ({error})"
-    length_s = header_length_s(source)
+    length_s = duration_s(source)
     if not reason and length_s > MAX_LENGTH_S:
         raise MediaError(
             f"{source.name} claims {length_s / 3600:.0f} hours, and its times cannot be believed:"
@@ -60,7 +60,7 @@ def oddity(source: Source) -> str:
     return reason
 
 
-def header_length_s(source: Source) -> float:
+def duration_s(source: Source) -> float:
     """Length from the first video frame to the end that the header gives; 0 where it gives none.
 
     Sound that goes on for more than a second after the picture keeps the last frame on screen.
@@ -149,7 +149,7 @@ def _decoded(source: Source) -> Iterator[Any]:
 
 def _length(source: Source) -> str:
     """Compare the length that the header gives with the last packets."""
-    claimed_s = header_length_s(source)
+    claimed_s = duration_s(source)
     if not claimed_s:
         return "its header gives no length"
     if missing := _missing_matroska_bytes(source):

@@ -7,6 +7,7 @@ best effort; where a transport stream's clock starts again or jumps, it goes on 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -20,8 +21,8 @@ from obvlib.media.inspect import INDEXED, MAX_LENGTH_S
 from obvlib.media.opening import MediaError, pixel_shape
 from obvlib.media.picture import UPRIGHT, as_seen, turn_of, viewer_size
 from obvlib.media.sound import Timeline, aac_stream, cut_to, decoded, encode_sound, frame_time_s
-from obvlib.media.source import PAST_END_S, Source, opened_raw
-from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, copy_look, video_stream
+from obvlib.media.source import PAST_END_S, Source, open_raw
+from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, video_stream
 
 # close to the original, and fast to decode again from anywhere: a key frame every 25 frames
 ENCODING = {"preset": "ultrafast", "crf": "15", "g": "25", "bf": "0", "sc_threshold": "0"}
@@ -31,25 +32,17 @@ Damage = tuple[float, float, bool]  # start_s, end_s, and whether frames are mis
 
 def write_clean(name: str, path: Path, num_threads: int) -> list[Damage]:
     """Write the clean intermediate of a video; return the stretches that did not decode."""
-    with opened_raw(name, num_threads) as source:
-        picture = next(_frames(source), None)
-        if picture is None:
-            raise MediaError(f"{name}: not one frame can be decoded; download it again")
-        shape = pixel_shape(source.video)
-        size = viewer_size(picture[1], shape)
     with (
-        opened_raw(name, num_threads) as source,
+        open_raw(name, num_threads) as source,
         av.open(str(path), "w", format="mp4", options=MUX_OPTIONS) as out,
     ):
-        return _Writer(source, out, shape, size).run()
-
-
-def _frames(source: Source) -> Iterator[tuple[float, Any]]:
-    """(time in seconds, frame) of all that decodes; sound goes by."""
-    pass_ = _Pass(source)
-    for kind, time_s, frame in pass_.run():
-        if kind == "video":
-            yield time_s, frame
+        read = _Pass(source)
+        events, before = read.run(), []
+        for event in events:
+            before.append(event)  # sound that comes before the first picture in the file
+            if event[0] == "video":
+                return _Writer(read, out, event[2]).run(itertools.chain(before, events))
+    raise MediaError(f"{name}: not one frame can be decoded; download it again")
 
 
 class _Pass:
@@ -129,15 +122,12 @@ class _Pass:
 class _Writer:
     """Puts one pass into a file."""
 
-    def __init__(
-        self, source: Source, out: Any, pixel_shape: Fraction, size: tuple[int, int]
-    ) -> None:
-        self.source, self.out, self.pixel_shape, self.size = source, out, pixel_shape, size
-        self.read = _Pass(source)
-        rate = Fraction(1 / self.read.step_s).limit_denominator(1001)
-        stream = video_stream(out, "libx264", *size, rate, ENCODING)
-        stream.codec_context.thread_count = source.num_threads
-        copy_look(stream.codec_context, source.video.codec_context)
+    def __init__(self, read: _Pass, out: Any, picture: Any) -> None:
+        source = read.source
+        self.read, self.out, self.pixel_shape = read, out, pixel_shape(source.video)
+        self.size = viewer_size(picture, self.pixel_shape)
+        rate = Fraction(1 / read.step_s).limit_denominator(1001)
+        stream = video_stream(out, "libx264", self.size, rate, ENCODING, source.num_threads, source)
         self.track = VideoTrack(out, stream)
         self.shown: list[int] = []  # ticks
         self.dirty_s: list[float] = []
@@ -149,9 +139,9 @@ class _Writer:
             context = self.sound.codec_context
             self.timeline = Timeline(context.rate, context.layout.name)
 
-    def run(self) -> list[Damage]:
+    def run(self, events: Iterator[tuple[str, float, Any]]) -> list[Damage]:
         """Write everything; return what did not decode."""
-        for kind, time_s, frame in self.read.run():
+        for kind, time_s, frame in events:
             if kind == "audio":
                 self._add_sound(self.timeline.add(frame, time_s))
             elif kind == "part":

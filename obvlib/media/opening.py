@@ -94,8 +94,8 @@ def open_container(name: str, file: Any) -> Iterator[Any]:
         )
     except av.ArgumentError:  # the whitelist's
         raise MediaError(
-            f"{name} does not open as a video: its container is none of those that are read here;"
-            " convert it to MP4 first, for example with ffmpeg"
+            f"{name} does not open as a video: damaged, or in a container that is not read here;"
+            " download it again, or convert it to MP4 first"
         ) from None
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(

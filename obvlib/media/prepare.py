@@ -23,12 +23,15 @@ import av
 import numpy as np
 
 from obvlib.core.files import DISK_ERRNOS, replacing
-from obvlib.media.clean import as_source, check_range, duration_s, make_clean, open_source
-from obvlib.media.decode import frames_on_screen, to_rgb
+from obvlib.media.clean import check_range, make_clean, open_source, retried
+from obvlib.media.decode import frames_on_screen
+from obvlib.media.inspect import duration_s
 from obvlib.media.mp4 import set_track_ends
 from obvlib.media.opening import MediaError
-from obvlib.media.source import OddVideo, Source, opened_raw
-from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, copy_look, video_stream
+from obvlib.media.read import stacked_frames
+from obvlib.media.source import OddVideo, Source
+from obvlib.media.verify import verify_clip
+from obvlib.media.write import MUX_OPTIONS, TIME_BASE, VideoTrack, video_stream
 
 # holds the policy, the clip's place in its source and the frames' times, as JSON
 METADATA_KEY = "obv"
@@ -79,7 +82,7 @@ def prepare_clips(
 
     A clip that cannot be made gives its MediaError as the result and does not disturb the others.
     """
-    with as_source(source, num_threads) as video:
+    with open_source(source, num_threads) as video:
         # clips in order of time, so many at once as may hold a file and an encoder open
         order = sorted(range(len(clips)), key=lambda index: clips[index][1])
         for first in range(0, len(order), MAX_OPEN_CLIPS):
@@ -162,6 +165,7 @@ class _Job:
         self.height, self.width = policy.fit_size(*video.size, len(self.times_s))
         self.distinct_s = sorted(set(self.times_s))
         self.source_times_s = [start_s + t for t in self.distinct_s]
+        self.ticks = [round(t / TIME_BASE) for t in self.distinct_s]
         self.num_added = 0
         self.container: Any = None
 
@@ -179,7 +183,7 @@ class _Job:
                 format=self.stream.pix_fmt,
                 interpolation="BICUBIC",
             )
-        self.track.add(scaled[size], round(self.distinct_s[self.num_added] / TIME_BASE))
+        self.track.add(scaled[size], self.ticks[self.num_added])
         self.num_added += 1
         return self._finish() if self.num_added == len(self.distinct_s) else None
 
@@ -199,18 +203,16 @@ class _Job:
             }
         )
         self.stream = video_stream(
-            self.container, "libx264", self.height, self.width, None, ENCODING
+            self.container, "libx264", (self.height, self.width), None, ENCODING, 1, self.video
         )
         self.track = VideoTrack(self.container, self.stream)
-        self.stream.codec_context.thread_count = 1
-        copy_look(self.stream.codec_context, self.video.video.codec_context)
 
     def _finish(self) -> Prepared:
         end = round(max(self.end_s - self.start_s, self.distinct_s[-1] + 0.001) / TIME_BASE)
         self.track.finish(end)
         self.container.close()
         set_track_ends(self.partial, {0: end})
-        _verify(self.partial, len(self.distinct_s))
+        verify_clip(self.partial, self.ticks, end, [])
         self.files.close()
         return Prepared(
             path=str(self.out),
@@ -220,15 +222,6 @@ class _Job:
             num_frames=len(self.times_s),
             height=self.height,
             width=self.width,
-        )
-
-
-def _verify(path: Path, num_frames: int) -> None:
-    with opened_raw(str(path)) as clip:
-        written = sum(1 for packet in clip.container.demux(clip.video) if packet.size)
-    if written != num_frames:
-        raise OddVideo(
-            f"the prepared clip holds {written} frames instead of {num_frames}: it was not kept"
         )
 
 
@@ -242,15 +235,15 @@ def clip_frames(
     if the clip was prepared with another policy.
     """
     with open_source(path, num_threads) as clip:
-        while True:
-            try:
-                if text := clip.metadata.get(METADATA_KEY):
-                    return _prepared_frames(clip, json.loads(text), policy)
-                times_s = np.asarray(policy.sample_times(duration_s(clip)), dtype=np.float64)
-                size = policy.fit_size(*clip.size, len(times_s))
-                return _stack(clip, times_s, size), times_s
-            except OddVideo as odd:
-                make_clean(clip, odd)
+        return retried(clip, _picked_frames, policy)
+
+
+def _picked_frames(clip: Source, policy: Any) -> tuple[np.ndarray, np.ndarray]:
+    if text := clip.metadata.get(METADATA_KEY):
+        return _prepared_frames(clip, json.loads(text), policy)
+    times_s = np.asarray(policy.sample_times(duration_s(clip)), dtype=np.float64)
+    size = policy.fit_size(*clip.size, len(times_s))
+    return stacked_frames(clip, times_s, size)[0], times_s
 
 
 def _prepared_frames(
@@ -266,13 +259,4 @@ def _prepared_frames(
             "settings",
         )
     times_s = np.asarray(made["times_s"], dtype=np.float64)
-    return _stack(clip, times_s, clip.size), times_s
-
-
-def _stack(clip: Source, times_s: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    stacked = np.empty((len(times_s), *size, 3), np.uint8)  # (T, H, W, 3)
-    previous = None
-    for index, frame in frames_on_screen(clip, times_s.tolist()):
-        stacked[index] = stacked[index - 1] if frame is previous else to_rgb(frame, *size)
-        previous = frame
-    return stacked
+    return stacked_frames(clip, times_s, clip.size)[0], times_s

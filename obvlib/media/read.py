@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from obvlib.media.clean import duration_s, make_clean, open_source
+from obvlib.media.clean import open_source, retried
 from obvlib.media.decode import frames_on_screen, packets_from, to_rgb
+from obvlib.media.inspect import duration_s
 from obvlib.media.opening import MediaError
 from obvlib.media.sound import Timeline, cut_to, heard
-from obvlib.media.source import PAST_END_S, OddVideo, Source, opened_raw
+from obvlib.media.source import PAST_END_S, Source, open_raw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +51,8 @@ def probe(path: str | os.PathLike) -> VideoInfo:
     """
     with ExitStack() as stack:
         source = stack.enter_context(open_source(path, num_threads=1))
-        frame_at_start(source)
-        raw = stack.enter_context(opened_raw(os.fspath(path))) if source.note else source
+        retried(source, _first_frame)
+        raw = stack.enter_context(open_raw(path)) if source.note else source
         video, audio = raw.video, raw.audio
         return VideoInfo(
             duration_s=duration_s(source),
@@ -69,6 +70,10 @@ def probe(path: str | os.PathLike) -> VideoInfo:
             metadata=dict(raw.container.metadata),
             note=source.note,
         )
+
+
+def _first_frame(source: Source) -> Any:
+    return next(frames_on_screen(source, [0.0]))
 
 
 def _frame_rate(video: Any) -> float:
@@ -91,20 +96,15 @@ class PacketInfo:
 def packets(path: str | os.PathLike) -> list[PacketInfo]:
     """Return the frames as they are stored, in the order of decoding. Nothing is decoded."""
     with open_source(path) as source:
-        return [
-            PacketInfo(source.seconds(packet.pts), packet.size, packet.is_keyframe)
-            for packet in packets_from(source, source.ticks(0.0))
-            if packet.pts is not None and not packet.is_discard
-        ]
+        return retried(source, _stored)
 
 
-def frame_at_start(source: Source) -> Any:
-    """Return the first frame; OddVideo sends the source to its clean intermediate."""
-    while True:
-        try:
-            return next(frames_on_screen(source, [0.0]))[1]
-        except OddVideo as odd:
-            make_clean(source, odd)
+def _stored(source: Source) -> list[PacketInfo]:
+    return [
+        PacketInfo(source.seconds(packet.pts), packet.size, packet.is_keyframe)
+        for packet in packets_from(source, source.ticks(0.0))
+        if packet.pts is not None and not packet.is_discard
+    ]
 
 
 def frames_at(
@@ -126,25 +126,33 @@ def frames_at(
             f"height is {height} and width is {width}: give both or neither", "settings"
         )
     with open_source(path, num_threads) as source:
-        while True:
-            _check_times(source, times)
-            try:
-                return _frames_and_times(source, times, height, width)
-            except OddVideo as odd:
-                make_clean(source, odd)
-                warnings.warn(f"{source.name} was {source.note}", stacklevel=2)
+        known = source.note
+        found = retried(source, _frames_and_times, times, height, width)
+        if source.note != known:
+            warnings.warn(f"{source.name} was {source.note}", stacklevel=2)
+        return found
 
 
 def _frames_and_times(
     source: Source, times: np.ndarray, height: int | None, width: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    order = np.argsort(times, kind="stable")
-    height, width = height or source.size[0], width or source.size[1]
-    frames = np.empty((len(times), height, width, 3), dtype=np.uint8)  # (T, H, W, 3)
-    pts_s, previous = np.zeros(len(times)), None
+    _check_times(source, times)
+    size = height or source.size[0], width or source.size[1]
+    return stacked_frames(source, times, size)
+
+
+def stacked_frames(
+    source: Source, times_s: np.ndarray, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the frames on screen at times in any order, (T, H, W, 3) uint8 of a (height, width),
+    and when they came on, (T,) float64 seconds.
+    """
+    order = np.argsort(times_s, kind="stable")
+    frames = np.empty((len(times_s), *size, 3), dtype=np.uint8)  # (T, H, W, 3)
+    pts_s, previous = np.zeros(len(times_s)), None
     pixels: Any = None
-    for index, frame in frames_on_screen(source, [float(times[i]) for i in order]):
-        pixels = pixels if frame is previous else to_rgb(frame, height, width)
+    for index, frame in frames_on_screen(source, times_s[order].tolist()):
+        pixels = pixels if frame is previous else to_rgb(frame, *size)
         previous, frames[order[index]] = frame, pixels
         pts_s[order[index]] = source.seconds(frame.pts)
     return frames, pts_s
@@ -167,7 +175,7 @@ def _check_times(source: Source, times: np.ndarray) -> None:
             warnings.warn(
                 f"{source.name} is damaged from {begin_s:.3f} to {stop_s:.3f} s: frames asked for"
                 " there may not be the right ones",
-                stacklevel=3,
+                stacklevel=5,
             )
         stale = times[(times > begin_s + PAST_END_S) & (times < stop_s - PAST_END_S)]
         if is_missing and len(stale):
@@ -190,11 +198,7 @@ def audio(
     gaps are silence.
     """
     with open_source(path, num_threads=1, need_video=False) as source:
-        while True:
-            try:
-                return _samples(source, sample_rate, start_s, end_s)
-            except OddVideo as odd:
-                make_clean(source, odd)
+        return retried(source, _samples, sample_rate, start_s, end_s)
 
 
 def _samples(source: Source, sample_rate: int, start_s: float, end_s: float | None) -> np.ndarray:

@@ -161,21 +161,19 @@ def aac_stream(out: Any, source: Source) -> Any:
 
 @dataclass
 class Sound:
-    """The sound of one clip, on its way into a file: packets timed from the clip's start, waiting
-    to be muxed between those of the video.
-    """
+    """The sound of one clip, on its way into a file: packets timed from the clip's start."""
 
     source: Source
     start_s: float
     end_s: float
     packets: list[Any] = field(default_factory=list)
-    position: int = 0
     stream: Any = None
     last_s: float = 0.0  # end of the last packet
-    tick_s: float = 0.0  # of the packets
 
     def add_to(self, out: Any) -> None:
-        """Read the sound and add its stream, after the video's and before anything is muxed."""
+        """Read the sound, add its stream after the video's, and mux it all: libav holds each packet
+        until the pictures before it have come.
+        """
         if self.source.audio is None:
             return
         context = self.source.audio.codec_context
@@ -186,10 +184,10 @@ class Sound:
                 self.stream.time_base = self.packets[0].time_base
         else:
             self._encode_to(out)
-        if self.packets:
-            last = self.packets[-1]
-            self.tick_s = float(last.time_base)
-            self.last_s = float((last.pts + last.duration) * last.time_base)
+        for packet in self.packets:
+            self.last_s = float((packet.pts + packet.duration) * packet.time_base)
+            packet.stream = self.stream
+            out.mux(packet)
 
     def _encode_to(self, out: Any) -> None:
         source = self.source
@@ -199,18 +197,6 @@ class Sound:
         pieces = heard(source, timeline, self.start_s, self.end_s)
         length = round((self.end_s - self.start_s) * encoder.rate)
         self.packets = [*encode_sound(self.stream, cut_to(pieces, length)), *self.stream.encode()]
-
-    def mux_until(self, out: Any, time: float) -> None:
-        """Mux the packets up to a time in ticks of the video."""
-        limit_s = time * TICK_S
-        while self.position < len(self.packets):
-            packet = self.packets[self.position]
-            if packet.pts * self.tick_s > limit_s:
-                return
-            packet.stream = self.stream
-            out.mux(packet)
-            self.packets[self.position] = None
-            self.position += 1
 
     def reaches_end(self) -> bool:
         """Does the sound go on to the clip's end, so that its track is to be ended there?"""

@@ -7,8 +7,9 @@ left out, sound that starts later begins with silence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -73,6 +74,12 @@ class Source:
         base = Fraction((stream or self.video).time_base)  # PyAV 19 has a type of its own
         return int((Fraction(time_s) + self.origin_s) // base)
 
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.resources.close()
+
     def seek(self, time_s: float, stream: Any = None) -> None:
         """Go to the last key frame at or before `time_s`; formats without an index may land
         elsewhere.
@@ -86,8 +93,9 @@ class Source:
         raise OddVideo(f"{self.name} cannot be sought in")
 
 
-def open_raw(name: str, num_threads: int = 0, need_video: bool = True) -> Source:
-    """Open a video as it is. Close it with `resources.close()`."""
+def open_raw(name: str | os.PathLike, num_threads: int = 1, need_video: bool = True) -> Source:
+    """Open a video as it is, for a `with` statement."""
+    name = os.fspath(name)
     with ExitStack() as stack:
         file = stack.enter_context(open_bytes(name))
         container = stack.enter_context(open_container(name, file))
@@ -106,14 +114,6 @@ def open_raw(name: str, num_threads: int = 0, need_video: bool = True) -> Source
         source.resources = stack.pop_all()
         return source
     raise AssertionError("unreachable")
-
-
-@contextmanager
-def opened_raw(name: str, num_threads: int = 1) -> Iterator[Source]:
-    """`open_raw` for a `with` statement: for files that this package wrote itself."""
-    source = open_raw(name, num_threads)
-    with source.resources:
-        yield source
 
 
 def clip_clock(time_base: Fraction, start: Fraction, tick: Fraction) -> Callable[[int], int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from obvlib.media.decode import frames_on_screen, packets_from
-from obvlib.media.source import OddVideo, Source, opened_raw
+from obvlib.media.source import OddVideo, Source, open_raw
 from obvlib.media.write import TIME_BASE
 
 
@@ -24,7 +24,7 @@ def verify_clip(
     The frames at the times `decoded` are decoded. Presentation times of all others are read from
     the packets, which costs next to nothing.
     """
-    with opened_raw(os.fspath(path), num_threads) as clip:
+    with open_raw(path, num_threads) as clip:
         # times and damage are looked at, never pixels: those need no smoothing at block edges
         context = clip.video.codec_context
         context.options = context.options | {"skip_loop_filter": "all"}

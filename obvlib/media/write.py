@@ -18,6 +18,7 @@ import numpy as np
 from obvlib.core.files import replacing
 from obvlib.media.mp4 import set_track_ends
 from obvlib.media.opening import MediaError
+from obvlib.media.source import Source
 
 # of every track written: divides common frame rates and milliseconds
 TIME_BASE = Fraction(1, 90_000)
@@ -25,6 +26,7 @@ MUX_OPTIONS = {
     "movflags": "+faststart+use_metadata_tags",
     "movie_timescale": "90000",
     "avoid_negative_ts": "disabled",
+    "max_interleave_delta": "0",  # sound waits for the pictures beside it, however long
 }
 
 
@@ -71,7 +73,7 @@ def write_video(
     rate = Fraction(fps).limit_denominator(1001)
     with replacing(path) as partial:
         with av.open(str(partial), "w", format="mp4", options=MUX_OPTIONS) as out:
-            stream = video_stream(out, encoding.codec, height, width, rate, encoding.settings())
+            stream = video_stream(out, encoding.codec, (height, width), rate, encoding.settings())
             sound = _audio_stream(out, audio, sample_rate, encoding.audio_bit_rate)
             track, step, num_frames = VideoTrack(out, stream), 1 / (rate * TIME_BASE), 0
             for row in itertools.chain([first], rows):
@@ -98,16 +100,26 @@ def same_anywhere() -> str:
 
 
 def video_stream(
-    out: Any, codec: str, height: int, width: int, rate: Fraction | None, options: dict[str, str]
+    out: Any,
+    codec: str,
+    size: tuple[int, int],
+    rate: Fraction | None,
+    options: dict[str, str],
+    num_threads: int = 0,
+    source: Source | None = None,
 ) -> Any:
-    """Add an 8-bit video stream for upright frames of this size; 4:2:0 where the size is even."""
+    """Add an 8-bit video stream for upright frames of a (height, width); 4:2:0 where both are even.
+    Its colours mean what those of the `source` do.
+    """
     stream = out.add_stream(codec, rate=rate or 30, options=options)
-    stream.height, stream.width = height, width
-    stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
+    stream.height, stream.width = size
+    stream.pix_fmt = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
     stream.codec_context.time_base = stream.time_base = TIME_BASE
     stream.codec_context.sample_aspect_ratio = Fraction(1)  # square pixels, and it says so
     # x264 is slower, and its files larger, with a picture cut into slices
-    stream.codec_context.thread_type = "FRAME"
+    stream.codec_context.thread_type, stream.codec_context.thread_count = "FRAME", num_threads
+    if source is not None:
+        copy_look(stream.codec_context, source.video.codec_context)
     return stream
 
 
