@@ -214,6 +214,7 @@ def test_no_option_vanishes():
     for row in (
         {"options": ["one"]},
         {"options": ["one", "two"], "option_C": "three"},
+        {"options": ["one", "two"], "choices": ["one", "two", "three"]},
         {"option_A": "one", "option_B": "two", "option_AA": "three"},
         {"option_A": "one", "option_a": "two", "option_B": "three"},
         {"choice_of_three": "one, two or three"},

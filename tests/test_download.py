@@ -49,7 +49,7 @@ class Site(BaseHTTPRequestHandler):
         self.send_response(206 if match else 200)
         if match:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        self.send_header("Content-Type", TYPES.get(body[:5], "video/mp4"))
+        self.send_header("Content-Type", TYPES.get(body[:5], self.server.type))
         self.send_header("ETag", f'"{hashlib.md5(body).hexdigest()}"')
         self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
@@ -69,6 +69,7 @@ class Site(BaseHTTPRequestHandler):
 def site():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
     server.seen, server.files, server.num_cuts = [], {}, 1
+    server.type = "video/mp4"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     server.url = f"http://127.0.0.1:{server.server_port}"
     yield server
@@ -95,6 +96,15 @@ def test_a_video_is_fetched_once_and_whole(site, tmp_path):
     again, _, _ = fetch(site, tmp_path, "good")
     assert again.num_skipped == 1 and len(site.seen) == asked
     assert sorted(path.name for path in tmp_path.rglob("*.mp4")) == ["good.mp4"]
+
+
+def test_a_video_of_an_address_without_an_ending_is_one_that_slicing_finds(site, tmp_path):
+    site.type = "application/octet-stream"
+    source = download.SourceVideo(video_id="v", url=f"{site.url}/good?id=3")
+    stage = download.DownloadStage(output_dir=str(tmp_path), sleep_s=0.0, timeout_s=5.0)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        (made,) = run_stage([source], stage, ledger, show_progress=False).kept
+    assert made.file_name == "v.mp4" and (tmp_path / "v.mp4").read_bytes() == LECTURE
 
 
 def test_a_file_that_is_gone_or_another_is_fetched_again(site, tmp_path):

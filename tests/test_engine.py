@@ -571,6 +571,7 @@ def test_equal_reasons_are_counted_together(tmp_path, ledger):
     assert without_names("broken: /a/b.mp4 of v1 holds 1,024 bytes", "v1") == (
         "broken: … of … holds N bytes"
     )
+    assert without_names("failed: a is not a video", "a") == "failed: … is not … video"
     told = "missing: no file /home/my big user/in put/a.mp4: download it"
     assert without_names(told, "v1") == "missing: no file … download it"
     assert without_names("gone: s3://bucket/a b/c.mp4", "v1") == "gone: …"

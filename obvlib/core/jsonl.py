@@ -8,6 +8,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from obvlib.core.checks import RecordError
@@ -25,6 +26,22 @@ def read_rows(path: str | os.PathLike) -> Iterator[tuple[str, Any]]:
         if problem:
             raise RecordError(f"{where}: {problem}")
         yield where, row
+
+
+def read_object(path: str | os.PathLike, *names: str) -> dict[str, Any]:
+    """Return the JSON object in a file that a command wrote; ValueError where it is damaged, or
+    lacks one of `names`.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not found.keys() >= set(names):
+        raise ValueError(
+            f"{os.fspath(path)} is damaged, or of another version: move it away, and run again the"
+            " command that wrote it"
+        )
+    return found
 
 
 def scan_rows(path: str | os.PathLike) -> Iterator[tuple[int, Any, str]]:

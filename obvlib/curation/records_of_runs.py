@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from obvlib.core import Clip
 from obvlib.core.files import write_text
+from obvlib.core.jsonl import scan_rows
 from obvlib.core.record_rows import digest
 from obvlib.curation.duplicates import Pair
 from obvlib.curation.measures import overlap
-from obvlib.engine import Ledger, Stage, StageRun
+from obvlib.engine import Ledger, Stage, StageRun, without_names
 
 if TYPE_CHECKING:
     from obvlib.curation.language_model import LanguageModel
@@ -48,10 +49,9 @@ def note_run(
     A run that made the same as the last one, with the same settings, is not added again.
     """
     path = Path(folder, RUNS)
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     settings = {step.stage.name: step.run.params for step in steps}
     made = {clip.clip_id: digest(clip) for clip in clips}
-    runs = [json.loads(line) for line in lines]
+    runs = _earlier_runs(path)
     if not runs or (runs[-1]["settings"], runs[-1]["clips"]) != (settings, made):
         at = datetime.now(UTC).isoformat(timespec="seconds")
         runs.append({"at": at, "settings": settings, "clips": made})
@@ -68,6 +68,13 @@ def note_run(
     write_text(str(path), "".join(json.dumps(run) + "\n" for run in runs))
     write_text(str(Path(folder, REPORT)), json.dumps(report, indent=1) + "\n")
     return report
+
+
+def _earlier_runs(path: Path) -> list[dict[str, Any]]:
+    """The runs before this one; a line that is damaged is left out."""
+    rows = [row for _, row, _ in scan_rows(path)] if path.is_file() else []
+    kept = [r for r in rows if isinstance(r, dict) and {"at", "settings", "clips"} <= r.keys()]
+    return [row for row in kept if isinstance(row["clips"], dict)]
 
 
 def changes(before: dict[str, str], after: dict[str, str]) -> dict[str, list[str]]:
@@ -96,11 +103,13 @@ def _stage_row(step: Step, ledger: Ledger, model: LanguageModel | None) -> dict[
     rows = [r for r in ledger.rows(step.stage.name, step.run.params) if r["item_id"] in names]
     ends: dict[str, int] = {}
     reasons: dict[str, int] = {}
+    first: dict[str, str] = {}  # of the reasons that differ only in names and numbers
     for row in rows:
         ends[row["status"]] = ends.get(row["status"], 0) + 1
         if row["status"] != "done":
             text = f"{row['status']}: {row['reason']}"
-            reasons[text] = reasons.get(text, 0) + 1
+            shown = first.setdefault(without_names(text, row["item_id"]), text)
+            reasons[shown] = reasons.get(shown, 0) + 1
     made: dict[str, Any] = {
         "stage": step.stage.name,
         "items": len(names),

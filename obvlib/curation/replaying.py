@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from obvlib.core.jsonl import read_object
 from obvlib.core.record_rows import from_json, to_json
 from obvlib.curation.records_of_runs import Step
 from obvlib.curation.review import read_decisions
@@ -38,7 +39,7 @@ def replay(folder: str | os.PathLike, name: str, item_id: str) -> list[str]:
 
 def read_settings(path: str | os.PathLike) -> tuple[list[Video], CurationSettings]:
     """Return the videos and settings of a curation from its settings file."""
-    row = json.loads(Path(path).read_text(encoding="utf-8"))
+    row = read_object(path, "videos", "segments", "speech", "model", "test_share", "seed")
     model = None
     if row["model"]:
         from obvlib.curation.language_model import LanguageModel

@@ -9,7 +9,7 @@ from obvlib.engine.claims import Claim, claimed
 from obvlib.engine.ledger import Ledger, LedgerError, hash_params
 from obvlib.engine.outcomes import Drop, Outcome, Refusal, StageStopped, stops_everything, tried
 from obvlib.engine.processes import Workers
-from obvlib.engine.run import How, StageInterrupted, StageRun, run_stage
+from obvlib.engine.run import How, StageInterrupted, StageRun, run_stage, without_names
 from obvlib.engine.stages import Stage
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "run_stage",
     "stops_everything",
     "tried",
+    "without_names",
 ]

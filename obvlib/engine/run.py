@@ -208,7 +208,7 @@ def without_names(reason: str, item_id: str) -> str:
     """Return a reason without the item's id, file names and numbers, so that equal ones count
     together.
     """
-    text = reason.replace(item_id, "…")
+    text = re.sub(rf"(?<!\w){re.escape(item_id)}(?!\w)", "…", reason)  # not a letter of a word
     text = _PATH.sub("…", text)
     return re.sub(r"\b\d[\d.,]*\b", "N", text)
 

@@ -65,8 +65,15 @@ class AnswerFile:
         return _best(p for p in found if p is not None and holds(p, hashes.get(p.example_id)))
 
     def seen(self) -> set[str]:
-        """Return the ids of the examples whose media this or an earlier run could read."""
-        return set(json.loads(self._seen_path.read_text())) if self._seen_path.exists() else set()
+        """Return the ids of the examples whose media this or an earlier run could read; none where
+        the file that keeps them is damaged.
+        """
+        try:
+            found = parse(self._seen_path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return set()
+        is_list = isinstance(found, list) and all(isinstance(name, str) for name in found)
+        return set(found) if is_list else set()
 
     def note_seen(self, example_ids: Iterable[str]) -> None:
         """Remember that the media of these examples were there."""

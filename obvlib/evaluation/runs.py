@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from obvlib.core import Example, Prediction, Provenance, Verdict, ranks
 from obvlib.core.files import replacing
+from obvlib.core.jsonl import read_object
 from obvlib.core.locations import local_dir
 from obvlib.core.records import read_jsonl, write_jsonl
 from obvlib.engine import claimed
@@ -135,10 +136,10 @@ def _owned(folder: Path, controls: Sequence[str]) -> Iterator[None]:
 def _of_an_earlier_version(folder: Path, names: Sequence[str]) -> set[str]:
     """Return those of the files that belong to an evaluation, in a folder that says it is one."""
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        read_object(folder / ABOUT, "fingerprint")
     except (OSError, ValueError):
         return set()
-    return set(names) if isinstance(about, dict) and "fingerprint" in about else set()
+    return set(names)
 
 
 def scored(examples: Iterable[Example], predictions: Iterable[Prediction]) -> list[Verdict]:
@@ -154,7 +155,7 @@ def load_evaluation(folder: Path) -> Evaluation:
     examples = read_jsonl(folder / EXAMPLES, Example)
     by_id = {p.example_id: p for p in read_answers(folder / PREDICTIONS)}
     return Evaluation(
-        about=json.loads((folder / ABOUT).read_text(encoding="utf-8")),
+        about=read_object(folder / ABOUT),
         examples=examples,
         predictions=[by_id[e.example_id] for e in examples if e.example_id in by_id],
         verdicts=read_jsonl(folder / VERDICTS, Verdict),

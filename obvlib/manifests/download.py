@@ -225,7 +225,8 @@ class DownloadStage(Stage):
             raise DownloadError(
                 f"what came is not a video that can be read ({error})", "format"
             ) from None
-        name = f"{record.video_id}{found[0].suffix.lower()}"
+        ending = found[0].suffix.lower()  # a server that names none gets "unknown_video"
+        name = f"{record.video_id}{ending if ending[1:] in EXTENSIONS else '.mp4'}"
         captions = []
         if tracks := sorted(work.glob("*.vtt"), key=lambda path: (len(path.name), path.name)):
             captions.append(_captions_of(record.video_id))

@@ -32,15 +32,10 @@ def options_of(row: dict[str, Any], where: str) -> dict[str, str] | None:
     form: none is left out silently.
     """
     row = lower_names(row, where)
-    given = row.get("options") or row.get("choices")
-    if isinstance(given, str):
-        try:
-            given = parse(given)
-        except ValueError:
-            raise RecordError(
-                f"{where}: options {given!r}; give an object of letters and texts, a list of texts,"
-                " or either as JSON text"
-            ) from None
+    fields = [_plain(row[name], where) for name in ("options", "choices") if row.get(name)]
+    if len(fields) > 1 and fields[0] != fields[1]:
+        raise RecordError(f"{where}: fields 'options' and 'choices' differ; remove one")
+    given = fields[0] if fields else None
     spread = _texts(_columns(row, where), where)
     found = _texts(_by_letter(given, where) if given else spread or _letter_columns(row), where)
     _check_columns(row, is_all=bool(found), where=where)
@@ -62,6 +57,19 @@ def options_of(row: dict[str, Any], where: str) -> dict[str, str] | None:
             " the row"
         )
     return found
+
+
+def _plain(given: Any, where: str) -> Any:
+    """Return the options of a field, read where they are JSON text."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return parse(given)
+    except ValueError:
+        raise RecordError(
+            f"{where}: options {given!r}; give an object of letters and texts, a list of texts,"
+            " or either as JSON text"
+        ) from None
 
 
 def answer_of(row: dict[str, Any], options: dict[str, str] | None, where: str) -> str:

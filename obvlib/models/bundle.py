@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from obvlib.core import FramePolicy
+from obvlib.core.jsonl import read_object
 
 if TYPE_CHECKING:
     import torch
@@ -145,7 +146,8 @@ def check_files(directory: Path, needed: Sequence[str]) -> None:
                 f"{directory} is not a whole model: {name} is missing; save or download it again"
             )
     index = directory / "model.safetensors.index.json"
-    listed = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
+    named = read_object(index, "weight_map")["weight_map"] if index.is_file() else {}
+    listed = set(map(str, dict(named).values()))
     shards = {path.name for path in directory.glob("*.safetensors")} | listed
     if not shards and not list(directory.glob("*.bin")):
         raise ValueError(f"{directory} is not a whole model: it holds no weights; save it again")
@@ -166,7 +168,7 @@ def _problem_of_weights(path: Path) -> str:
     try:
         entries = json.loads(header)
         ends = [e["data_offsets"][1] for n, e in entries.items() if n != "__metadata__"]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "has no readable header"
     expected = 8 + length + max(ends, default=0)
     size = path.stat().st_size

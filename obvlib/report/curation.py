@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
+from obvlib.core.jsonl import read_object
 from obvlib.report.tables import to_markdown
 
 ENDS = ("done", "dropped", "refused", "failed")
+REPORT_NAMES = ("at", "hours", "stages", "num_clips", "num_questions", "near_identical", "changes")
 
 
 def load_curation(folder: str | os.PathLike) -> dict[str, Any]:
@@ -17,7 +18,7 @@ def load_curation(folder: str | os.PathLike) -> dict[str, Any]:
     path = Path(folder, "report.json")
     if not path.is_file():
         raise ValueError(f"{folder} holds no report.json: run `obv curate` to its end first")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_object(path, *REPORT_NAMES)
 
 
 def funnel_rows(report: dict[str, Any]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from obvlib.core.files import PARTIAL_PREFIX
+from obvlib.core.jsonl import read_object
 from obvlib.training import runs
 
 LIST = "whole.json"
@@ -69,9 +70,9 @@ def newest(folder: Path) -> tuple[Path | None, list[str]]:
 def damage(path: Path, step: int) -> str:
     """Say what is wrong with a checkpoint; empty where every file is as it was written."""
     try:
-        listed = json.loads((path / LIST).read_text())
-        files = listed["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+        listed = read_object(path / LIST, "step", "files")
+        files = {name: (size, digest) for name, (size, digest) in listed["files"].items()}
+    except (OSError, ValueError, TypeError, AttributeError):
         return f"{LIST} is missing or torn"
     if listed["step"] != step:
         return f"it was written at step {listed['step']}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from obvlib.core import FramePolicy
+from obvlib.core.jsonl import read_object
 from obvlib.training.sample_costs import Sample
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class TrainResult:
     @classmethod
     def from_json(cls, path: Path) -> TrainResult:
         """Read back a `run.json`."""
-        return cls.from_note(path.parent, json.loads(path.read_text()))
+        return cls.from_note(path.parent, read_object(path))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from obvlib.core import Clip, FramePolicy, QAPair, ranks
+from obvlib.core.jsonl import read_object
 from obvlib.core.locations import join
 from obvlib.core.provenance import hash_files
 from obvlib.core.records import to_json
@@ -198,7 +199,7 @@ class Built:
             )
         ranks.barrier()
         self.rows, self.clips, self.clips_dir = training_set(out_dir), clips, clips_dir
-        self.card = json.loads((out_dir / "card.json").read_text())
+        self.card = read_object(out_dir / "card.json")
         self.tokenizer, self.spec = bundle.tokenizer, bundle.spec
         self.normalise = normalise
         if ranks.is_first() and (said := self.said()):
