@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import av
 import numpy as np
 import pytest
+import video_samples as samples
 
 from obvlib import media, mini
 from obvlib.curation import SegmentSettings
@@ -182,17 +184,25 @@ def test_lectures_are_scored_and_a_video_without_a_frame_fails_by_name(tmp_path)
         pytest.skip("no head ships yet")
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     media.write_video(tmp_path / "gray.mp4", np.full((20, 64, 96, 3), 90, np.uint8), 10)
+    samples.encode(tmp_path / "a.mp4", "libx264", options={"g": "12", "bf": "0"})
+    data = bytearray((tmp_path / "a.mp4").read_bytes())
+    with av.open(str(tmp_path / "a.mp4")) as file:  # damage that only the decoder finds
+        packet = [p for p in file.demux(video=0) if p.size][24]
+        data[packet.pos + packet.size // 2] ^= 0x10
+    (tmp_path / "a.mp4").write_bytes(data)
     lecture = mini.sources()[0]
     videos = [
         Video(video_id=lecture.video_id, path=str(mini.videos_dir() / f"{lecture.video_id}.mp4")),
         Video(video_id="gray", path=str(tmp_path / "gray.mp4")),
         Video(video_id="broken", path=str(tmp_path / "broken.mp4")),
+        Video(video_id="damaged", path=str(tmp_path / "a.mp4")),
     ]
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         run = run_stage(videos, ScoreFrames(), ledger, show_progress=False)
         again = run_stage(videos[:2], ScoreFrames(), ledger, show_progress=False)
-    assert (run.num_done, run.num_failed, again.num_skipped) == (2, 1, 2)
-    first, gray = run.kept
+    assert (run.num_done, run.num_failed, again.num_skipped) == (3, 1, 2)
+    first, gray, damaged = run.kept
+    assert len(damaged.scores) == 8
     assert len(first.scores) == len(first.changes) == len(first.flat)
     assert first.scores == again.kept[0].scores
     assert gray.scores == (gray.scores[0],) * 4  # one frame is scored, the rest share it

@@ -101,8 +101,8 @@ class ScoreFrames(Stage):
     def __call__(self, video: Video) -> ScoredVideo:
         from obvlib.encoders.pictures import picture_encoder
         from obvlib.media import open_source
-        from obvlib.media.decode import frames_on_screen, to_rgb
-        from obvlib.media.read import duration_s
+        from obvlib.media.clean import duration_s, frames_shown
+        from obvlib.media.decode import to_rgb
 
         head = FrameHead.load()
         encoder = picture_encoder(head.encoder)
@@ -114,7 +114,7 @@ class ScoreFrames(Stage):
             length_s = duration_s(source)
             times = (np.arange(max(1, int(np.ceil(length_s / self.step_s)))) * self.step_s).tolist()
             last = None
-            for _, frame in frames_on_screen(source, times):
+            for frame in frames_shown(source, times):
                 pixels = to_rgb(frame, *encoder.input_size(frame.height, frame.width))
                 if last is not None and is_same(pixels, last):
                     repeats[-1] += 1

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from obvlib.core.files import replacing
 from obvlib.core.settings import data_root
+from obvlib.media.decode import frames_on_screen
 from obvlib.media.inspect import CUT_SHORT, duration_s, oddity
 from obvlib.media.normalise import write_clean
 from obvlib.media.opening import MediaError
@@ -75,6 +76,20 @@ def make_clean(source: Source, reason: object) -> None:
     clean.metadata = source.metadata
     source.resources.close()
     vars(source).update(vars(clean))
+
+
+def frames_shown(source: Source, times_s: list[float]) -> Iterator[Any]:
+    """Yield the frame on screen at each of the sorted times; from where the video turns out odd on,
+    those of the clean intermediate.
+    """
+    num_shown = 0
+    while num_shown < len(times_s):
+        try:
+            for _, frame in frames_on_screen(source, times_s[num_shown:]):
+                yield frame
+                num_shown += 1
+        except OddVideo as odd:
+            make_clean(source, odd)
 
 
 def _fingerprint(source: Source) -> str:

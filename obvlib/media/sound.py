@@ -14,7 +14,7 @@ import numpy as np
 
 from obvlib.media.decode import packets_from
 from obvlib.media.source import OddVideo, Source, clip_clock, exact
-from obvlib.media.write import TIME_BASE
+from obvlib.media.write import encode_sound
 
 # described once, in the header: their packets cannot change rate or layout on the way
 COPIED_CODECS = {"aac", "opus", "libopus", "alac"}
@@ -23,7 +23,6 @@ AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 # decoders need a little of what came before to start cleanly; the edit list hides it
 PREROLL_S = 0.1
 READ_BACK_S = 0.2
-TICK_S = float(TIME_BASE)
 HOLD_S = 0.1  # of sound that what comes later may replace
 GAP_S = 0.05  # between what is heard and its time: more than rounding
 
@@ -125,30 +124,6 @@ def cut_to(
         low, high = max(0, -at), min(samples.shape[1], num_samples - at)
         if low < high:
             yield at + low, samples[:, low : int(high)]
-
-
-def encode_sound(
-    stream: Any, pieces: Iterable[tuple[int, np.ndarray]], position: int = 0
-) -> Iterator[Any]:
-    """Encode pieces in rising order, with silence between them, from `position` on."""
-    context = stream.codec_context
-    for at, samples in pieces:
-        while position < at:
-            silence = np.zeros((samples.shape[0], min(at - position, context.rate)), np.float32)
-            yield from _encode_piece(stream, silence, position)
-            position += silence.shape[1]
-        yield from _encode_piece(stream, samples, position)
-        position += samples.shape[1]
-
-
-def _encode_piece(stream: Any, samples: np.ndarray, position: int) -> Iterator[Any]:
-    context = stream.codec_context
-    frame = av.AudioFrame.from_ndarray(
-        np.ascontiguousarray(samples), format="fltp", layout=context.layout.name
-    )
-    frame.sample_rate, frame.pts = context.rate, position
-    frame.time_base = Fraction(1, context.rate)
-    yield from stream.encode(frame)
 
 
 def aac_stream(out: Any, source: Source) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -84,7 +84,8 @@ def write_video(
                 num_frames += 1
             track.finish(round(num_frames * step), has_edit_list=False)
             if audio is not None:
-                _encode_audio(out, sound, audio, sample_rate)
+                samples = np.asarray(audio, np.float32).reshape(len(audio), -1).T  # (channels, N)
+                out.mux([*encode_sound(sound, [(0, samples)]), *sound.encode(None)])
         set_track_ends(partial, {0: round(num_frames * step)})
     return Path(path)
 
@@ -204,17 +205,28 @@ def _audio_stream(out: Any, audio: np.ndarray | None, sample_rate: int, bit_rate
     )
 
 
-def _encode_audio(out: Any, stream: Any, audio: np.ndarray, sample_rate: int) -> None:
-    # (channels, N)
-    samples = np.ascontiguousarray(np.asarray(audio, np.float32).reshape(len(audio), -1).T)
-    layout = "mono" if len(samples) == 1 else "stereo"
-    for start in range(0, samples.shape[1], 1024):
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(samples[:, start : start + 1024]), format="fltp", layout=layout
-        )
-        frame.sample_rate, frame.pts, frame.time_base = sample_rate, start, Fraction(1, sample_rate)
-        out.mux(stream.encode(frame))
-    out.mux(stream.encode(None))
+def encode_sound(
+    stream: Any, pieces: Iterable[tuple[int, np.ndarray]], position: int = 0
+) -> Iterator[Any]:
+    """Encode pieces in rising order, with silence between them, from `position` on."""
+    context = stream.codec_context
+    for at, samples in pieces:
+        while position < at:
+            silence = np.zeros((samples.shape[0], min(at - position, context.rate)), np.float32)
+            yield from _encode_piece(stream, silence, position)
+            position += silence.shape[1]
+        yield from _encode_piece(stream, samples, position)
+        position += samples.shape[1]
+
+
+def _encode_piece(stream: Any, samples: np.ndarray, position: int) -> Iterator[Any]:
+    context = stream.codec_context
+    frame = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(samples), format="fltp", layout=context.layout.name
+    )
+    frame.sample_rate, frame.pts = context.rate, position
+    frame.time_base = Fraction(1, context.rate)
+    yield from stream.encode(frame)
 
 
 def copy_look(context: Any, original: Any) -> None:
