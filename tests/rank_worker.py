@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from accelerate.state import AcceleratorState
 
 from obvlib.core import Example, ranks
 from obvlib.evaluation import EvalConfig, predict
@@ -85,6 +86,7 @@ def run(mode, folder):
         skipped = [sample for sample, _ in result.skipped]
         told = {"losses": result.losses, "skipped": skipped, "folder": str(result.folder)}
         told["pass"] = "packed" if taken else "own"
+        told["engine"] = str(AcceleratorState().distributed_type.value)
         print("RESULT " + json.dumps(told), flush=True)
     return result
 

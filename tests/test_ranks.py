@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,13 @@ FSDP2 = {
     "FSDP_TRANSFORMER_CLS_TO_WRAP": "Qwen2VLDecoderLayer,Qwen2VLVisionBlock",
     "FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT", "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
 }  # fmt: skip
+ENGINES = {"replicated": {}, "sharded by FSDP2": FSDP2}
+# DeepSpeed compiles against the installed torch, so the lock leaves it out
+if find_spec("deepspeed"):
+    ENGINES["DeepSpeed's second stage"] = {
+        "ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "2",
+        "DS_ACCELERATOR": "cpu", "ACCELERATE_USE_CPU": "false",  # accelerate's own would set it aside
+    }  # fmt: skip
 
 
 def start(mode, folder, num=2, engine=()):
@@ -35,7 +43,8 @@ def start(mode, folder, num=2, engine=()):
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     shared = os.environ | {
-        "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": "1",
     } | dict(engine)  # fmt: skip
     started = []
@@ -68,7 +77,7 @@ def weights(folder):
     return load_file(Path(folder) / "model" / "model.safetensors")
 
 
-@pytest.mark.parametrize("engine", [{}, FSDP2], ids=["replicated", "sharded by FSDP2"])
+@pytest.mark.parametrize("engine", list(ENGINES.values()), ids=list(ENGINES))
 def test_a_killed_process_ends_the_other_and_two_that_go_on_equal_one(tmp_path, alone, engine):
     from transformers import AutoModelForImageTextToText
 
@@ -83,7 +92,9 @@ def test_a_killed_process_ends_the_other_and_two_that_go_on_equal_one(tmp_path, 
     kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("checkpoint-*"))
     assert kept  # whole ones, from which the next call goes on
     told = finish(start("rows", tmp_path / "run", engine=engine))
-    assert told["pass"] == "packed"
+    by_deepspeed = "ACCELERATE_USE_DEEPSPEED" in engine
+    assert told["pass"] == ("own" if by_deepspeed else "packed")
+    assert (told["engine"] == "DEEPSPEED") == by_deepspeed
     assert told["skipped"] == [sample for sample, _ in alone.skipped] == [7]
     assert [step for step, _ in told["losses"]] == [step for step, _ in alone.losses]
     for (_, mine), (_, other) in zip(told["losses"], alone.losses, strict=True):

@@ -43,6 +43,12 @@ class PackedTrainer(Trainer):
         super().__init__(*args, **options)
         if self.is_fsdp_enabled:
             keep_sums_exact(self.accelerator.state.fsdp_plugin)
+        plugin = self.accelerator.state.deepspeed_plugin if self.is_deepspeed_enabled else None
+        if plugin and plugin.zero_stage == 3:
+            raise ValueError(
+                "DeepSpeed's zero_stage is 3, whose sharded weights cannot be saved here; use"
+                " --zero_stage 2, or --use_fsdp --fsdp_version 2, which shards weights too"
+            )
         self.run, self.speed, self.max_skipped_share = run, speed, max_skipped_share
         self.num_skipped = self.num_rows_seen = 0
 
@@ -127,11 +133,11 @@ class PackedTrainer(Trainer):
         ranks.barrier()
 
     def full_weights(self) -> dict[str, torch.Tensor] | None:
-        """Return the gathered weights where the engine shards or wraps them, else None; every
-        process must call this.
+        """Return the gathered weights where the engine shards them, else None; every process must
+        call this.
         """
         self.accelerator.unwrap_model(self.model_wrapped, keep_fp32_wrapper=False)
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+        if self.is_fsdp_enabled:
             return self.accelerator.get_state_dict(self.model_wrapped)
         return None
 

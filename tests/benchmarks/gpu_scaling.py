@@ -1,5 +1,5 @@
-"""Weak scaling of `obv train` on one machine: the same rows a device on 1, 2, 4 … GPUs, replicated
-and sharded by FSDP2, from mp4 files that are decoded while it runs.
+"""Weak scaling of `obv train` on one machine: the same rows a device on 1, 2, 4 … GPUs, replicated,
+sharded by FSDP2 or by DeepSpeed, from mp4 files that are decoded while it runs.
 
     python tests/benchmarks/gpu_scaling.py --work /tmp/work --out scaling.json --devices 1 2
 
@@ -25,6 +25,12 @@ FSDP2 = (
     " --fsdp_reshard_after_forward true --fsdp_cpu_ram_efficient_loading false"
 ).split()
 
+ENGINES = {
+    "replicated": ["--multi_gpu"],
+    "fsdp2": FSDP2,
+    "zero2": ["--use_deepspeed", "--zero_stage", "2"],  # needs `pip install deepspeed`
+}
+
 
 def command(num: int, engine: str, arguments: argparse.Namespace, out: Path) -> list[str]:
     """The command of one run."""
@@ -38,7 +44,7 @@ def command(num: int, engine: str, arguments: argparse.Namespace, out: Path) -> 
         return [sys.executable, *run]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(num)]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    return [*launch, *(FSDP2 if engine == "fsdp2" else ["--multi_gpu"]), *run]
+    return [*launch, *ENGINES[engine], *run]
 
 
 def measure(num: int, engine: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -65,7 +71,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--devices", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--engines", nargs="+", default=["replicated", "fsdp2"])
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=["replicated", "fsdp2"])
     parser.add_argument("--model", default="2b")
     parser.add_argument("--row", default="short")
     parser.add_argument("--warm", type=int, default=6)
