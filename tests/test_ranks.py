@@ -29,11 +29,12 @@ FSDP2 = {
     "FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT", "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
 }  # fmt: skip
 ENGINES = {"replicated": {}, "sharded by FSDP2": FSDP2}
-# DeepSpeed compiles against the installed torch, so the lock leaves it out
+# DeepSpeed compiles against the installed torch, so the lock leaves it out; accelerate sets it
+# aside where it is told to use the CPU
 if find_spec("deepspeed"):
     ENGINES["DeepSpeed's second stage"] = {
         "ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "2",
-        "DS_ACCELERATOR": "cpu", "ACCELERATE_USE_CPU": "false",  # accelerate's own would set it aside
+        "DS_ACCELERATOR": "cpu", "ACCELERATE_USE_CPU": "false",
     }  # fmt: skip
 
 
