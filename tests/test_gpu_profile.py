@@ -48,7 +48,7 @@ print(json.dumps({
     "clips": len(clips), "problems": [p.reason for p in problems],
     "questions": [len(load_examples(b, limit=recipe.questions)) for b in recipe.benchmarks],
     "tokens": len(bundle.tokenizer), "maps": [one.shape[2:] for one in maps], "size": size,
-    "words": len(model.hear(np.zeros(16000, "f4"), "en")[0].words),
+    "words": len(model.hear(model.encode(np.zeros(16000, "f4")), "en").text.split()),
 }))
 """
 

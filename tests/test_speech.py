@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -18,11 +18,13 @@ from obvlib.curation.speech import (
     chunks,
     heard_best,
     levelled,
+    played_at,
     spoken_language,
+    timed,
     voiced_spans,
-    without_repeats,
 )
-from obvlib.encoders.speech import Heard
+from obvlib.curation.words import without_repeats
+from obvlib.encoders.speech import MAX_SOUND_S, SAMPLE_RATE, Encoded, Heard
 
 SETTINGS = SpeechSettings()
 
@@ -45,12 +47,13 @@ def test_voice_begins_high_and_ends_low():
 
 def test_chunks_join_pauses_and_cut_what_is_too_long_where_the_voice_is_weakest():
     spans, voice = [Span(0, 5), Span(6, 10), Span(20, 21)], np.full(2000, 0.9)
-    assert chunks(spans, voice, SETTINGS) == [Span(0, 10), Span(20, 21)]
+    settings = SpeechSettings(max_chunk_s=28.0, speeds=(1.0,))
+    assert chunks(spans, voice, settings) == [Span(0, 10), Span(20, 21)]
     for weak_s in (19.0, 21.0, 23.5):
         voice[:] = 0.9
         voice[round(weak_s / WINDOW_S) - 3 : round(weak_s / WINDOW_S) + 3] = 0.6
-        found = chunks([Span(0, 64)], voice, SETTINGS)
-        assert max(c.end_s - c.start_s for c in found) <= SETTINGS.max_chunk_s
+        found = chunks([Span(0, 64)], voice, settings)
+        assert max(c.end_s - c.start_s for c in found) <= settings.max_chunk_s
         assert (found[0].start_s, found[-1].end_s) == (0, 64)
         assert [c.start_s for c in found[1:]] == [c.end_s for c in found[:-1]]
         assert min(abs(c.end_s - weak_s) for c in found) < 3 * WINDOW_S
@@ -71,32 +74,51 @@ def test_quiet_and_loud_speech_are_heard_at_the_same_level():
 
 @dataclass(frozen=True)
 class Hearings:
-    """Hears one thing in sound of `length`, another in what is longer."""
+    """Hears one thing at every speed, from the fastest to the slowest, and counts the times."""
 
-    length: int
-    first: Heard
-    slow: Heard
+    heard: tuple[Heard, ...]
+    lengths: list[int] = field(default_factory=list)
 
-    def hear(self, sound, _):
-        return [self.first if len(sound) <= self.length else self.slow]
+    def encode(self, sound):
+        self.lengths.append(len(sound))
+        return Encoded(states=None, num_frames=len(sound) // 160)
+
+    def hear(self, sound, language):
+        assert language == "en"
+        return self.heard[len(self.lengths) - 1]
 
 
 def test_what_is_heard_without_certainty_is_heard_again_slower():
-    def sentence(log_probability, compression=1.0):
-        words = (word("heart", 1.0, 2.0),)
-        return Heard(words=words, log_probability=log_probability, compression=compression)
+    def heard(log_probability, text="heart", compression=1.0):
+        return Heard(text=text, log_probability=log_probability, compression=compression)
 
-    def start_s(first, slow):
-        found = heard_best(np.zeros(900, np.float32), "en", Hearings(900, first, slow), SETTINGS)
-        return found[0].words[0].start_s
+    def best(*at_speeds):
+        model = Hearings(at_speeds)
+        found = heard_best(np.zeros(16_000, np.float32), "en", model, SETTINGS)
+        assert model.lengths == [16_000, 17_778, 18_824][: len(model.lengths)]
+        return found.speed, len(model.lengths)
 
-    again = pytest.approx(0.9)
-    assert start_s(sentence(-0.3), sentence(-0.1)) == 1.0  # sure: never heard again
-    assert start_s(sentence(-0.6), sentence(-0.5)) == again
-    assert start_s(sentence(-0.6), sentence(-0.58)) == 1.0  # no surer
-    assert start_s(sentence(-0.6), sentence(-0.1, compression=9.0)) == 1.0  # a loop
-    assert start_s(sentence(-0.1, compression=9.0), sentence(-0.7)) == again
-    assert start_s(Heard(words=()), sentence(-0.7)) == again
+    assert best(heard(-0.1), heard(-0.05), heard(-0.05)) == (1.0, 1)  # sure: never heard again
+    assert best(heard(-0.6), heard(-0.15), heard(-0.1)) == (0.9, 2)
+    assert best(heard(-0.6), heard(-0.5), heard(-0.4)) == (0.85, 3)
+    assert best(heard(-0.6), heard(-0.7), heard(-0.65)) == (1.0, 3)  # the surest of all
+    assert best(heard(-0.6), heard(-0.1, compression=9.0), heard(-0.7)) == (1.0, 3)  # a loop
+    assert best(heard(-0.1, compression=9.0), heard(-0.7), heard(-0.8)) == (0.9, 3)
+    assert best(heard(0.0, text=""), heard(-0.7), heard(-0.8)) == (0.9, 3)
+
+
+def test_a_chunk_played_at_the_slowest_speed_fits_what_is_heard_at_once():
+    slowest = min(SETTINGS.speeds)
+    sound = np.zeros(round(SETTINGS.max_chunk_s * SAMPLE_RATE), np.float32)
+    assert len(played_at(sound, slowest)) <= MAX_SOUND_S * SAMPLE_RATE
+    with pytest.raises(ValueError, match="max_chunk_s is 28"):
+        SpeechSettings(max_chunk_s=28)
+    with pytest.raises(ValueError, match="speeds"):
+        SpeechSettings(speeds=())
+
+
+def test_a_word_heard_slower_is_timed_as_it_was_said():
+    assert timed(word("heart", 1.0, 2.0), 10.0, 0.9) == word("heart", 10.9, 11.8)
 
 
 @dataclass(frozen=True)
@@ -107,12 +129,12 @@ class Guesses:
     probability: float
     is_multilingual: bool = True
 
-    def language_of(self, _):
+    def language_of(self, _sound):
         return self.language, self.probability
 
 
 def test_a_language_that_is_only_guessed_is_not_believed():
-    sound = np.zeros(10, np.float32)
+    sound = Encoded(states=None, num_frames=10)
     for model, language in [
         (Guesses("de", 0.9), "de"),
         (Guesses("fi", 0.3), "en"),
@@ -130,6 +152,17 @@ def test_words_in_silence_go_and_stretched_ones_are_cut_back():
     assert (kept[0].start_s, kept[1].end_s) == (4.8, 6.2)
     assert flags == {"in silence": 1, "cut back": 1}
     assert checked_words(words, [], SETTINGS) == ([], {"in silence": 3})
+
+
+def test_a_word_timed_into_the_pause_beside_a_voice_is_kept():
+    spans = [Span(1.0, 2.0), Span(2.4, 3.0)]
+    kept, flags = checked_words(
+        [word("leads.", 1.5, 2.0), word("We", 2.1, 2.2), word("it", 2.9, 2.9)], spans, SETTINGS
+    )
+    assert texts(kept) == ["leads.", "We", "it"] and flags == {}
+    assert (kept[1].start_s, kept[1].end_s) == (2.1, 2.2)
+    far, flags = checked_words([word("You", 0.2, 0.7)], spans, SETTINGS)
+    assert far == [] and flags == {"in silence": 1}
 
 
 def test_words_never_overlap():

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from obvlib.core import Word
-from obvlib.encoders.speech import SAMPLE_RATE, Heard, Recogniser
+from obvlib.curation.words import without_repeats
+from obvlib.encoders.speech import MAX_SOUND_S, SAMPLE_RATE, Encoded, Heard, Recogniser
 from obvlib.encoders.voices import WINDOW
 
 WINDOW_S = WINDOW / SAMPLE_RATE
@@ -42,22 +43,25 @@ class SpeechSettings:
     max_pause_s: float = 2.0  # a longer pause is not shown to the recogniser
     pad_s: float = 0.2  # on either side of speech
     level_db: float = -20.0  # of speech, below full scale, as the recogniser hears it
-    max_chunk_s: float = 28.0  # the recogniser hears 30 s at once
+    max_chunk_s: float = 25.0  # at the slowest of the speeds the recogniser's 30 s
     max_word_s: float = 1.4  # a longer word is cut back to where there is a voice
-    min_log_probability: float = -1.3  # of a sentence; below it is a guess
+    min_log_probability: float = -1.0  # of a chunk; below it is a guess
     max_compression: float = 2.4
     max_repeats: int = 3  # of one word or pair of words in a row
-    unsure: float = -0.4  # log probability of a chunk below which it is heard a second time,
-    slower: float = 0.9  # at this speed,
-    min_gain: float = 0.03  # and believed then if the log probability is higher by that
+    speeds: tuple[float, ...] = (1.0, 0.9, 0.85)  # a chunk is heard at, until the model is sure
+    sure: float = -0.2  # log probability of a chunk; without it the surest hearing is taken
 
     def __post_init__(self) -> None:
         if not 0.15 < self.min_voice <= 1:
             raise ValueError(f"min_voice is {self.min_voice}: give a probability above 0.15")
-        if not 0 < self.max_chunk_s <= 30:
-            raise ValueError(f"max_chunk_s is {self.max_chunk_s}: give up to 30 seconds")
-        if not 0 < self.slower <= 1:
-            raise ValueError(f"slower is {self.slower}: give a speed above 0, up to 1")
+        if not self.speeds or min(self.speeds) <= 0:
+            raise ValueError(f"speeds are {self.speeds}: give at least one, each above 0")
+        longest_s = MAX_SOUND_S * min(self.speeds)
+        if not 0 < self.max_chunk_s <= longest_s:
+            raise ValueError(
+                f"max_chunk_s is {self.max_chunk_s}: give up to {longest_s:g} seconds, which the"
+                f" slowest of the speeds {self.speeds} stretches to {MAX_SOUND_S:g}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,57 +145,63 @@ def transcribe(
     for chunk in chunks(spans, probabilities, settings):
         start_s = max(0.0, chunk.start_s - settings.pad_s)
         end = round((chunk.end_s + settings.pad_s) * SAMPLE_RATE)
-        piece = sound[round(start_s * SAMPLE_RATE) : end]
-        language = language or spoken_language(piece, model, settings)
-        for heard in heard_best(piece, language, model, settings):
-            language = language or heard.language
-            if reason := _doubt(heard, settings):
-                flags[reason] = flags.get(reason, 0) + len(heard.words)
-                continue
-            words += [shifted(word, start_s) for word in heard.words]
+        best = heard_best(sound[round(start_s * SAMPLE_RATE) : end], language, model, settings)
+        language = best.language
+        if reason := _doubt(best.heard, settings):
+            flags[reason] = flags.get(reason, 0) + len(best.heard.text.split())
+            continue
+        said = model.words(best.sound, best.heard, language)
+        words += [timed(word, start_s, best.speed) for word in said]
     kept, counted = checked_words(words, spans, settings)
     for reason, number in counted.items():
         flags[reason] = flags.get(reason, 0) + number
     return Speech(words=tuple(kept), language=language, flags=flags)
 
 
+class Hearing(NamedTuple):
+    """What was heard in a sound played at `speed`, taken to be in `language`."""
+
+    heard: Heard
+    sound: Encoded
+    speed: float
+    language: str
+
+
 def heard_best(
     sound: np.ndarray, language: str, model: Recogniser, settings: SpeechSettings
-) -> list[Heard]:
+) -> Hearing:
     """Return what the model hears in `sound` (N,), or in the same played slower and deeper, where
-    it is surer of that: a voice unlike those it learned from may be like them then.
+    it is surer of that: a voice unlike those it learned from may be like them then. Without a
+    `language` it is found out.
     """
+    found: list[Hearing] = []
+    for speed in settings.speeds:
+        encoded = model.encode(played_at(sound, speed))
+        language = language or spoken_language(encoded, model, settings)
+        found.append(Hearing(model.hear(encoded, language), encoded, speed, language))
+        if certainty(found[-1].heard, settings) >= settings.sure:
+            return found[-1]
+    return max(found, key=lambda hearing: certainty(hearing.heard, settings))
+
+
+def certainty(heard: Heard, settings: SpeechSettings) -> float:
+    """Return the mean log probability of what was heard; minus infinity for nothing, and for what
+    repeats itself, which a model does with great certainty.
+    """
+    is_loop = heard.compression > settings.max_compression
+    return -np.inf if is_loop or not heard.text else heard.log_probability
+
+
+def played_at(sound: np.ndarray, speed: float) -> np.ndarray:
+    """Return `sound` (N,) as it is at a speed, (N / speed,) float32."""
     from scipy.signal import resample_poly
 
-    first = model.hear(sound, language)
-    if certainty(first, settings) >= settings.unsure:
-        return first
-    slow = resample_poly(sound, 1000, round(1000 * settings.slower)).astype(np.float32)
-    again = [played_at(heard, settings.slower) for heard in model.hear(slow, language)]
-    gain = certainty(again, settings) - certainty(first, settings)
-    return again if gain > settings.min_gain else first
+    if speed == 1:
+        return sound
+    return resample_poly(sound, 1000, round(1000 * speed)).astype(np.float32)
 
 
-def certainty(sentences: Sequence[Heard], settings: SpeechSettings) -> float:
-    """Return the mean log probability of the words; minus infinity where there are none, or where
-    a sentence repeats itself, which a model does with great certainty.
-    """
-    num_words = [len(heard.words) for heard in sentences]
-    if not sum(num_words) or any(h.compression > settings.max_compression for h in sentences):
-        return -np.inf
-    return float(np.average([h.log_probability for h in sentences], weights=num_words))
-
-
-def played_at(heard: Heard, speed: float) -> Heard:
-    """Return what was heard at a speed, with its words timed as at full speed."""
-    words = tuple(
-        replace(word, start_s=word.start_s * speed, end_s=word.end_s * speed)
-        for word in heard.words
-    )
-    return replace(heard, words=words)
-
-
-def spoken_language(sound: np.ndarray, model: Recogniser, settings: SpeechSettings) -> str:
+def spoken_language(sound: Encoded, model: Recogniser, settings: SpeechSettings) -> str:
     """Return the language spoken in `sound`, or the first wanted one where the model is not sure:
     an accent or noise makes it guess, and a guess must not drop a video.
     """
@@ -217,14 +227,18 @@ def levelled(sound: np.ndarray, spans: Sequence[Span], level_db: float) -> np.nd
 
 
 def _doubt(heard: Heard, settings: SpeechSettings) -> str:
+    """Return why nothing of what was heard is believed, or "" where it is."""
     if heard.compression > settings.max_compression:
         return REPEATED
     return UNCLEAR if heard.log_probability < settings.min_log_probability else ""
 
 
-def shifted(word: Word, by_s: float) -> Word:
-    """Return the word, `by_s` later."""
-    return replace(word, start_s=round(word.start_s + by_s, 3), end_s=round(word.end_s + by_s, 3))
+def timed(word: Word, start_s: float, speed: float) -> Word:
+    """Return a word of a sound that began at `start_s` and was played at `speed`, as timed in the
+    video.
+    """
+    first, last = (round(start_s + at_s * speed, 3) for at_s in (word.start_s, word.end_s))
+    return replace(word, start_s=first, end_s=last)
 
 
 def checked_words(
@@ -255,41 +269,17 @@ def checked_words(
 
 
 def _voiced_part(word: Word, spans: Sequence[Span], slack_s: float) -> Word | None:
-    """The word within the span that it overlaps most, with `slack_s` on either side; None without
-    a voice.
+    """The part of the word that lies within the span that it overlaps most or is nearest to, with
+    `slack_s` on either side; None where a voice is farther away than that.
+
+    A short word may be timed into the pause beside it: it was said all the same.
     """
     overlaps = [
         (min(word.end_s, span.end_s) - max(word.start_s, span.start_s), span) for span in spans
     ]
     most, span = max(overlaps, default=(0.0, None))
-    if span is None or most <= 0.02:
+    if span is None or most < -slack_s:
         return None
-    start_s = max(word.start_s, span.start_s - slack_s)
-    end_s = min(word.end_s, span.end_s + slack_s)
-    return replace(word, start_s=round(start_s, 3), end_s=round(max(start_s, end_s), 3))
-
-
-def without_repeats(words: Sequence[Word], max_repeats: int) -> list[Word]:
-    """Return the words with every phrase of up to three words that is said more than `max_repeats`
-    times in a row kept once.
-    """
-    kept = list(words)
-    for size in (1, 2, 3):
-        kept = _without_loops(kept, size, max_repeats)
-    return kept
-
-
-def _without_loops(words: list[Word], size: int, max_repeats: int) -> list[Word]:
-    plain = [word.text.strip(".,!?;: ").lower() for word in words]
-    kept, index = [], 0
-    while index < len(words):
-        phrase, times = plain[index : index + size], 1
-        while plain[index + times * size : index + (times + 1) * size] == phrase:
-            times += 1
-        if times > max_repeats:
-            kept += words[index : index + size]
-            index += times * size
-        else:
-            kept.append(words[index])
-            index += 1
-    return kept
+    start_s = min(max(word.start_s, span.start_s - slack_s), span.end_s + slack_s)
+    end_s = min(max(word.end_s, start_s), span.end_s + slack_s)
+    return replace(word, start_s=round(start_s, 3), end_s=round(end_s, 3))

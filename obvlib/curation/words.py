@@ -1,4 +1,4 @@
-"""Which words are said over which segment: each word once."""
+"""Words without loops, and which of them are said over which segment: each word once."""
 
 from __future__ import annotations
 
@@ -32,3 +32,29 @@ def assign_words(
         if place >= 0 and middle < bounds[place, 1]:
             found[place].append(word)
     return [tuple(said) for said in found]
+
+
+def without_repeats(words: Sequence[Word], max_repeats: int) -> list[Word]:
+    """Return the words with every phrase of up to three words that is said more than `max_repeats`
+    times in a row kept once.
+    """
+    kept = list(words)
+    for size in (1, 2, 3):
+        kept = _without_loops(kept, size, max_repeats)
+    return kept
+
+
+def _without_loops(words: list[Word], size: int, max_repeats: int) -> list[Word]:
+    plain = [word.text.strip(".,!?;: ").lower() for word in words]
+    kept, index = [], 0
+    while index < len(words):
+        phrase, times = plain[index : index + size], 1
+        while plain[index + times * size : index + (times + 1) * size] == phrase:
+            times += 1
+        if times > max_repeats:
+            kept += words[index : index + size]
+            index += times * size
+        else:
+            kept.append(words[index])
+            index += 1
+    return kept

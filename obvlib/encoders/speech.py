@@ -16,20 +16,29 @@ from obvlib.encoders.parts import PARTS, part_path
 from obvlib.manifests import card_names, fetch, load_card
 
 SAMPLE_RATE = 16_000
+MAX_SOUND_S = 30.0
+_BEAM_SIZE = 5
+_TAIL_S = 1.0  # of silence behind a sound, from which the model knows that it is over
+_OPENING, _CLOSING = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # belong to the word after, or before
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
-    """What a recogniser made of a stretch of sound: `words` timed from its start, and how sure it
-    is.
-    """
+    """What a recogniser made of a stretch of sound, and how sure it is."""
 
-    words: tuple[Word, ...]
-    language: str = ""
-    language_probability: float = 1.0
+    text: str
+    tokens: tuple[int, ...] = ()  # of the text, as the model writes it
     log_probability: float = 0.0  # mean of the tokens
     no_speech: float = 0.0  # probability that nobody speaks
     compression: float = 1.0  # of the text; above 2.4 it repeats itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """A stretch of sound as the decoder sees it, and how many 10 ms of it are sound."""
+
+    states: Any
+    num_frames: int
 
 
 class Recogniser:
@@ -39,41 +48,83 @@ class Recogniser:
         self.name, self.model = name, model
         self.is_multilingual = bool(model.model.is_multilingual)
 
-    def language_of(self, sound: np.ndarray) -> tuple[str, float]:
-        """Return the language that is most likely spoken in `sound` (N,) and its probability."""
-        language, probability, _ = self.model.detect_language(sound)
-        return language, float(probability)
+    def encode(self, sound: np.ndarray) -> Encoded:
+        """Return what the encoder makes of `sound` (N,) float32 at 16 kHz, of up to 30 s.
 
-    def hear(self, sound: np.ndarray, language: str = "") -> list[Heard]:
-        """Return what is said in `sound` (N,) float32 at 16 kHz, one entry a sentence or so.
-
-        An empty `language` lets a multilingual model find it out. Nothing heard before influences
-        what is heard now, and no temperature other than 0 is tried, since both make it invent.
+        On a CPU it is given the sound and one second of silence instead of 30 s whatever the
+        sound's length, since it takes its time by the second.
         """
-        segments, info = self.model.transcribe(
-            sound,
-            language=language or (None if self.is_multilingual else "en"),
-            beam_size=5,
-            temperature=0.0,
-            condition_on_previous_text=False,
-            word_timestamps=True,
-            vad_filter=False,
+        if len(sound) > MAX_SOUND_S * SAMPLE_RATE:
+            length_s = len(sound) / SAMPLE_RATE
+            raise ValueError(f"the sound has {length_s:.1f} s: give at most {MAX_SOUND_S:g}")
+        extractor = self.model.feature_extractor
+        features = extractor(sound)[:, :-1]  # (bands, 10 ms)
+        num_frames, longest = features.shape[1], extractor.nb_max_frames
+        if self.model.model.device == "cpu":
+            tail = round(_TAIL_S / extractor.time_per_frame)
+            longest = min(longest, (num_frames + tail + 1) // 2 * 2)  # it halves the frames
+        padded = np.pad(features, ((0, 0), (0, longest - num_frames)))
+        return Encoded(states=self.model.encode(padded), num_frames=num_frames)
+
+    def language_of(self, sound: Encoded) -> tuple[str, float]:
+        """Return the language that is most likely spoken and its probability."""
+        token, probability = self.model.model.detect_language(sound.states)[0][0]
+        return token[2:-2], float(probability)
+
+    def hear(self, sound: Encoded, language: str) -> Heard:
+        """Return what is said, in a language with a two-letter code.
+
+        Nothing heard before influences what is heard now, no temperature other than 0 is tried,
+        and no times are asked for: all three make it invent or leave out words.
+        """
+        from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
+
+        tokenizer = self._tokenizer(language)
+        (found,) = self.model.model.generate(
+            sound.states,
+            [[*tokenizer.sot_sequence, tokenizer.no_timestamps]],
+            beam_size=_BEAM_SIZE,
+            max_length=self.model.max_length,
+            suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        (tokens,), (score,) = found.sequences_ids, found.scores
+        text = tokenizer.decode(tokens).strip()
+        return Heard(
+            text=text,
+            tokens=tuple(tokens),
+            log_probability=score * len(tokens) / (len(tokens) + 1),  # with the end's
+            no_speech=float(found.no_speech_prob),
+            compression=get_compression_ratio(text),
+        )
+
+    def words(self, sound: Encoded, heard: Heard, language: str) -> list[Word]:
+        """Return the words of what was heard in `sound`, timed in seconds from its start."""
+        length_s = sound.num_frames * self.model.feature_extractor.time_per_frame
+        segment: dict[str, Any] = {"seek": 0, "start": 0.0, "end": length_s}
+        segment["tokens"] = list(heard.tokens)
+        self.model.add_word_timestamps(
+            [[segment]],
+            self._tokenizer(language),
+            sound.states,
+            sound.num_frames,
+            _OPENING,
+            _CLOSING,
+            last_speech_timestamp=0.0,
         )
         return [
-            Heard(
-                words=tuple(
-                    Word(text=w.word.strip(), start_s=float(w.start), end_s=float(w.end))
-                    for w in segment.words or ()
-                    if w.word.strip()
-                ),
-                language=info.language,
-                language_probability=float(info.language_probability),
-                log_probability=float(segment.avg_logprob),
-                no_speech=float(segment.no_speech_prob),
-                compression=float(segment.compression_ratio),
-            )
-            for segment in segments
+            Word(text=text, start_s=float(word["start"]), end_s=float(word["end"]))
+            for word in segment.get("words", ())
+            if (text := word["word"].strip())
         ]
+
+    def _tokenizer(self, language: str) -> Any:
+        from faster_whisper.tokenizer import Tokenizer
+
+        return Tokenizer(
+            self.model.hf_tokenizer, self.is_multilingual, task="transcribe", language=language
+        )
 
 
 def _packaged(name: str) -> dict[str, bytes]:
@@ -102,7 +153,7 @@ def recogniser(name: str = "whisper-base", device: str = "") -> Recogniser:
         return _loaded(name, device or "cpu")
     try:
         found = _loaded(name, "cuda")
-        found.hear(np.zeros(SAMPLE_RATE, np.float32), "en")  # libraries are looked for only now
+        found.encode(np.zeros(SAMPLE_RATE, np.float32))  # libraries are looked for only now
         return found
     except RuntimeError as error:
         warnings.warn(f"speech runs on the CPU, since on the GPU: {error}", stacklevel=2)
