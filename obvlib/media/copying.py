@@ -195,17 +195,12 @@ class _Head:
         used = {nal.set_id(unit) for unit in nal.parameter_sets(self.extradata)}
         free = next(i for i in range(1, 32) if i not in used)
         encoder = av.CodecContext.create("libx264", "w")
-        encoder.width, encoder.height, encoder.pix_fmt = (
-            original.width,
-            original.height,
-            original.pix_fmt,
-        )
+        encoder.width, encoder.height = original.width, original.height
+        encoder.pix_fmt = original.pix_fmt
         encoder.time_base = TIME_BASE
         encoder.framerate = self.source.video.average_rate or Fraction(30)
-        encoder.options = HEAD_ENCODING | {
-            "x264-params": f"sps-id={free}",
-            "flags": "+global_header",
-        }
+        told = {"x264-params": f"sps-id={free}", "flags": "+global_header"}
+        encoder.options = HEAD_ENCODING | told
         encoder.thread_count, encoder.thread_type = original.thread_count, "FRAME"
         copy_look(encoder, original)
         encoder.open()

@@ -171,7 +171,7 @@ def _judged(
     sight = _Sight(needed)
     for packet, horizon in packets_between(source, first, last, sight.shown):
         sight.waiting.append(packet)
-        while sight.waiting and sight.next_successor() <= horizon:
+        while sight.waiting and sight.successor(sight.waiting[0]) <= horizon:
             yield sight.settle()
     while sight.waiting:
         yield sight.settle()
@@ -188,9 +188,6 @@ class _Sight:
     def successor(self, packet: Any) -> float:
         index = bisect.bisect_right(self.shown, packet.pts)
         return self.shown[index] if index < len(self.shown) else float("inf")
-
-    def next_successor(self) -> float:
-        return self.successor(self.waiting[0])
 
     def judge(self, packet: Any) -> bool:
         return not packet.is_discard and self.needed(packet.pts, self.successor(packet))

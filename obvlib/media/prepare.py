@@ -178,10 +178,7 @@ class _Job:
         size = (self.height, self.width)
         if size not in scaled:
             scaled[size] = frame.reformat(
-                width=self.width,
-                height=self.height,
-                format=self.stream.pix_fmt,
-                interpolation="BICUBIC",
+                width=size[1], height=size[0], format=self.stream.pix_fmt, interpolation="BICUBIC"
             )
         self.track.add(scaled[size], self.ticks[self.num_added])
         self.num_added += 1
@@ -215,14 +212,9 @@ class _Job:
         verify_clip(self.partial, self.ticks, end, [])
         self.files.close()
         return Prepared(
-            path=str(self.out),
-            start_s=self.start_s,
-            end_s=self.end_s,
-            note=self.note,
-            num_frames=len(self.times_s),
-            height=self.height,
-            width=self.width,
-        )
+            path=str(self.out), start_s=self.start_s, end_s=self.end_s, note=self.note,
+            num_frames=len(self.times_s), height=self.height, width=self.width,
+        )  # fmt: skip
 
 
 def clip_frames(

@@ -149,12 +149,11 @@ def stacked_frames(
     """
     order = np.argsort(times_s, kind="stable")
     frames = np.empty((len(times_s), *size, 3), dtype=np.uint8)  # (T, H, W, 3)
-    pts_s, previous = np.zeros(len(times_s)), None
-    pixels: Any = None
+    pts_s, last, previous = np.zeros(len(times_s)), 0, None
     for index, frame in frames_on_screen(source, times_s[order].tolist()):
-        pixels = pixels if frame is previous else to_rgb(frame, *size)
-        previous, frames[order[index]] = frame, pixels
-        pts_s[order[index]] = source.seconds(frame.pts)
+        place = order[index]
+        frames[place] = frames[last] if frame is previous else to_rgb(frame, *size)
+        previous, last, pts_s[place] = frame, place, source.seconds(frame.pts)
     return frames, pts_s
 
 

@@ -139,17 +139,8 @@ class VideoTrack:
         on.
         """
         stream = self.stream
-        if (frame.format.name, frame.height, frame.width) != (
-            stream.pix_fmt,
-            stream.height,
-            stream.width,
-        ):
-            frame = frame.reformat(
-                format=stream.pix_fmt,
-                width=stream.width,
-                height=stream.height,
-                interpolation="BICUBIC",
-            )
+        size = {"height": stream.height, "width": stream.width}
+        frame = frame.reformat(format=stream.pix_fmt, interpolation="BICUBIC", **size)
         frame.pts, frame.time_base = pts, TIME_BASE
         frame.pict_type = 0  # the encoder chooses its own key frames
         self._mux(stream.encode(frame))
