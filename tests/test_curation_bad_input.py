@@ -5,6 +5,8 @@ run goes on.
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,14 @@ from obvlib.core import Clip
 from obvlib.core.jsonl import read_rows, write_rows
 from obvlib.core.labels import LabelFile, hash_item
 from obvlib.curation import CurationSettings, curate_until, read_decisions, stages, videos_in
-from obvlib.curation.narration import NarrateVideo
+from obvlib.curation.narration import NarrateVideo, captions_beside
 from obvlib.curation.passages import NarratedVideo
 from obvlib.curation.review import ReviewCaption
 from obvlib.curation.run import run_all
+from obvlib.curation.sidecars import read_captions
 from obvlib.curation.stages import SegmentedVideo, Stretch
 from obvlib.curation.text_stages import FilterCaption, WriteCaption
+from obvlib.curation.texts import plain_text
 from obvlib.engine import Ledger, run_stage
 from obvlib.manifests import load_rows
 
@@ -174,3 +178,28 @@ def test_a_video_without_a_frame_leaves_the_others(tmp_path):
     runs = curate_until("find_segments", videos_in(tmp_path / "in"), tmp_path / "out",
                         show_progress=False)  # fmt: skip
     assert runs["score_frames"].num_failed == 2 and runs["find_segments"].kept == []
+
+
+def test_only_a_file_of_bounded_size_is_read_as_captions(tmp_path, monkeypatch):
+    """A pipe is never written to, and a device never ends."""
+    os.mkfifo(tmp_path / "v.en.vtt")
+    (tmp_path / "v.fr.vtt").symlink_to("/dev/zero")
+    (tmp_path / "v.it.vtt").mkdir()
+    assert captions_beside(str(tmp_path / "v.mp4")) == ""
+    (tmp_path / "v.nl.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:04.000\nhet hart\n")
+    path = captions_beside(str(tmp_path / "v.mp4"))
+    assert path.endswith("v.nl.vtt") and len(read_captions(path)) == 2
+    monkeypatch.setattr("obvlib.curation.sidecars.MAX_BYTES", 20)
+    with pytest.raises(ValueError, match="more than 20 bytes"):
+        read_captions(path)
+
+
+@pytest.mark.parametrize("opening", ["<", "[", "(", "{\\", "<!--", "<script "])
+def test_openings_that_nothing_closes_take_no_time(tmp_path, opening):
+    text = opening * 200_000
+    (tmp_path / "v.vtt").write_text(f"WEBVTT\n\n00:00.000 --> 00:04.000\n{text}\n")
+    started = time.monotonic()
+    words = read_captions(tmp_path / "v.vtt")
+    assert words and time.monotonic() - started < 5
+    plain_text(opening * 20_000)
+    assert time.monotonic() - started < 5

@@ -93,6 +93,6 @@ def captions_beside(path: str) -> str:
         other
         for pattern in ("vtt", "srt")
         for other in video.parent.glob(f"{glob.escape(video.stem)}*.{pattern}")
-        if other.name.startswith(f"{video.stem}.")
+        if other.name.startswith(f"{video.stem}.") and other.is_file()  # no pipe, no device
     )
     return str(found[0]) if found else ""

@@ -17,8 +17,10 @@ from obvlib.core import Word
 _TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _CUE = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}")
 _WORD_TIME = re.compile(rf"<{_TIME}>")
-_TAG = re.compile(r"<[^>]*>|\{\\[^}]*\}")
-_SOUND = re.compile(r"\[[^\]]*\]|\([^)]*\)|♪[^♪]*♪?")  # [Music], (applause)
+# of bounded length: the time for openings that nothing closes does not grow with their square
+_TAG = re.compile(r"<[^>]{0,300}>|\{\\[^}]{0,300}\}")
+_SOUND = re.compile(r"\[[^\]]{0,300}\]|\([^)]{0,300}\)|♪[^♪]*♪?")  # [Music], (applause)
+MAX_BYTES = 20_000_000  # of a file: the words of a day, each with its time, take half of it
 
 
 class Cue(NamedTuple):
@@ -30,11 +32,16 @@ class Cue(NamedTuple):
 
 
 def read_captions(path: str | os.PathLike) -> list[Word]:
-    """Return the words of a WebVTT or SRT file in order; ValueError where it has no cue.
+    """Return the words of a WebVTT or SRT file in order; ValueError where it has no cue, or more
+    than `MAX_BYTES`.
 
     What stands in brackets describes a sound and is left out, and so is markup.
     """
-    text = _decoded(Path(path).read_bytes())
+    with open(path, "rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"{Path(path).name} holds more than {MAX_BYTES:,} bytes: not captions")
+    text = _decoded(data)
     cues = read_cues(text)
     if not cues:
         raise ValueError(

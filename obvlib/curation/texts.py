@@ -15,7 +15,7 @@ PIECE_WORDS = 14  # of a text without punctuation, judged at a time
 _TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours and movements
 _TEMPLATE = re.compile(r"<\|[^|>]{1,40}\|>|\[/?(?:INST|SYS)\]|<</?SYS>>", re.IGNORECASE)
 _MARKUP = re.compile(
-    r"<(script|style)\b.*?</\1\s*>|</?[a-z][\w-]*(?:\s[^<>]{0,200})?/?>|<!--.*?-->",
+    r"<(script|style)\b.{0,3000}?</\1\s*>|</?[a-z][\w-]*(?:\s[^<>]{0,200})?/?>|<!--.{0,3000}?-->",
     re.IGNORECASE | re.DOTALL,
 )
 _OBJECT = re.compile(r"\{[^{}]{0,200}:[^{}]{0,200}\}")
