@@ -186,7 +186,7 @@ def test_only_a_file_of_bounded_size_is_read_as_captions(tmp_path, monkeypatch):
     (tmp_path / "v.fr.vtt").symlink_to("/dev/zero")
     (tmp_path / "v.it.vtt").mkdir()
     assert captions_beside(str(tmp_path / "v.mp4")) == ""
-    (tmp_path / "v.nl.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:04.000\nhet hart\n")
+    (tmp_path / "v.nl.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:04.000\ntwee woorden\n")
     path = captions_beside(str(tmp_path / "v.mp4"))
     assert path.endswith("v.nl.vtt") and len(read_captions(path)) == 2
     monkeypatch.setattr("obvlib.curation.sidecars.MAX_BYTES", 20)
