@@ -126,7 +126,7 @@ def _check_frame(
         # the first alone is asked: PyAV keeps a frame alive that was
         problem = "frames are turned or mirrored"
     elif frame.pts in keys and frame.pict_type != INTRA:
-        problem = "key frames are not whole pictures"  # intra refresh, or a false index
+        problem = "key frames are not known to be whole pictures"  # intra refresh, a false index
     elif frame.is_corrupt and (frame.pts >= next(iter(keys)) or frame.pts in owed[:1]):
         problem = "frames are damaged"
     elif owed and owed[0] == frame.pts:
