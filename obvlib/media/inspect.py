@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import av
@@ -115,12 +116,8 @@ def _some_packets(source: Source, most: int) -> list[Any]:
 
 
 def _mp4_header(source: Source) -> str:
-    size_bytes = source.container.size
-    try:
-        found = mp4.structure(source.file, size_bytes)
-    finally:
-        if "://" in source.name:  # libav reads from the same object
-            source.container.seek(source.video.start_time or 0, stream=source.video)
+    with _bytes_of(source) as file:
+        found = mp4.structure(file, source.container.size)
     if found.missing_bytes:
         return f"it is {CUT_SHORT}: {found.missing_bytes} bytes are missing at its end"
     if found.is_fragmented:
@@ -139,6 +136,18 @@ def _mp4_header(source: Source) -> str:
         if track.track_id == source.video.id and not track.matrix == found.matrix == mp4.UPRIGHT:
             return "it is turned or mirrored"
     return ""
+
+
+@contextmanager
+def _bytes_of(source: Source) -> Iterator[Any]:
+    """The bytes of a source; of a remote one libav reads from the same object, and goes on where it
+    was.
+    """
+    at = source.file.tell()
+    try:
+        yield source.file
+    finally:
+        source.file.seek(at)
 
 
 def _decoded(source: Source) -> Iterator[Any]:
@@ -173,9 +182,9 @@ def _missing_matroska_bytes(source: Source) -> int:
     """How much shorter a Matroska file is than its segment says."""
     if "matroska" not in source.container.format.name:
         return 0
-    source.file.seek(0)
-    head = source.file.read(4096)
-    source.seek(0.0)
+    with _bytes_of(source) as file:
+        file.seek(0)
+        head = file.read(4096)
     at = head.find(SEGMENT_ID) + len(SEGMENT_ID)
     if at < len(SEGMENT_ID) or at + 8 > len(head) or not head[at]:
         return 0
@@ -189,14 +198,14 @@ def _clock(source: Source) -> str:
     """Say where a transport stream's times do not rise with its bytes (one joined from parts)."""
     size, steps = source.container.size, []
     previous = None
-    for at in range(0, size, max(PROBE_BYTES, size // MAX_CLOCK_PROBES)):
-        source.file.seek(at)
-        for time in _transport_times(source.file.read(PROBE_BYTES)):
-            if previous is not None:  # 33 bits that wrap: the shorter way round
-                steps.append(((time - previous + WRAP // 2) % WRAP - WRAP // 2) / TRANSPORT_CLOCK)
-            previous = time
-    if "://" in source.name:
-        source.seek(0.0)
+    with _bytes_of(source) as file:
+        for at in range(0, size, max(PROBE_BYTES, size // MAX_CLOCK_PROBES)):
+            file.seek(at)
+            for time in _transport_times(file.read(PROBE_BYTES)):
+                if previous is not None:  # 33 bits that wrap: the shorter way round
+                    step = (time - previous + WRAP // 2) % WRAP - WRAP // 2
+                    steps.append(step / TRANSPORT_CLOCK)
+                previous = time
     usual_s = sorted(steps)[len(steps) * 9 // 10] if steps else 0.0
     limit_s = max(jump_limit_s(source), 10 * usual_s)
     is_odd = any(step < -PAST_END_S or step > limit_s for step in steps)
