@@ -71,7 +71,7 @@ def note_run(
 
 
 def _earlier_runs(path: Path) -> list[dict[str, Any]]:
-    """The runs before this one; a line that is damaged is left out."""
+    """Return the runs before this one; a line that is damaged is left out."""
     rows = [row for _, row, _ in scan_rows(path)] if path.is_file() else []
     kept = [r for r in rows if isinstance(r, dict) and {"at", "settings", "clips"} <= r.keys()]
     return [row for row in kept if isinstance(row["clips"], dict)]

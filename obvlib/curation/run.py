@@ -229,7 +229,7 @@ def run_all(
 
 
 def _settings(videos: Sequence[Video], settings: CurationSettings) -> dict[str, Any]:
-    """What `replay` needs to know; the key of an endpoint is never part of it."""
+    """Return what `replay` needs to know; the key of an endpoint is never part of it."""
     return {
         "videos": [to_json(video) for video in videos],
         "segments": to_json(settings.segments),
@@ -269,7 +269,7 @@ def _clips(
 
 
 def _row(clip: Clip, questions: Sequence[Question]) -> dict[str, Any]:
-    """A clip in the published schema; its questions also say where their evidence was said."""
+    """Return a clip in the published schema; its questions say where their evidence was said."""
     return {
         "video_id": clip.video_id,
         "video": clip.file_name,

@@ -72,7 +72,7 @@ def clean_caption(judged: Relevance) -> str:
 
 
 def _joined(parts: Sequence[str]) -> list[str]:
-    """Pieces with overlapping windows put together again."""
+    """Return the pieces with overlapping windows put together again."""
     found: list[list[str]] = []
     for part in parts:
         words = part.split()

@@ -207,7 +207,9 @@ class Ledger:
             )
 
     def done(self, stage: str, params: Any = "") -> dict[str, dict[str, Any]]:
-        """Items that are done at a stage with these settings: id → row, with `output` parsed."""
+        """Return the items that are done at a stage with these settings: id → row, with `output`
+        parsed.
+        """
         return {row["item_id"]: row for row in self.rows(stage, params) if row["status"] == "done"}
 
     def rows(self, stage: str | None = None, params: Any = None) -> list[dict[str, Any]]:

@@ -65,9 +65,7 @@ def _collect(ray: Any, groups: list, stage: Any) -> Iterator[Outcome]:
 
 
 def _after_deaths(items: list, waiting: list, error: Exception) -> list[Outcome]:
-    """A group that keeps killing its workers is taken apart; a single item that does has
-    failed.
-    """
+    """Take apart a group that keeps killing its workers; a single item that does has failed."""
     if len(items) > 1:
         waiting.extend([item] for item in items)
         return []
@@ -91,7 +89,7 @@ def _run_task(items: list, stage: Stage) -> tuple[list[Outcome], str]:
 
 
 def _environment() -> dict[str, Any]:
-    """Workers find the same obvlib, also where it runs from a checkout."""
+    """Let workers find the same obvlib, also where it runs from a checkout."""
     import obvlib
 
     root = str(Path(obvlib.__file__).resolve().parent.parent)

@@ -181,7 +181,7 @@ class _Worker:
 
 
 def _work(pipe: Any, parent: int) -> None:
-    """A worker's life: take a stage or items for it, report each, until the pipe closes or the
+    """Live a worker's life: take a stage or items for it, report each, until the pipe closes or the
     parent is gone.
     """
     from tqdm import tqdm

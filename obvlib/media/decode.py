@@ -63,7 +63,7 @@ def _on_screen(source: Source, wanted: list[int]) -> Iterator[tuple[int, Any]]:
 
 
 def _any_between(wanted: list[int], first: int, after: float) -> bool:
-    """Is one of the sorted `wanted` in [first, after)?"""
+    """Tell whether one of the sorted `wanted` is in [first, after)."""
     index = bisect.bisect_left(wanted, first)
     return index < len(wanted) and wanted[index] < after
 
@@ -139,8 +139,8 @@ def _check_frame(
 def _to_decode(
     source: Source, first: int, last: int, needed: Callable
 ) -> Iterator[tuple[Any, bool]]:
-    """Packets in decoding order with whether their frame is needed; packets that no needed frame
-    depends on are left out.
+    """Return the packets in decoding order with whether their frame is needed; packets that no
+    needed frame depends on are left out.
     """
     held: list[Any] = []
     held_bytes, fresh_start = 0, None
@@ -231,8 +231,8 @@ def packets_between(
 
 
 def packets_from(source: Source, first: int, stream: Any = None) -> Iterator[Any]:
-    """Packets of a stream from the key frame at or before the tick `first`, to the end of what can
-    be read.
+    """Return the packets of a stream from the key frame at or before the tick `first`, to the end
+    of what can be read.
     """
     stream = stream or source.video
     head = None
@@ -284,7 +284,7 @@ def _decode_packet(source: Source, packet: Any) -> list[Any]:
 
 
 def to_rgb(frame: Any, height: int | None = None, width: int | None = None) -> np.ndarray:
-    """(H, W, 3) uint8 of a frame, resized with an antialiased bicubic filter where a size is
+    """Return a frame as (H, W, 3) uint8, resized with an antialiased bicubic filter where a size is
     given.
     """
     return frame.to_ndarray(

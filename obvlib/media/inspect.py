@@ -62,7 +62,8 @@ def oddity(source: Source) -> str:
 
 
 def duration_s(source: Source) -> float:
-    """Length from the first video frame to the end that the header gives; 0 where it gives none.
+    """Return the length from the first video frame to the end that the header gives; 0 where it
+    gives none.
 
     Sound that goes on for more than a second after the picture keeps the last frame on screen.
     """
@@ -140,8 +141,8 @@ def _mp4_header(source: Source) -> str:
 
 @contextmanager
 def _bytes_of(source: Source) -> Iterator[Any]:
-    """The bytes of a source; of a remote one libav reads from the same object, and goes on where it
-    was.
+    """Return the bytes of a source; of a remote one libav reads from the same object, and goes on
+    where it was.
     """
     at = source.file.tell()
     try:
@@ -179,7 +180,7 @@ def _length(source: Source) -> str:
 
 
 def _missing_matroska_bytes(source: Source) -> int:
-    """How much shorter a Matroska file is than its segment says."""
+    """Return how much shorter a Matroska file is than its segment says."""
     if "matroska" not in source.container.format.name:
         return 0
     with _bytes_of(source) as file:
@@ -213,12 +214,14 @@ def _clock(source: Source) -> str:
 
 
 def jump_limit_s(source: Source) -> float:
-    """How far the times of all streams of a transport stream may step ahead at once."""
+    """Return how far the times of all streams of a transport stream may step ahead at once."""
     return JUMP_S if source.audio is not None else SILENT_JUMP_S
 
 
 def _transport_times(data: bytes) -> Iterator[int]:
-    """The decoding times that stand in the packets of a part of a transport stream, in ticks."""
+    """Return the decoding times that stand in the packets of a part of a transport stream, in
+    ticks.
+    """
     for size in (188, 192):
         first = next((i for i in range(size) if data[i::size][:5] == b"\x47" * 5), None)
         if first is not None:

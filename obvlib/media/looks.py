@@ -40,7 +40,7 @@ def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _centred(looks: np.ndarray) -> np.ndarray:
-    """Looks as vectors (n, values) float32 of mean 0 and length 1."""
+    """Return the looks as vectors (n, values) float32 of mean 0 and length 1."""
     values = looks.reshape(len(looks), int(np.prod(looks.shape[1:]))).astype(np.float32)
     values -= values.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(values, axis=1, keepdims=True)

@@ -111,8 +111,8 @@ def set_track_ends(path: str | os.PathLike, ends: dict[int, int]) -> None:
 
 
 def _set_last_duration(file: Any, start: int, end: int) -> None:
-    """elst: version and flags, count, then entries of (duration, media time, rate); the last is
-    shown, an empty one before it delays it.
+    """Read elst: version and flags, count, then entries of (duration, media time, rate); the last
+    is shown, an empty one before it delays it.
     """
     wide = _is_wide(file, start)
     size, count = (20 if wide else 12), _read(file, start, ">I", 4, 4)

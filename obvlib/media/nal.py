@@ -13,7 +13,7 @@ HEVC_ANEW = range(16, 21)  # broken-link and IDR pictures
 
 
 def split_annex_b(data: bytes) -> Iterator[bytes]:
-    """NAL units between start codes (00 00 01)."""
+    """Return the NAL units between start codes (00 00 01)."""
     starts = []
     at = data.find(b"\0\0\1")
     while at >= 0:
@@ -49,7 +49,8 @@ def _split_prefixed(data: bytes, size: int) -> Iterator[bytes]:
 
 
 def starts_afresh(codec: str, extradata: bytes, packet: bytes) -> bool:
-    """Can a decoder go on with this key frame's packet although what came before it was left out?
+    """Tell whether a decoder can go on with this key frame's packet although what came before it
+    was left out.
 
     In H.264 and HEVC not every key frame ends the order that frames are counted in; in other codecs
     a true one does, and the decoder says which is (`decode`).
@@ -61,8 +62,9 @@ def starts_afresh(codec: str, extradata: bytes, packet: bytes) -> bool:
 
 
 def is_turned(codec: str, extradata: bytes, packet: bytes) -> bool:
-    """Does a picture of H.264 or HEVC come with a message that says how it is turned or mirrored?
-    Messages are rows of types and sizes, each in bytes of 255 and a last one that is less.
+    """Tell whether a picture of H.264 or HEVC comes with a message that says how it is turned or
+    mirrored. Messages are rows of types and sizes, each in bytes of 255 and a last one that is
+    less.
     """
     skipped, sei = (2, SEI_HEVC) if codec == "hevc" else (1, SEI)
     for kind, unit in units(codec, extradata, packet) if codec in CODECS else ():
@@ -97,7 +99,9 @@ def _golomb(data: bytes, count: int) -> list[int]:
 
 
 def parameter_sets(extradata: bytes) -> list[bytes]:
-    """Sequence and picture parameter sets, in order, of an avcC record or of Annex B extradata."""
+    """Return the sequence and picture parameter sets, in order, of an avcC record or of Annex B
+    extradata.
+    """
     if not prefix_size("h264", extradata):
         return [unit for unit in split_annex_b(extradata) if unit[0] & 31 in (SPS, PPS)]
     sets, at = [], 5

@@ -113,8 +113,8 @@ _METADATA: dict[str, Any] = (
 
 
 def _why(error: Exception) -> str:
-    """libav's "invalid data" says no more than the sentence around it; other reasons, such as a
-    lack of rights, do.
+    """Return libav's reason in words; its "invalid data" says no more than the sentence around it,
+    and is left out.
     """
     if isinstance(error, av.InvalidDataError):
         return ""

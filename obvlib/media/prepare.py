@@ -135,7 +135,7 @@ def _one_pass(
 def _results(
     jobs: dict[int, _Job], index: int, added: Future
 ) -> Iterator[tuple[int, Prepared | MediaError]]:
-    """The result of a clip whose last frame was added, or that could not be written."""
+    """Return the result of a clip whose last frame was added, or that could not be written."""
     if index not in jobs:
         return  # an earlier frame of it could not be written
     result: Prepared | MediaError | None

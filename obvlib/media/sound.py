@@ -112,14 +112,14 @@ def decoded(stream: Any, packet: Any) -> list[Any]:
 
 
 def frame_time_s(source: Source, frame: Any) -> float:
-    """When a frame of sound is heard, in seconds from the first video frame."""
+    """Return when a frame of sound is heard, in seconds from the first video frame."""
     return float(frame.pts * (frame.time_base or source.audio.time_base) - source.origin_s)
 
 
 def cut_to(
     pieces: Iterable[tuple[int, np.ndarray]], num_samples: float
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """What of the pieces lies in [0, num_samples)."""
+    """Return what of the pieces lies in [0, num_samples)."""
     for at, samples in pieces:
         low, high = max(0, -at), min(samples.shape[1], num_samples - at)
         if low < high:
@@ -174,7 +174,7 @@ class Sound:
         self.packets = [*encode_sound(self.stream, cut_to(pieces, length)), *self.stream.encode()]
 
     def reaches_end(self) -> bool:
-        """Does the sound go on to the clip's end, so that its track is to be ended there?"""
+        """Tell whether the sound goes on to the clip's end, so that its track must end there."""
         return self.last_s >= self.end_s - self.start_s
 
     def _copied(self) -> Iterator[Any]:

@@ -70,7 +70,7 @@ def _check_frames(clip: Source, decoded: list[int]) -> None:
 
 
 def _check_sound(clip: Source, duration_s: float) -> None:
-    """Sound must start within the clip and not outlast it: what is shifted shows here."""
+    """Check that sound starts within the clip and ends by its end: what is shifted shows here."""
     if clip.audio is None:
         return
     start = clip.audio.start_time or 0
