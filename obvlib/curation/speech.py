@@ -113,7 +113,7 @@ def chunks(
 
 
 def _pieces(span: Span, probabilities: np.ndarray, max_s: float) -> list[Span]:
-    """A span in pieces of about the same length, none longer than `max_s`."""
+    """Cut a span in pieces of about the same length, none longer than `max_s`."""
     length_s = span.end_s - span.start_s
     if length_s <= max_s - 1:
         return [span]
@@ -126,7 +126,7 @@ def _pieces(span: Span, probabilities: np.ndarray, max_s: float) -> list[Span]:
 
 
 def _weakest(probabilities: np.ndarray, start_s: float, end_s: float) -> float:
-    """The middle of the 0.16 s with the least voice between two moments."""
+    """Return the middle of the 0.16 s with the least voice between two moments."""
     first = round(start_s / WINDOW_S)
     within = probabilities[first : round(end_s / WINDOW_S)]
     means = np.convolve(within, np.full(5, 0.2), mode="valid")
@@ -269,8 +269,8 @@ def checked_words(
 
 
 def _voiced_part(word: Word, spans: Sequence[Span], slack_s: float) -> Word | None:
-    """The part of the word that lies within the span that it overlaps most or is nearest to, with
-    `slack_s` on either side; None where a voice is farther away than that.
+    """Return the part of the word that lies within the span that it overlaps most or is nearest to,
+    with `slack_s` on either side; None where a voice is farther away than that.
 
     A short word may be timed into the pause beside it: it was said all the same.
     """
