@@ -128,8 +128,8 @@ class Recogniser:
 
 
 def _packaged(name: str) -> dict[str, bytes]:
-    """Return the files of a model that two packages ship a half each, joined in memory: a package of
-    the registry holds at most 100 MB.
+    """Return the files of a model that two packages ship a half each, joined in memory: a package
+    of the registry holds at most 100 MB.
     """
     folder = part_path(name)
     files = {
