@@ -8,10 +8,13 @@ import json
 
 import pytest
 
+from obvlib.core import Verdict
 from obvlib.core.jsonl import read_object
+from obvlib.core.records import read_jsonl
 from obvlib.curation import curate, videos_in
 from obvlib.curation.replaying import replay
 from obvlib.evaluation.answer_file import AnswerFile
+from obvlib.evaluation.runs import write_verdicts
 from obvlib.models.bundle import check_files
 from obvlib.report.curation import load_curation
 from obvlib.training.checkpoints import LIST, damage
@@ -38,6 +41,28 @@ def test_a_damaged_curation_is_neither_replayed_nor_reported(tmp_path, text):
         replay(tmp_path, "filter_caption", "v_0_1000")
     with pytest.raises(ValueError, match=r"report\.json is damaged"):
         load_curation(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["videos", "segments", "speech", "model"])
+@pytest.mark.parametrize("value", [5, [5], {"a": 5}, "text"])
+def test_settings_of_a_wrong_type_are_damaged_settings(tmp_path, name, value):
+    names = ("segments", "speech", "model", "test_share", "seed")
+    row = {"videos": []} | dict.fromkeys(names) | {name: value}
+    (tmp_path / "settings.json").write_text(json.dumps(row))
+    with pytest.raises(ValueError, match=r"settings\.json is damaged"):
+        replay(tmp_path, "filter_caption", "v_0_1000")
+
+
+@pytest.mark.parametrize("text", [*DAMAGED[1:], "{}"])
+def test_damaged_verdicts_are_set_aside_and_written_anew(tmp_path, text):
+    verdict = Verdict("a", "mini", "v", "modality", True, "A", "letter:alone")
+    (tmp_path / "verdicts.jsonl").write_text(text)
+    write_verdicts(tmp_path, [verdict])
+    assert read_jsonl(tmp_path / "verdicts.jsonl", Verdict) == [verdict]
+    (kept,) = tmp_path.glob("verdicts.until_*.jsonl")
+    assert kept.read_text() == text
+    write_verdicts(tmp_path, [verdict])
+    assert list(tmp_path.glob("verdicts.until_*.jsonl")) == [kept]
 
 
 def test_a_curation_goes_on_without_damaged_lines_of_earlier_runs(tmp_path):

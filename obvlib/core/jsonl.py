@@ -37,11 +37,16 @@ def read_object(path: str | os.PathLike, *names: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not found.keys() >= set(names):
-        raise ValueError(
-            f"{os.fspath(path)} is damaged, or of another version: move it away, and run again the"
-            " command that wrote it"
-        )
+        raise damaged(path)
     return found
+
+
+def damaged(path: str | os.PathLike) -> ValueError:
+    """Return the error for a file that a command wrote and nobody can use."""
+    return ValueError(
+        f"{os.fspath(path)} is damaged, or of another version: move it away, and run again the"
+        " command that wrote it"
+    )
 
 
 def scan_rows(path: str | os.PathLike) -> Iterator[tuple[int, Any, str]]:

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from obvlib.core.jsonl import read_object
+from obvlib.core.jsonl import damaged, read_object
 from obvlib.core.record_rows import from_json, to_json
 from obvlib.curation.records_of_runs import Step
 from obvlib.curation.review import read_decisions
@@ -40,20 +40,24 @@ def replay(folder: str | os.PathLike, name: str, item_id: str) -> list[str]:
 def read_settings(path: str | os.PathLike) -> tuple[list[Video], CurationSettings]:
     """Return the videos and settings of a curation from its settings file."""
     row = read_object(path, "videos", "segments", "speech", "model", "test_share", "seed")
-    model = None
-    if row["model"]:
-        from obvlib.curation.language_model import LanguageModel
+    decisions = read_decisions()
+    try:
+        model = None
+        if row["model"]:
+            from obvlib.curation.language_model import LanguageModel
 
-        model = from_json(LanguageModel, row["model"])
-    return [from_json(Video, video) for video in row["videos"]], CurationSettings(
-        segments=from_json(SegmentSettings, row["segments"]),
-        speech=from_json(SpeechSettings, row["speech"]),
-        model=model,
-        blind_check=row.get("blind_check", False),
-        decisions=read_decisions(),
-        test_share=row["test_share"],
-        seed=row["seed"],
-    )
+            model = from_json(LanguageModel, row["model"])
+        return [from_json(Video, video) for video in row["videos"]], CurationSettings(
+            segments=from_json(SegmentSettings, row["segments"]),
+            speech=from_json(SpeechSettings, row["speech"]),
+            model=model,
+            blind_check=row.get("blind_check", False),
+            decisions=decisions,
+            test_share=row["test_share"],
+            seed=row["seed"],
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise damaged(path) from None
 
 
 def compare(step: Step, ledger: Ledger, item_id: str) -> list[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -202,7 +202,7 @@ def rescore(folder: Path) -> list[Change]:
             if before.get(name) != after.get(name)
         ]
         if found:
-            _write_verdicts(path, list(after.values()))
+            write_verdicts(path, list(after.values()))
         changes += found
     return changes
 
@@ -215,18 +215,19 @@ def _keep(
 ) -> None:
     """Write what a folder holds beside the predictions, each file whole or not at all."""
     write_jsonl(folder / EXAMPLES, examples)
-    _write_verdicts(folder, scored(examples, predictions))
+    write_verdicts(folder, scored(examples, predictions))
     with replacing(folder / ABOUT) as partial:
         partial.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _write_verdicts(folder: Path, verdicts: Sequence[Verdict]) -> None:
+def write_verdicts(folder: Path, verdicts: Sequence[Verdict]) -> None:
     """Write verdicts; other ones that are there are kept under the time of their replacement."""
     path = folder / VERDICTS
     if path.is_file() and (before := path.read_bytes()):
-        kept = {v.example_id: v for v in read_jsonl(path, Verdict)}
-        if kept == {v.example_id: v for v in verdicts}:
-            return
+        with suppress(ValueError):  # damaged ones are set aside as they are
+            kept = {v.example_id: v for v in read_jsonl(path, Verdict)}
+            if kept == {v.example_id: v for v in verdicts}:
+                return
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         path.with_name(f"verdicts.until_{now}.jsonl").write_bytes(before)
     write_jsonl(path, verdicts)
