@@ -55,7 +55,8 @@ def test_settings_of_a_wrong_type_are_damaged_settings(tmp_path, name, value):
 
 @pytest.mark.parametrize("text", [*DAMAGED[1:], "{}"])
 def test_damaged_verdicts_are_set_aside_and_written_anew(tmp_path, text):
-    verdict = Verdict("a", "mini", "v", "modality", True, "A", "letter:alone")
+    about = dict.fromkeys(("example_id", "benchmark", "video_id", "family", "rule"), "a")
+    verdict = Verdict(**about, correct=True, choice="A")
     (tmp_path / "verdicts.jsonl").write_text(text)
     write_verdicts(tmp_path, [verdict])
     assert read_jsonl(tmp_path / "verdicts.jsonl", Verdict) == [verdict]
