@@ -8,6 +8,7 @@ from __future__ import annotations
 import _thread
 import json
 import os
+import signal
 import sqlite3
 import sys
 import threading
@@ -55,6 +56,8 @@ class OneLineErrors(typer.core.TyperGroup):
         except KeyboardInterrupt as error:
             interrupted(error)
         except Exception as error:
+            if getattr(signal.getsignal(signal.SIGINT), "came", False):
+                interrupted(KeyboardInterrupt())
             if new := RENAMED.get(name := getattr(error, "option_name", "")):
                 raise typer.BadParameter(f"{name} is now {new}", ctx) from None
             if os.environ.get("OBV_DEBUG") or not _can_be_mended(error):
@@ -68,13 +71,27 @@ def _can_be_mended(error: Exception) -> bool:
     return isinstance(error, kinds) or type(error).__module__.partition(".")[0] in FAR_LIBRARIES
 
 
+class NotedInterrupts:
+    """Python's own handler of Ctrl-C, which remembers that it came: a library that is being loaded
+    may end with an ImportError for it.
+    """
+
+    came = False
+
+    def __call__(self, *_: Any) -> NoReturn:
+        self.came = True
+        raise KeyboardInterrupt
+
+
 class OneLineInterrupts(typer.Typer):
-    """End with one line and status 130 also where Ctrl-C comes before a command runs, or while a
-    destructor does.
+    """End with one line and status 130 also where Ctrl-C comes before a command runs, while a
+    library is loaded, or while a destructor runs.
     """
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
         sys.unraisablehook = interrupt_again
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, NotedInterrupts())
         try:
             return super().__call__(*args, **settings)
         except KeyboardInterrupt as error:

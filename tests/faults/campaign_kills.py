@@ -187,7 +187,8 @@ def campaign(
             killed += status is not None
             if status is None and is_fresh:  # the machine was slow when it was timed
                 whole_s = after_s
-            wrong_exits += how == signal.SIGINT and status not in (None, 0, 130)
+            # a shell says 130 of both; Python ends the second way when it is about to leave
+            wrong_exits += how == signal.SIGINT and status not in (None, 0, 130, -signal.SIGINT)
             torn += sum(
                 made != wanted.get(name, made)
                 for name, made in contents(out).items()
