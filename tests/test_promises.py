@@ -66,11 +66,17 @@ def test_a_tag_in_a_card_is_refused(tmp_path, monkeypatch):
 
 # the numbers of the page "What is promised" are those of stored results
 
+KILLS = {
+    "command": "command", "num_kills": "kills", "num_ends": "ends compared",
+    "num_different": "ends that differed", "num_torn_files": "torn files seen after a kill",
+}  # fmt: skip
 PAGE = (ROOT / "book" / "promises.md").read_text(encoding="utf-8")
 SHOWN = {
-    "kills": {
-        "command": "command", "num_kills": "kills", "num_ends": "ends compared",
-        "num_different": "ends that differed", "num_torn_files": "torn files seen after a kill",
+    "kills": KILLS,
+    "long_kills": KILLS,
+    "interrupts": {
+        "command": "command", "num_kills": "interrupts", "num_ends": "ends compared",
+        "num_different": "ends that differed", "num_wrong_exits": "other exit status than 130",
     },
     "many_clips": {"command": "command", "num_clips": "clips", "peak_mb": "peak, MB"},
     "attacks": {
@@ -97,9 +103,15 @@ def test_the_kills_and_attacks_found_nothing_that_is_left():
     from obvlib.report.results import load_result
 
     results = ROOT / "data_manifests" / "results"
-    kills = load_result(max(results.glob("kills_*.json")))["rows"]
-    commands = "slice prepare build download".split()
-    assert [row["command"] for row in kills] == [f"obv {name}" for name in commands]
-    assert all(row["num_kills"] >= 20 and row["num_different"] == 0 for row in kills)
+    kills, long, interrupts = (
+        load_result(max(results.glob(f"{name}_*.json")))["rows"]
+        for name in ("kills", "long_kills", "interrupts")
+    )
+    names = "slice prepare build download curate evaluate".split()
+    commands = sorted(f"obv {name}" for name in names)
+    for rows in (kills + long, interrupts):
+        assert sorted(row["command"] for row in rows) == commands
+        assert all(row["num_kills"] >= 20 for row in rows)
+        assert not any(row["num_different"] or row["num_wrong_exits"] for row in rows)
     attacks = load_result(max(results.glob("attacks_*.json")))["rows"]
     assert all(row["num_shown_now"] == 0 for row in attacks)
