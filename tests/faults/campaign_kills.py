@@ -6,7 +6,7 @@ nobody disturbed: the same files with the same contents, nothing else.
     python tests/faults/campaign_kills.py --commands curate --signal INT
 
 Prints one JSON object, and keeps it with its origin where told to; exits with 1 where an end
-differs, or where a run that is interrupted ends with anything but 130.
+differs, or where a run that is interrupted ends with what a shell does not call 130.
 """
 
 from __future__ import annotations
