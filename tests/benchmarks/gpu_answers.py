@@ -118,9 +118,12 @@ def full_size() -> Bundle:
 
 
 class Idle:
-    """In which share of the time no kernel ran on the GPU, from torch's profiler."""
+    """How long something took, and in which share of that no kernel ran on the GPU: torch's
+    profiler, whose own end is not part of it.
+    """
 
     def __enter__(self) -> Idle:
+        self.took_s = 0.0
         self.share: float | None = None  # where there is no GPU
         self._profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA])
         self._began = time.perf_counter()
@@ -131,9 +134,10 @@ class Idle:
     def __exit__(self, *_: object) -> None:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-            took = time.perf_counter() - self._began
+        self.took_s = time.perf_counter() - self._began
+        if torch.cuda.is_available():
             self._profile.stop()
-            self.share = round(1 - summed(self._profile, num_steps=1)["busy_s"] / took, 3)
+            self.share = round(1 - summed(self._profile, num_steps=1)["busy_s"] / self.took_s, 3)
 
 
 def one_by_one(bundle: Bundle, examples: list[Example], config: EvalConfig) -> None:
@@ -228,10 +232,9 @@ def predicted(
 ) -> dict[str, Any]:
     """The row of `predict` with so many reading processes; `times` is relative to `base`."""
     batches, chosen = Batches(), dataclasses.replace(config, num_readers=readers)
-    start = time.perf_counter()
     with Idle() as idle:
         found = predict(bundle, examples, folder / f"{readers}.jsonl", chosen, on_progress=batches)
-    rate = len(examples) / (time.perf_counter() - start)
+    rate = len(examples) / idle.took_s
     failed = [p.reason for p in found if p.status != "ok"]
     return {
         "way": "predict", "readers": readers, "questions_per_s": round(rate, 3),
@@ -277,10 +280,9 @@ def main() -> None:
                     multiply_patches(bundle.model)
                 answer = one_by_one if way == "one by one" else original
                 answer(bundle, few[:1], config)  # warm
-                start = time.perf_counter()
                 with Idle() as idle:
                     answer(bundle, few, config)
-                rate = len(few) / (time.perf_counter() - start)
+                rate = len(few) / idle.took_s
                 keep({"way": way, "questions_per_s": round(rate, 4), "idle": idle.share})
 
 
