@@ -3,16 +3,16 @@ the temporal ones included, and what each control leaves of its scores.
 
     python tests/benchmarks/learning.py --runs "frame by frame" --out learning.json \
         --work /tmp/learning
-    python tests/benchmarks/learning.py --steps 1200 --out variants.json --work /tmp/variants \
-        --until 1800 --runs "frame by frame" "1-D positions" unpacked "options in one order" \
-        "bf16 steps" "cleaned captions" "raw captions" --ask-seconds 60 --controls
+    python tests/benchmarks/learning.py --runs "1-D positions" --steps 2682 --controls \
+        --ask-seconds 40 --until 570 --out positions.json --work /tmp/positions
     python tests/benchmarks/learning.py --tiny --steps 6 --workers 2 --capacity 3000 --askers 2 \
         --test-clips 12 --probe-clips 8 --out try.json --work /tmp/try     a rehearsal on the CPU
 
 A run takes nine minutes of one H200 and 16 cores. Questions alone (main) leave the heart's rate and
 the folds' direction at chance; "frame by frame", for 330 s, learns all eleven families
-(learning_2026-11-30.json), so that the other runs go frame by frame too. The second line gives
-every run the same steps, and shares --until among them; it has not been run on a GPU yet.
+(learning_2026-11-30.json, 2,682 steps), so that the other runs go frame by frame too, for as many
+steps. That with 1-D positions took 251 s (learning_positions_2026-12-01.json); unpacked, "options in
+one order", "bf16 steps", "cleaned captions" and "raw captions" have not been run on a GPU yet.
 
 56 M weights from a seed; rows of conversations about clips that are drawn while it trains; a budget
 of seconds or steps that is fixed before the run. The score at its end is the result, reached or
