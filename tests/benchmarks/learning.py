@@ -11,8 +11,8 @@ the temporal ones included, and what each control leaves of its scores.
 A run takes nine minutes of one H200 and 16 cores. Questions alone (main) leave the heart's rate and
 the folds' direction at chance; "frame by frame", for 330 s, learns all eleven families
 (learning_2026-11-30.json, 2,682 steps), so that the other runs go frame by frame too, for as many
-steps. That with 1-D positions took 251 s (learning_positions_2026-12-01.json); unpacked, "options in
-one order", "bf16 steps", "cleaned captions" and "raw captions" have not been run on a GPU yet.
+steps. That with 1-D positions took 251 s (learning_positions_2026-12-01.json); unpacked, "options
+in one order", "bf16 steps", "cleaned captions" and "raw captions" wait for a GPU.
 
 56 M weights from a seed; rows of conversations about clips that are drawn while it trains; a budget
 of seconds or steps that is fixed before the run. The score at its end is the result, reached or
