@@ -24,7 +24,7 @@ def read_cases(half: str) -> list[Case]:
         rows = [row for row in csv.DictReader(file) if row["half"] == half]
     return [
         Case(
-            dict(zip("ABCD", row["options"].split("|"), strict=False)) if row["options"] else None,
+            dict(zip("ABCDE", row["options"].split("|"), strict=False)) if row["options"] else None,
             row["want"] or None,
             row["response"],
         )

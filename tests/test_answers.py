@@ -206,6 +206,41 @@ def test_choice_among_other_options(response, options, choice):
     assert parse_choice(response, options).choice == choice
 
 
+GRADES = "Normal|Mild|Moderate|Severe"
+FRACTIONS = "Less than 30%|30-45%|46-55%|Greater than 55%"
+JETS = "Mitral regurgitation|Aortic stenosis|Tricuspid regurgitation|No abnormality"
+GERMS = "Staphylococcus aureus|Streptococcus pyogenes|Escherichia coli|Hepatitis B virus|Candida"
+KINDS = [  # what was misread once, one or two of each kind
+    ("Options A and B can be ruled out. Of C and D, the jet area favours D.", GRADES, "D"),
+    ("Not A, not B, and certainly not D.", GRADES, "C"),
+    ("Not A, not B, not C. None of the above.", GRADES, None),
+    ("I would choose C over D.", GRADES, "C"),
+    ("Answer: Moderate (B)", GRADES, None),
+    ("Option C is severe.", GRADES, None),
+    ("Option D is out, since the jet is narrow.", GRADES, None),
+    ("A: no, since the wall is thick.", GRADES, None),
+    ("The EF is about 38%.", FRACTIONS, "B"),
+    ("LVEF<30%", FRACTIONS, "A"),
+    ("EF is 50-60%", FRACTIONS, None),
+    ("Normal is above 55%. Here the EF is roughly 25%.", FRACTIONS, None),
+    ("The EF is definitely not above 55%.", FRACTIONS, None),
+    ("I see both mitral and tricuspid regurgitation.", JETS, None),
+    ("Left lower or right lower lobe", "Left lower lobe|Right lower lobe", None),
+    ("Next to the left ventricle, it is labelled C.", "Left ventricle|Aorta|Left atrium", "C"),
+    ("Everything argues against mild. The finding is moderate.", GRADES, "C"),
+    ("E. coli", GERMS, "C"),
+    ("RV", "Left ventricle|Right ventricle", "B"),
+    ("箭头所指的是右心房。", "左心室|右心房", "B"),
+    ("不是A，而是B。", "左心室|右心房", "B"),
+]
+
+
+@pytest.mark.parametrize(("response", "options", "choice"), KINDS, ids=[row[0] for row in KINDS])
+def test_choice_of_kinds_once_misread(response, options, choice):
+    lettered = dict(zip("ABCDE", options.split("|"), strict=False))
+    assert parse_choice(response, lettered).choice == choice
+
+
 @pytest.mark.parametrize("options", [{}, {"AB": "x"}, {"": "x"}, {"-": "x"}], ids=repr)
 def test_options_without_letters_are_an_error(options):
     with pytest.raises(ValueError, match="need single letters"):
@@ -242,6 +277,10 @@ YES_NO = [
     ("A polyp is seen", "yes", "asserted"),
     ("There is no evidence that a polyp is present", "no", "asserted"),
     ("No doubt there is a polyp", "yes", "asserted"),
+    ("It would be wrong to say that there is no polyp", "yes", "asserted"),
+    ("Answer: No, there is only a catheter", "no", "stated"),
+    ("Is there a polyp? No, there is a fold.", "no", "leading"),
+    ("Most likely not.", "no", "synonym"),
     ("", None, "empty"),
     ("...", None, "empty"),
     ("I cannot say", None, "undecided"),
@@ -304,6 +343,11 @@ OPEN = [
     ("a polyp", "no polyp", False, "denied"),
     ("it isn't a polyp", "polyp", False, "denied"),
     ("CT without contrast", "CT", True, "same"),
+    ("malignant, not benign", "malignant", True, "same"),
+    ("type B dissection", "type A dissection", False, "missing"),
+    ("non-absorbable suture", "absorbable suture", False, "missing"),
+    ("cut the cystic duct", "clip the cystic duct", False, "opposite"),
+    ("S. aureus", "Staphylococcus aureus", True, "exact"),
     ("It may be a polyp", "polyp", False, "undecided"),
     ("At first I thought polyp. No, it is a fold.", "fold", True, "same"),
     ("", "a polyp", False, "empty"),

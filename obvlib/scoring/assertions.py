@@ -65,7 +65,8 @@ _REVISION = re.compile(
     r"|hold on\b|let me (?:reconsider|re-?check|double-?check|check|correct|revise)\w*\b"
     r"|(?:after|upon) (?:reconsider\w*"
     r"|review\w*|re-?check\w*|reflection)\b"
-    r"|(?:no\s*,?\s*)?(?:scratch|strike) that\b|my mistake\b|no(?=[^\S\n]*[,:—–-]\s))"
+    r"|(?:no\s*,?\s*)?(?:scratch|strike) that\b|my mistake\b"
+    r"|(?<!:)(?<!:\s)no(?=[^\S\n]*[,:—–-]\s))"
     r"[\s,.:—–-]*(?:no\s*[,:—–-]+\s*|i meant?\b\s*|the\s+(?=answer))?",
     re.IGNORECASE,
 )
@@ -90,7 +91,7 @@ def asserted(text: str) -> str:
 def after_revision(text: str) -> str | None:
     """Return what stands after the last revision, None where nothing is revised."""
     revisions = list(_REVISION.finditer(text))
-    if not revisions or not text[: revisions[-1].start()].strip(" ;\n"):
+    if not revisions or not text[: revisions[-1].start()].strip(" ;?\n"):
         return None
     return text[revisions[-1].end() :]
 

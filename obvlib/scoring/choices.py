@@ -25,6 +25,8 @@ counts as wrong. Thoughts, questions, conditions and what is taken back are set 
   `not A but C`
 - mentioned text: the only option whose text occurs and is not denied; `This shows aortic
   stenosis`
+- measured: the only option that holds all quantities said; `The EF is 38%` in `30-45%`
+- eliminated: the only option that is not denied, of three or more; `Not A, not B, nor C`
 - yes_no:…: for options Yes and No: the rule of `parse_yes_no`; `There is no polyp`
 
 None: `empty`, `ambiguous` (several options chosen), `conflict` (a letter followed by another
@@ -35,51 +37,43 @@ contain one another the longest that matches is meant.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from obvlib.scoring.assertions import after_revision, asserted
 from obvlib.scoring.checklists import confirmed
 from obvlib.scoring.letters import (
-    BETWEEN,
     NOUN,
     Group,
-    group_is_denied,
     has_own_text,
     joins,
     letter_groups,
     letter_of,
     own_text_end,
 )
+from obvlib.scoring.located import AMBIGUOUS, CONFLICT, Located, one_of, settle
+from obvlib.scoring.ranges import measured
+from obvlib.scoring.terms import canonical
 from obvlib.scoring.wordings import (
-    CLAUSE,
     CONCLUSION,
     DELIMITER,
     JUDGED_AFTER,
+    LANDMARK,
     LEFT_BEFORE,
     REFUSES,
     SENTENCE_END,
     STATED_BEFORE,
     WEAK_BEFORE,
 )
-from obvlib.scoring.words import Match, Parsed, find_options, is_denied, plain, word_keys, words
+from obvlib.scoring.words import (
+    Parsed,
+    find_options,
+    full_names,
+    is_denied,
+    plain,
+    word_keys,
+    words,
+)
 from obvlib.scoring.yes_no import read_yes_no
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Reading:
-    """A text with the options, and where their texts and letters stand in it."""
-
-    text: str
-    options: Mapping[str, str]
-    matches: list[Match]
-    groups: list[Group]
-
-    def denies(self, group: Group, start: int | None = None) -> bool:
-        return group_is_denied(self.text, self.options, group, start)
-
-    def before(self, rule: re.Pattern[str], start: int, reach: int = 120) -> re.Match[str] | None:
-        return rule.search(self.text, max(0, start - reach), start)
 
 
 def parse_choice(response: str, options: Mapping[str, str]) -> Parsed:
@@ -90,7 +84,7 @@ def parse_choice(response: str, options: Mapping[str, str]) -> Parsed:
     """
     if not options or not all(len(letter) == 1 and letter.isalnum() for letter in options):
         raise ValueError(f"options {dict(options)!r}: need single letters with their texts")
-    text = plain(response)
+    text = full_names(plain(response), list(options.values()))
     if not text:
         return Parsed(None, "empty")
     if whole := _whole(text, options):
@@ -109,7 +103,7 @@ def parse_choice(response: str, options: Mapping[str, str]) -> Parsed:
 def _read(text: str, options: Mapping[str, str]) -> Parsed:
     matches = find_options(text, options)
     groups = letter_groups(text, options, matches)
-    reading = _Reading(text=text, options=options, matches=matches, groups=groups)
+    reading = Located(text=text, options=options, matches=matches, groups=groups)
     return (
         _whole(text, options)
         or _stated(reading)
@@ -142,19 +136,28 @@ def _whole(text: str, options: Mapping[str, str], rule: str = "") -> Parsed | No
     if bare and (letter := letter_of(bare[1], options)):
         return Parsed(letter, rule or "letter")
     spoken = word_keys(text)
-    same = [
-        letter for letter, text in options.items() if spoken and word_keys(plain(text)) == spoken
-    ]
-    return _one(same, rule or "text") if same else None
+    for keys in (word_keys, _in_one_form):
+        same = [x for x, option in options.items() if spoken and keys(plain(option)) == keys(text)]
+        if same:
+            return one_of(same, rule or "text")
+    return None
 
 
-def _stated(reading: _Reading) -> Parsed | None:
+def _in_one_form(text: str) -> list[str]:
+    """Return the words with abbreviations spelled out, "RV" as "right ventricle"; a first "a",
+    which may be a letter, is kept.
+    """
+    said = words(text)
+    return [word for word in said[:1] if word == "a"] + canonical(said)
+
+
+def _stated(reading: Located) -> Parsed | None:
     """Return the last declaration of an answer, by letter or by text."""
     statements: list[tuple[int, Parsed]] = []
     for group in reading.groups:
         before = reading.before(STATED_BEFORE, group.start)
         if before and not reading.denies(group, before.start()):
-            statements.append((group.start, _settle(reading, group, "stated")))
+            statements.append((group.start, settle(reading, group, "stated")))
     for i, match in enumerate(reading.matches):
         before = reading.before(STATED_BEFORE, match.start)
         if before and not is_denied(reading.text, before.start(), match.end):
@@ -163,11 +166,14 @@ def _stated(reading: _Reading) -> Parsed | None:
                 for other in reading.matches[i + 1 : i + 9]
                 if joins(reading.text[match.end : other.start])
             ]
-            statements.append((match.start, _one([match.letter, *joined], "stated")))
+            said = one_of([match.letter, *joined], "stated")
+            if any(reading.is_mislabelled(match, group) for group in reading.groups):
+                said = CONFLICT
+            statements.append((match.start, said))
     return max(statements, key=lambda statement: statement[0])[1] if statements else None
 
 
-def _judged(reading: _Reading) -> Parsed | None:
+def _judged(reading: Located) -> Parsed | None:
     """Return the only option that is called correct, or that is left when the others are
     excluded.
     """
@@ -176,14 +182,14 @@ def _judged(reading: _Reading) -> Parsed | None:
         end = own_text_end(reading.text, reading.options, group)
         is_right = not group.lower and JUDGED_AFTER.match(reading.text, end)
         if (is_right or reading.before(LEFT_BEFORE, group.start, 40)) and not reading.denies(group):
-            found.append(_settle(reading, group, "judged"))
+            found.append(settle(reading, group, "judged"))
     for match in reading.matches:
         is_right = JUDGED_AFTER.match(reading.text, match.end)
         if is_right and not is_denied(reading.text, match.start, match.end):
             found.append(Parsed(match.letter, "judged"))
     if not found:
         return None
-    return found[0] if len({parsed.choice for parsed in found}) == 1 else _AMBIGUOUS
+    return found[0] if len({parsed.choice for parsed in found}) == 1 else AMBIGUOUS
 
 
 def _last_line(text: str, options: Mapping[str, str]) -> Parsed | None:
@@ -202,7 +208,7 @@ def _last_line(text: str, options: Mapping[str, str]) -> Parsed | None:
     return last if not others or last.choice in others else Parsed(None, "ambiguous")
 
 
-def _leading(reading: _Reading) -> Parsed | None:
+def _leading(reading: Located) -> Parsed | None:
     first = reading.groups[0] if reading.groups else None
     if (
         first is None
@@ -217,21 +223,18 @@ def _leading(reading: _Reading) -> Parsed | None:
         return None
     listed = {group.letters for group in reading.groups[:40] if _is_listed(reading, group)}
     if len(listed | {first.letters}) > 1:  # the response repeats the options
-        return _judged(reading) or _AMBIGUOUS
-    return _settle(reading, first, "leading letter")
+        return _judged(reading) or AMBIGUOUS
+    return settle(reading, first, "leading letter")
 
 
-_AMBIGUOUS = Parsed(None, "ambiguous")
-
-
-def _is_listed(reading: _Reading, group: Group) -> bool:
+def _is_listed(reading: Located, group: Group) -> bool:
     """Return whether a letter stands with its own text, or heads a line or clause of its own."""
     heads = re.compile(r"\s*[:=]").match(reading.text, group.end)
     own = has_own_text(reading.text, reading.options, group)
     return bool((own or heads) and not reading.denies(group))
 
 
-def _concluded(reading: _Reading) -> Parsed | None:
+def _concluded(reading: Located) -> Parsed | None:
     """Return the only option that the closing sentence draws as its conclusion."""
     found = CONCLUSION.search(reading.text)
     matches = [m for m in reading.matches if found and m.start >= found.end()]
@@ -242,7 +245,7 @@ def _concluded(reading: _Reading) -> Parsed | None:
     return Parsed(letters.pop(), "concluded") if len(letters) == 1 else None
 
 
-def _mentioned(reading: _Reading) -> Parsed:
+def _mentioned(reading: Located) -> Parsed:
     named = [
         group
         for group in reading.groups
@@ -251,37 +254,30 @@ def _mentioned(reading: _Reading) -> Parsed:
     ]
     if named:
         letters = {letter for group in named for letter in group.letters}
-        return _settle(reading, named[0], "mentioned letter") if len(letters) == 1 else _AMBIGUOUS
+        return settle(reading, named[0], "mentioned letter") if len(letters) == 1 else AMBIGUOUS
     if REFUSES.search(reading.text):
         return Parsed(None, "no option")
-    chosen: list[str] = []
+    if by_value := measured(reading.text, reading.options):
+        return by_value
+    denied = {x for g in reading.groups if reading.denies(g) for x in g.letters}
+    chosen = {x for g in reading.groups if not (g.lower or reading.denies(g)) for x in g.letters}
+    is_said = False
     denied_until = -1
     for match in reading.matches:
         if is_denied(reading.text, match.start, match.end) or (
             denied_until >= 0 and joins(reading.text[denied_until : match.start])
         ):
             denied_until = match.end
-        else:
-            chosen.append(match.letter)
-    return _one(chosen, "mentioned text") if chosen else Parsed(None, "no option")
+            denied.add(match.letter)
+        elif not reading.before(LANDMARK, match.start):
+            is_said = True
+            chosen.add(match.letter)
+    if is_said:
+        return one_of(chosen, "mentioned text")
+    left = set(reading.options) - denied
+    if len(left) == 1 and len(denied) > 1 and chosen <= left and not _NONE_OF.search(reading.text):
+        return Parsed(left.pop(), "eliminated")
+    return Parsed(None, "no option")
 
 
-def _settle(reading: _Reading, group: Group, rule: str) -> Parsed:
-    """Return the group's one letter, unless the clause after it is another option's text."""
-    if len(group.letters) > 1:
-        return _AMBIGUOUS
-    rest = reading.text[group.end : group.end + 500].lstrip(BETWEEN)
-    clause = word_keys(CLAUSE.split(rest, maxsplit=1)[0])
-    said = [
-        letter
-        for letter, option in reading.options.items()
-        if clause and word_keys(plain(option)) == clause
-    ]
-    if said and group.letters[0] not in said:
-        return Parsed(None, "conflict")
-    return Parsed(group.letters[0], rule)
-
-
-def _one(letters: Iterable[str], rule: str) -> Parsed:
-    distinct = set(letters)
-    return Parsed(distinct.pop(), rule) if len(distinct) == 1 else _AMBIGUOUS
+_NONE_OF = re.compile(r"\bnone of the above\b|\bnot listed\b", re.IGNORECASE)

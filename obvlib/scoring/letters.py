@@ -16,7 +16,7 @@ NOUN = r"(?:options?|choices?|letters?|answers?)"
 BETWEEN = " .:,;)]}\"'\n–—-"
 _SENTENCE_COULD_END = re.compile(
     r"\s*(?:$|[\u4e00-\u9fff]|[.,;:!?)\]}\"'\n/&+–—→-]|\((?:not|because|since)\b)"
-    r"|\s+(?:because|since|as|due|is|are|and|or|nor|but|based|given|for|not|rather|which|with|vs|seems|appears|fits|matches|best|here|must|remains|it\s+is"
+    r"|\s+(?:because|since|as|due|is|are|and|or|nor|but|based|given|for|not|rather|which|with|vs|seems|appears|fits|matches|best|here|must|remains|over|can|could|was|were|has|have|does|do|did|will|should|it\s+is"
     r"|has\s+to|makes\s+(?:the\s+most\s+)?sense|would\s+be|though|than|when|if)\b",
     re.IGNORECASE,
 )

@@ -138,6 +138,7 @@ spine|spinal
 neutrophil|polymorphonuclear leukocyte|pmn
 hematoxylin and eosin|h e
 tumor|neoplasm
+axial|transverse
 hemostasis|bleeding control
 2|both
 """
@@ -160,6 +161,7 @@ artery vein
 ct mri ultrasound xray fluoroscopy pet
 laparoscopic open robotic
 axial coronal sagittal
+clip cut
 monopolar bipolar
 positive negative
 normal abnormal
@@ -176,7 +178,7 @@ before after
 
 FILLER = frozenset(
     "a an the is are was were be been of in on at to from by with and it its this that there which"
-    " as for has have shown show seen see visible present demonstrate image picture video clip"
+    " as for has have shown show seen see visible present demonstrate image picture video"
     " patient structure arrow point diagnosis answer finding consistent suggest likely most".split()
 )
 GENERIC = frozenset(
@@ -185,7 +187,10 @@ GENERIC = frozenset(
     " approach".split()
 )
 BESIDE = r"\b(?:next to|adjacent to|near|beside|close to)\b"
-DENIES_REST = r"\b(?:no|without|rather than|instead of|neither|lack\w*|free of|unlike)\b"
+DENIES_REST = (
+    r"(?:,|,? and|,? but)\s+not\b"
+    r"|\b(?:no|without|rather than|instead of|neither|lack\w*|free of|unlike)\b"
+)
 DENIES_ALL = (
     r"\b(?:not|never|cannot|absent|exclud\w+|ruled out|negative for|unlikely|incorrect)\b|n't\b"
 )

@@ -35,7 +35,7 @@ from obvlib.scoring.quantities import (
     split_quantities,
 )
 from obvlib.scoring.terms import canonical, exclude_each_other, same_word
-from obvlib.scoring.words import plain, words
+from obvlib.scoring.words import full_names, plain, words
 
 Similarity = Callable[[str, str], float]
 # Of the labelled pairs that the rules leave as `missing`, all-MiniLM-L6-v2 gives a wrong one 0.985
@@ -84,7 +84,8 @@ def judge_open(
     `similarity` takes two texts and returns a number up to 1, such as the cosine of sentence
     embeddings; without it there is no `similar`.
     """
-    said_text, wanted_text = plain(response), plain(answer)
+    wanted_text = plain(answer)
+    said_text = full_names(plain(response), [wanted_text])
     overlap = word_f1(words(said_text), words(wanted_text))
     correct, rule = _judge(said_text, wanted_text)
     if rule == "missing" and similarity is not None:
@@ -154,7 +155,7 @@ def _take_apart(text: str, *, is_denied_too: bool) -> _Said:
         if not is_denied_too:
             clause = re.split(BESIDE, clause, maxsplit=1, flags=re.IGNORECASE)[0]
         rest = re.search(DENIES_REST, clause, re.IGNORECASE)
-        whole = re.search(DENIES_ALL, clause, re.IGNORECASE)
+        whole = re.search(DENIES_ALL, clause[: rest.start()] if rest else clause, re.IGNORECASE)
         denies = denies or bool(rest or whole)
         if is_denied_too:
             clauses.append(re.sub(rf"{DENIES_REST}|{DENIES_ALL}", " ", clause, flags=re.I))

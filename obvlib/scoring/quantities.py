@@ -15,6 +15,8 @@ _MANY = (
     (r"\b(met|lit)re(s?)\b", r"\1er\2"),
     (r"(milli|centi|kilo|micro|nano)(met|lit)re(s?)\b", r"\1\2er\3"),
     (r"\bpercent\b", "%"),
+    (r"\bnon[-\s](?=[a-z])", "non"),
+    (r"\b(type|group|hepatitis|vitamin|class|stage|influenza|protein)\s+([a-e])\b", r"\1 kind\2"),
     (r"\b([ctls])(\d\d?)\s?[-–/]\s?([ctls]\d)", r"\1\2 \3"),  # vertebrae
     (r"\b([ctls])(\d\d?)\s?[-–/]\s?(\d\d?)\b", r"\1\2 \1\3"),
     (r"\ba([2-5])ch?\b", r"apical \1 chamber"),
@@ -43,7 +45,7 @@ _SPOKEN = {
 } | {"twenty": "20", "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "ninety": "90"}
 _SPOKEN_WORD = re.compile(rf"\b(?:{'|'.join(_SPOKEN)})\b(?!\s+of\b)")
 _NUMBER = re.compile(
-    r"(?<![\w.])([<>]=?)?\s?(-?\d+(?:[.,]\d+)*)(?:-(\d+(?:\.\d+)?))?(?![\w-]*\d)[\s-]?"
+    r"(?:([<>]=?)\s?|(?<![\w.]))(-?\d+(?:[.,]\d+)*)(?:-(\d+(?:\.\d+)?))?(?![\w-]*\d)[\s-]?"
     r"(%|°[cf]|[a-zμ]+(?:/[a-z]+)?)?"
 )
 
@@ -98,17 +100,22 @@ def same_quantity(said: Quantity, wanted: Quantity) -> bool:
     """Return whether two quantities agree in value, to the wanted digits, in unit and sign."""
     if said.sign != wanted.sign or (said.until is None) != (wanted.until is None):
         return False
-    if not wanted.unit or said.unit == wanted.unit:
-        factor = 1.0
-    elif not same_dimension(said, wanted):
+    if wanted.unit and not same_dimension(said, wanted):
         return False
-    else:
-        factor = float(_registry().Quantity(1.0, said.unit).to(wanted.unit).magnitude)
+    pairs = [(said.value, wanted.value)]
     if said.until is not None and wanted.until is not None:
-        return abs(said.until * factor - wanted.until) <= _slack(wanted) and (
-            abs(said.value * factor - wanted.value) <= _slack(wanted)
-        )
-    return abs(said.value * factor - wanted.value) <= _slack(wanted)
+        pairs.append((said.until, wanted.until))
+    return all(
+        abs(converted(one, said.unit, wanted.unit) - other) <= _slack(wanted)
+        for one, other in pairs
+    )
+
+
+def converted(value: float, unit: str, wanted: str) -> float:
+    """Return a value in another unit of its dimension; unchanged where none is wanted."""
+    if not wanted or unit == wanted:
+        return value
+    return value * float(_registry().Quantity(1.0, unit).to(wanted).magnitude)
 
 
 def same_dimension(one: Quantity, other: Quantity) -> bool:

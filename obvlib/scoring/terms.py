@@ -11,7 +11,7 @@ from obvlib.scoring.words import spelling_key
 _SMALL = ("of", "the", "a", "an", "in")
 MIN_LETTERS = 7  # of words in which a misspelled letter is forgiven
 _ENDINGS = re.compile(
-    r"(?:ations?|ating|ated|ates?|ions?|ing|ed|ages?|ures?|ically|ical|ally|ial|al|ic|e|s)$"
+    r"(?:ations?|ating|ated|ates?|ions?|ing|ed|ages?|ely|ures?|ically|ical|ally|ial|al|ic|e|s)$"
 )
 # Word pairs that differ by one or two letters and by all their meaning.
 _MEANING = re.compile(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _WORD = re.compile(
-    r"[<>≤≥]=?|%|\+|(?<!\w)\d+(?:\.\d+)?-\d+(?:\.\d+)?(?!\w)|(?<!\w)-?\d+(?:[.,]\d+)*|[^\W_]+"
+    r"[<>≤≥]=?|%|\+|(?<!\w)\d+(?:\.\d+)?-\d+(?:\.\d+)?(?!\w)|(?<!\w)-?\d+(?:[.,]\d+)*|[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+"
 )
 _SAME = {"percent": "%"}
 _MARKS = str.maketrans(dict.fromkeys("✅✔✓☑", " : correct ") | dict.fromkeys("❌✗✘☒", " : wrong "))
@@ -75,7 +75,12 @@ _CHINESE = tuple(
             r"选项\s*\(?([A-Z])\)?\s*(?:是|最|更)?(?:为)?(?:正确|符合|合适|恰当)的?",
             r"\nanswer: \1 ",
         ),
-        (r"(?:应该|应|我|故|所以|因此)?[,\s]*选择?\s*(?=\(?[A-Z](?![A-Za-z]))", "\nanswer: "),
+        (
+            r"(?:应该|应|我|故|所以|因此)?[,\s]*选择?\s*(?:选项)?\s*(?=\(?[A-Z](?![A-Za-z]))",
+            "\nanswer: ",
+        ),
+        (r"(?<![A-Za-z])([A-Z])\s*选项\s*(?:最)?(?:正确|符合|合适)", r"\nanswer: \1 "),
+        (r"[,\s]*而是\s*", "\nanswer: "),
         (r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])", " "),
         (r"(answer: \(?[A-Z]\)?)\s*选项", r"\1"),
     )
@@ -93,7 +98,9 @@ _CLAUSE_END = re.compile(
 _DENIED_BEFORE = re.compile(
     r"(?:\b(?:not|no|never|neither|nor|cannot|without|rather than|instead of|opposed to|rul\w+"
     r" out|exclud\w+|eliminat\w+|except"
-    r"|whether|if|unlike|unlikely|lack\w*|doubt\w*|less\s+(?:likely|probabl[ey]))|n't)\b(?:\W+\w+){0,4}\W*$",
+    r"|against|anything but|whether|if|unlike|unlikely|lack\w*|doubt\w*"
+    r"|less\s+(?:likely|probabl[ey]))|n't)\b(?:\W+\w+){0,4}\W*$"
+    r"|(?:不是|并非|而非|不像|排除|没有|未见|不支持)\W*$",
     re.IGNORECASE,
 )
 _VERB = (
@@ -104,7 +111,10 @@ _DENIED_AFTER = re.compile(
     rf"[)\]\"']*\s*(?:{_VERB}\s+(?:(?:both|also|clearly|definitely|probably|likely|therefore|thus|been|be)\s+)*not\b"
     r"|(?:is|are|was|were|does|do|did|has|have|ca|could|would|should|wo)n't\b|cannot\b"
     rf"|(?:[:,–-]\s*)?(?:{_VERB}\s+)?(?:(?:both|all|also|clearly|definitely|probably|likely|therefore|thus|been|be|to)\s+)*"
-    r"(?:incorrect|wrong|false|unlikely|less\s+likely|ruled\s+out|excluded|eliminated|inconsistent|absent|impossible|contraindicated|inappropriate|withheld|avoided|discontinued)\b)",
+    r"(?:incorrect|wrong|false|unlikely|less\s+likely|ruled\s+out|excluded|eliminated|inconsistent|absent|impossible|implausible|improbable|rejected|dismissed|discarded|out(?!\s+of)|contraindicated|inappropriate"
+    r"|withheld|avoided|discontinued)\b)"
+    r"|\s*[:–—-]\s*no\s*(?:[,.;:–—-]|$)"
+    r"|\s?(?:不(?:正确|对|符合?|支持|可能|是正确)|(?:可以?|被)排除|是?错)",
     re.IGNORECASE,
 )
 
@@ -164,6 +174,17 @@ def plain(response: str) -> str:
     return re.sub(r"[^\S\n]+", " ", text).strip()
 
 
+def full_names(text: str, known: Sequence[str]) -> str:
+    """Return the text with a species' short name spelled out where `known` texts hold the long one:
+    "E. coli" → "Escherichia coli".
+    """
+    for initial, species in set(re.findall(r"\b([A-Z])\. ?([a-z]{3,})\b", text)):
+        long = re.compile(rf"\b{initial}[a-z]+ {species}\b", re.IGNORECASE)
+        if whole := next(filter(None, map(long.search, known)), None):
+            text = re.sub(rf"\b{initial}\. ?{species}\b", whole[0], text)
+    return text
+
+
 def word_keys(text: str) -> list[str]:
     """Return the words as they are compared: spelling as in American English, singular, digits."""
     return [spelling_key(word) for word in words(text)]
@@ -200,12 +221,20 @@ def find_options(text: str, options: Mapping[str, str]) -> list[Match]:
     spoken = [spelling_key(word) for word, _, _ in located]
     # position of the first word → (number of words, letter)
     found: dict[int, list[tuple[int, str]]] = {}
-    for letter, option in options.items():
-        wanted = word_keys(plain(option))
+    keys = {letter: word_keys(plain(option)) for letter, option in options.items()}
+    for letter, wanted in keys.items():
         for i in range(len(spoken) - len(wanted) + 1 if wanted else 0):
             is_bound = i > 0 and spoken[i - 1][0] in "<>" and wanted[0][0].isdigit()
-            if spoken[i : i + len(wanted)] == wanted and not is_bound:
-                found.setdefault(i, []).append((len(wanted), letter))
+            if spoken[i : i + len(wanted)] != wanted or is_bound:
+                continue
+            found.setdefault(i, []).append((len(wanted), letter))
+            if i == 0 or spoken[i - 1] not in ("and", "or", "nor"):
+                continue
+            for other, whole in keys.items():  # "left" in "left and right ventricle"
+                for k in range(1, min(i, len(whole))):
+                    rest = len(whole) - k
+                    if whole == spoken[i - 1 - k : i - 1] + wanted[-rest:] and rest < len(wanted):
+                        found.setdefault(i - 1 - k, []).append((k, other))
     reach = max((length for places in found.values() for length, _ in places), default=0)
     return [
         Match(letter, located[i][1], located[i + length - 1][2], length)

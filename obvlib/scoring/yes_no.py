@@ -73,15 +73,18 @@ _SYNONYMS = {
         "true|present|seen|visible|it is|it does|there is|it is present|is present"
         "|positive|correct|that is correct|this is correct|absolutely|definitely|certainly"
         "|likely|most likely|probably|the statement is true|the statement is correct"
-        "|affirmative|of course|indeed|right|that is right|that s right"
+        "|affirmative|of course|i think so|i believe so|indeed|right|that is right|that s right"
     ),
     "no": (
-        "false|absent|not seen|not visible|not present|it is not|it does not|there is not|none"
+        "false|absent|it isn t|it doesn t|there isn t|there aren t"
+        "|not seen|not visible|not present|it is not|it does not|there is not|none"
         "|none seen|hardly|i would not say so|i do not think so|i don t think so"
         "|not really|not at all|negative|incorrect|that is incorrect|this is incorrect"
         "|unlikely|very unlikely|probably not|certainly not|definitely not|the statement is false"
         "|the statement is incorrect|the statement is not correct|the statement is not true"
-        "|not correct|not true|this is not correct|that is not correct|not likely|improbable"
+        "|absolutely not|most likely not|likely not|clearly not|surely not|of course not"
+        "|apparently not|not correct|not true|this is not correct|that is not correct|not likely"
+        "|improbable"
     ),
 }
 _CASUAL = {"nope": "no", "nah": "no", "yep": "yes", "yeah": "yes", "yup": "yes"}
@@ -91,7 +94,7 @@ _AGREES = re.compile(
 )
 _CHINESE_UNDECIDED = re.compile(r"无法|不确定|不清楚|难以|不能(?:判断|确定)|不知道")
 _CHINESE = re.compile(
-    r"(?:answer:|^|,|\.)\W*(?:(?:图像?|影像|画面|视频|超声)(?:上|中|显示)*)?(不是|不存在|没有|未见|不对|否|无|是(?!正常)|有|存在|可见|对)(?!\w*[吗?])"
+    r"(?:answer:|^|,|\.)\W*(?:(?:图像?|影像|画面|视频|超声)(?:上|中|显示)*)?(不是|不存在|没有|未见|不对|否|无|是(?!正常)|有|存在|可见|可以看到|能看到|对)(?!\w*[吗?])"
 )
 
 
@@ -163,10 +166,22 @@ def _mentioned(text: str) -> tuple[str | None, str] | None:
     return None
 
 
+_DENIAL_OF = re.compile(
+    r"\b(?:wrong|incorrect|false|inaccurate|misleading|not (?:true|correct|accurate|the case))"
+    r" (?:to (?:say|state|claim|conclude) )?that\b",
+    re.IGNORECASE,
+)
+
+
 def _asserted(text: str, had_both: bool) -> tuple[str | None, str]:
     """Read each clause as absent, present or neither; "no evidence that it is present" is one
     clause and says absent.
     """
+    if denial := _DENIAL_OF.search(text):
+        if _DENIAL_OF.search(text, denial.end()):
+            return None, "ambiguous"
+        denied, _ = _asserted(text[denial.end() :], had_both)
+        return "yes" if denied == "no" else "no", "asserted"
     clauses = re.split(r"[.;!?\n,]|\b(?:and|but|although|while)\b", text)
     kinds = {
         "no" if _ABSENT.search(clause) else "yes" if _PRESENT.search(clause) else ""
