@@ -14,7 +14,7 @@ from obvlib.core.records import read_jsonl
 from obvlib.curation import curate, videos_in
 from obvlib.curation.replaying import replay
 from obvlib.evaluation.answer_file import AnswerFile
-from obvlib.evaluation.runs import write_verdicts
+from obvlib.evaluation.runs import replace_rows
 from obvlib.models.bundle import check_files
 from obvlib.report.curation import load_curation
 from obvlib.training.checkpoints import LIST, damage
@@ -58,11 +58,11 @@ def test_damaged_verdicts_are_set_aside_and_written_anew(tmp_path, text):
     about = dict.fromkeys(("example_id", "benchmark", "video_id", "family", "rule"), "a")
     verdict = Verdict(**about, correct=True, choice="A")
     (tmp_path / "verdicts.jsonl").write_text(text)
-    write_verdicts(tmp_path, [verdict])
+    replace_rows(tmp_path / "verdicts.jsonl", [verdict])
     assert read_jsonl(tmp_path / "verdicts.jsonl", Verdict) == [verdict]
     (kept,) = tmp_path.glob("verdicts.until_*.jsonl")
     assert kept.read_text() == text
-    write_verdicts(tmp_path, [verdict])
+    replace_rows(tmp_path / "verdicts.jsonl", [verdict])
     assert list(tmp_path.glob("verdicts.until_*.jsonl")) == [kept]
 
 

@@ -575,3 +575,6 @@ def test_the_commands_status_tells_all_some_and_none_apart(
         (tmp_path / "rows.jsonl").write_text(text + "{}\n")
         done = CliRunner().invoke(app, command)
         assert done.exit_code == 3 and "1 rows are not questions; the first: " in done.output
+        (tmp_path / "rows.jsonl").write_text("{}\n")
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 1 and "1 rows are not questions; the first: " in done.output

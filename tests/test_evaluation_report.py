@@ -15,7 +15,7 @@ from obvlib.cli import app
 from obvlib.core import Clip, Example, Prediction, Provenance, QAPair
 from obvlib.core.records import write_jsonl
 from obvlib.evaluation.contamination import check_training, near_clips, near_questions
-from obvlib.evaluation.runs import load_evaluation, scored
+from obvlib.evaluation.runs import load_evaluation, rescore, scored
 from obvlib.manifests import Contamination
 from obvlib.media import write_video
 from obvlib.models import tiny_bundle
@@ -87,10 +87,45 @@ def test_score_rows_have_the_gain_over_blind_and_say_what_is_missing(run_dir):
     assert closed["lower_bound"] == pytest.approx(28 / 30)
     assert closed["blind"] == pytest.approx(7 / 28)
     assert closed["gain"] == pytest.approx(21 / 28) and closed["gain_low"] > 0.4
-    assert closed["mark"] == "above its controls"
+    assert closed["mark"] == "above: no visual, majority answer"
     assert (opened["score"], opened["gain"]) == (0.0, 0.0)
     assert opened["mark"] == "not above: no visual, majority answer"
     assert (total["n"], total["sources"]) == (38, 19)
+
+
+def test_lost_predictions_and_verdicts_are_said_and_mended(run_dir):
+    verdicts = (run_dir / "verdicts.jsonl").read_bytes()
+    for damaged in (b"", b"\xff" + verdicts, None):
+        (run_dir / "verdicts.jsonl").unlink()
+        if damaged is not None:
+            (run_dir / "verdicts.jsonl").write_bytes(damaged)
+        rescore(run_dir)
+        assert len(load_evaluation(run_dir).verdicts) == 38
+    (run_dir / "verdicts.jsonl").unlink()
+    with pytest.raises(FileNotFoundError, match="obv rescore"):
+        load_evaluation(run_dir)
+    rescore(run_dir)
+    lines = (run_dir / "predictions.jsonl").read_bytes().splitlines(keepends=True)
+    (run_dir / "predictions.jsonl").write_bytes(b"".join(lines[:30]))
+    report.write_report(report.evaluation_report(load_evaluation(run_dir)), run_dir)
+    text = (run_dir / "report.md").read_text()
+    assert "10 without a prediction (no score until evaluated again). **Incomplete run.**" in text
+    (run_dir / "examples.jsonl").write_text("")
+    with pytest.raises(ValueError, match=r"holds no question: run `obv evaluate`"):
+        rescore(run_dir)
+
+
+def test_what_failed_is_wrong_by_likelihood_too(tmp_path):
+    examples = [question(i) for i in range(4)]
+    keep(tmp_path, examples, ["A"] * 4)
+    said = [
+        Prediction(example_id=e.example_id, response="A", option_logprobs={e.answer: -0.1, "-": -9})
+        for e in examples
+    ]
+    said[0] = Prediction(example_id="e0", response="", status="failed", reason="out of memory")
+    write_jsonl(tmp_path / "predictions.jsonl", said)
+    closed, total = report.score_rows(load_evaluation(tmp_path))
+    assert (closed["by_likelihood"], total["by_likelihood"]) == (3 / 4, None)
 
 
 def test_a_score_without_a_blind_control_is_no_claim(run_dir):
@@ -102,7 +137,8 @@ def test_a_score_without_a_blind_control_is_no_claim(run_dir):
 
 def test_the_report_is_written_as_markdown_latex_and_json(run_dir):
     made = report.evaluation_report(load_evaluation(run_dir))
-    assert made["coverage"] == {"ok": 38, "failed": 0, "away": 0, "not_obtained": 2, "asked": 40}
+    states = {"ok": 38, "failed": 0, "away": 0, "not_obtained": 2, "asked": 40, "lost": 0}
+    assert made["coverage"] == states
     assert made["reasons"] == [{"reason": "not_obtained: no file", "num": 2}]
     assert [row["paper after"] for row in made["beside_paper"]] == [58.2, 72.5]
     markdown, latex = (p.read_text() for p in report.write_report(made, run_dir)[1:])

@@ -101,9 +101,30 @@ def test_a_judge_that_can_be_talked_to_is_found_out():
 
 
 def test_pairs_without_a_verdict_are_counted():
-    with serve_in_turn(Reply(b"", 500)) as server:
+    def only_the_first(body):
+        is_first = json.loads(body["messages"][-1]["content"])["response"] == "a scalpel"
+        return Reply(completion('{"correct": 1}')) if is_first else Reply(b"", 500)
+
+    with serve(only_the_first) as server:
         report = judge.measure(PAIRS, of(server.url))
-    assert report.num_unjudged == 4 and report.right_called_wrong == 1
+    assert report.num_unjudged == 3 and report.right_called_wrong == 0.5
+
+
+def test_a_judge_that_never_answers_is_an_error_and_replaces_nothing(tmp_path):
+    folder = a_run(tmp_path / "run")
+    with serve(by_rule) as server:
+        judge_run(folder, of(server.url))
+    before = (folder / "judged.jsonl").read_bytes()
+    with serve_in_turn(Reply(b"<html>", 200)) as garbage:
+        with pytest.raises(ValueError, match="gave none of 3 answers"):
+            judge_run(folder, of(garbage.url))
+        with pytest.raises(ValueError, match="gave none of 4 answers"):
+            judge.measure(PAIRS, of(garbage.url))
+    assert (folder / "judged.jsonl").read_bytes() == before
+    with serve(by_length_and_obedience) as other:
+        assert judge_run(folder, of(other.url))[0].judge_name == "j, prompt v1"
+    (aside,) = folder.glob("judged.until_*.jsonl")
+    assert aside.read_bytes() == before
 
 
 def test_two_judges_and_where_they_differ():

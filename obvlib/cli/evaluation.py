@@ -72,6 +72,8 @@ def evaluate(
             limit=limit or None,
             problems=problems,
         )
+        if problems and ranks.is_first():
+            print(f"{len(problems)} rows are not questions; the first: {problems[0].reason}")
         bundle = _load(model, recipe)
         run = run_evaluation(
             bundle, examples, out, recipe.evaluation, controls=chosen, on_progress=_progress
@@ -81,8 +83,6 @@ def evaluate(
     if not ranks.is_first():
         return
     _say_states(run)
-    if problems:
-        print(f"{len(problems)} rows are not questions; the first: {problems[0].reason}")
     if not run.states["ok"]:
         fail("not one question was answered; nothing to score")
     print(report.to_markdown(report.readable_scores(report.score_rows(run))))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from obvlib.cli.app import app, show
+from obvlib.cli.app import app, leave, show
 from obvlib.cli.options import Endpoint
 
 if TYPE_CHECKING:
@@ -59,13 +59,18 @@ def run(
     api_key_variable: Key = "",
     allow_credentialed: Remote = False,
 ) -> None:
-    """Judge a run's open answers; exact match, F1 and judge are three columns."""
+    """Judge a run's open answers; exact match, F1 and judge are three columns.
+
+    The exit status is 3 where some answers got no verdict; judged.jsonl says why.
+    """
     from obvlib.evaluation.judging import columns, judge_run
 
     other_url, _, other_model = second.partition(",")
     other = _judge(other_url, other_model, api_key_variable, allow_credentialed) if second else None
     first = _judge(endpoint, model, api_key_variable, allow_credentialed)
-    show(columns(judge_run(folder, first, other)))
+    rows = judge_run(folder, first, other)
+    show(columns(rows))
+    leave(sum(row.judge is not None for row in rows), len(rows))
 
 
 @judge_app.command()

@@ -60,6 +60,10 @@ class Judge:
     budget: Budget | None = None
     prompt_version: str = PROMPT_VERSION
 
+    @property
+    def name(self) -> str:
+        return f"{self.endpoint.model}, prompt {self.prompt_version}"
+
     def prompt(self, pair: Pair, credentialed: bool, is_reversed: bool = False) -> Prompt:
         """Return what is asked about a pair; `is_reversed` puts the response first."""
         fields = {"question": pair.question, "reference": pair.reference, "response": pair.response}
@@ -137,11 +141,15 @@ def judge_pairs(
 
 
 def measure(pairs: Sequence[Pair], judge: Judge, *, credentialed: bool = False) -> JudgeReport:
-    """Return how far a judge agrees with the labels of `pairs`, and how steady its verdicts are."""
+    """Return how far a judge agrees with the labels of `pairs`, and how steady its verdicts are.
+
+    ValueError where no pair has a label, or the judge gave no verdict at all.
+    """
     labelled = [pair for pair in pairs if pair.label is not None]
     if not labelled:
         raise ValueError("no pair has a label: label some before a judge is measured on them")
     answers = judge_pairs(labelled, judge, credentialed=credentialed)
+    require_answers(answers, judge)
     said = verdicts(answers)
     called = [one == 1 for one in said]
     labels = [pair.label == 1 for pair in labelled]
@@ -154,6 +162,15 @@ def measure(pairs: Sequence[Pair], judge: Judge, *, credentialed: bool = False) 
         num_unjudged=said.count(None),
         probes=_probe(labelled, said, judge, credentialed),
     )
+
+
+def require_answers(answers: Sequence[Answer], judge: Judge) -> None:
+    """ValueError where a model was asked and not one answer came."""
+    if answers and not any(answer.status == "answered" for answer in answers):
+        raise ValueError(
+            f"{judge.endpoint.model} gave none of {len(answers)} answers: {answers[0].reason};"
+            " check that it is served, and run the same command again"
+        )
 
 
 def verdicts(answers: Iterable[Answer]) -> list[int | None]:

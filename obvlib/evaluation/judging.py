@@ -5,14 +5,13 @@ words, and a judge's verdict. They are kept beside the predictions in `judged.js
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 from obvlib.core import RecordError
-from obvlib.core.records import write_jsonl
-from obvlib.evaluation.judge import Judge, Pair, judge_pairs, verdicts
-from obvlib.evaluation.runs import load_evaluation
+from obvlib.evaluation.judge import Judge, Pair, judge_pairs, require_answers, verdicts
+from obvlib.evaluation.runs import load_evaluation, replace_rows
 from obvlib.llm import Answer
 from obvlib.manifests import load_card
 from obvlib.scoring import judge_open
@@ -31,8 +30,10 @@ class OpenRow:
     offline_rule: str
     judge: int | None = None
     judge_end: str = ""  # why there is no verdict
+    judge_name: str = ""  # its model and the version of its prompt
     second: int | None = None
     second_end: str = ""
+    second_name: str = ""
 
 
 def is_credentialed(benchmark: str) -> bool:
@@ -46,7 +47,9 @@ def is_credentialed(benchmark: str) -> bool:
 def judge_run(folder: Path, judge: Judge, second: Judge | None = None) -> list[OpenRow]:
     """Judge the open answers of an evaluation's folder, once or by two judges, and keep the rows.
 
-    What was judged before comes from the cache. A failed prediction is wrong without being asked.
+    What was judged before comes from the cache, and other rows that are there are kept beside the
+    new ones. A failed prediction is wrong without being asked. ValueError, and nothing is written,
+    where a judge gave no verdict at all.
     """
     run = load_evaluation(folder)
     answered = {p.example_id: p for p in run.predictions}
@@ -68,10 +71,12 @@ def judge_run(folder: Path, judge: Judge, second: Judge | None = None) -> list[O
     credentialed = is_credentialed(run.about["benchmark"])
     firsts = _ends(pairs, judge, credentialed)
     seconds = _ends(pairs, second, credentialed) if second else [(None, "")] * len(pairs)
+    other_name = second.name if second else ""
     rows = [
-        _row(pair, first, other) for pair, first, other in zip(pairs, firsts, seconds, strict=True)
+        replace(_row(pair, first, other), judge_name=judge.name, second_name=other_name)
+        for pair, first, other in zip(pairs, firsts, seconds, strict=True)
     ]
-    write_jsonl(folder / "judged.jsonl", rows)
+    replace_rows(folder / "judged.jsonl", rows)
     return rows
 
 
@@ -99,6 +104,7 @@ def columns(rows: Sequence[OpenRow]) -> dict[str, float]:
 def _ends(pairs: list[Pair], judge: Judge, credentialed: bool) -> list[tuple[int | None, str]]:
     asked = [pair for pair in pairs if pair.response.strip()]
     answers = judge_pairs(asked, judge, credentialed=credentialed)
+    require_answers(answers, judge)
     by_id = dict(zip((pair.pair_id for pair in asked), answers, strict=True))
     return [_end(by_id.get(pair.pair_id)) for pair in pairs]
 

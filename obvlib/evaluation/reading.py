@@ -15,10 +15,9 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from obvlib.core import Example
-from obvlib.core.records import write_jsonl
-from obvlib.evaluation.judge import Judge, read_prompt
+from obvlib.evaluation.judge import Judge, read_prompt, require_answers
 from obvlib.evaluation.judging import is_credentialed
-from obvlib.evaluation.runs import load_evaluation
+from obvlib.evaluation.runs import load_evaluation, replace_rows
 from obvlib.llm import Prompt, ask_all
 from obvlib.scoring.words import words
 
@@ -48,7 +47,7 @@ def read_unread(folder: Path, judge: Judge) -> list[Reading]:
     """Let a model read the closed answers of a run that no rule could read, and keep its readings.
 
     ValueError, before anything is sent, where the data are credentialed and the endpoint is neither
-    local nor allowed.
+    local nor allowed, and where the model gave no answer at all.
     """
     run = load_evaluation(folder)
     responses = {p.example_id: p.response for p in run.predictions if p.status == "ok"}
@@ -62,7 +61,8 @@ def read_unread(folder: Path, judge: Judge) -> list[Reading]:
     ]
     credentialed = is_credentialed(run.about["benchmark"])
     prompts = [_prompt(e, options, responses[e.example_id], credentialed) for e, options in waiting]
-    answers = ask_all(prompts, Choice, judge.endpoint, cache=judge.cache, budget=judge.budget)
+    answers = list(ask_all(prompts, Choice, judge.endpoint, cache=judge.cache, budget=judge.budget))
+    require_answers(answers, judge)
     rows = []
     for (example, options), answer in zip(waiting, answers, strict=True):
         said = answer.value.choice.strip() if answer.status == "answered" else ""
@@ -71,7 +71,7 @@ def read_unread(folder: Path, judge: Judge) -> list[Reading]:
         right = example.answer if example.options is not None else words(example.answer)[0]
         correct = choice == right
         rows.append(Reading(example_id=example.example_id, choice=choice, correct=correct, end=end))
-    write_jsonl(folder / "readings.jsonl", rows)
+    replace_rows(folder / "readings.jsonl", rows)
     return rows
 
 

@@ -13,7 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,8 +59,8 @@ class Evaluation:
 
     @property
     def is_complete(self) -> bool:
-        """Return whether nothing is away for the moment."""
-        return not self.states["away"]
+        """Return whether nothing is away for the moment, and no answer was lost."""
+        return not self.states["away"] and len(self.predictions) == len(self.examples)
 
     def reasons(self) -> list[tuple[str, int]]:
         """Return why examples have no answer, the most frequent reason first; file names are left
@@ -149,20 +149,36 @@ def scored(examples: Iterable[Example], predictions: Iterable[Prediction]) -> li
 
 
 def load_evaluation(folder: Path) -> Evaluation:
-    """Read a run's folder back, with the controls in it. FileNotFoundError where there is none."""
+    """Read a run's folder back, with the controls in it. FileNotFoundError where there is none,
+    ValueError where a file of it is damaged.
+    """
+    run = _without_verdicts(folder)
+    if not (folder / VERDICTS).is_file():
+        raise FileNotFoundError(f"{folder / VERDICTS} is not there: run `obv rescore {folder}`")
+    controls = {
+        path.parent.name: load_evaluation(path.parent)
+        for path in sorted(folder.glob(f"controls/*/{ABOUT}"))
+    }
+    return replace(run, verdicts=read_jsonl(folder / VERDICTS, Verdict), controls=controls)
+
+
+def _without_verdicts(folder: Path) -> Evaluation:
     if not (folder / ABOUT).is_file():
         raise FileNotFoundError(f"{folder} holds no evaluation: run `obv evaluate` into it first")
-    examples = read_jsonl(folder / EXAMPLES, Example)
+    about = read_object(folder / ABOUT, "benchmark")
+    is_there = (folder / EXAMPLES).is_file()
+    examples = read_jsonl(folder / EXAMPLES, Example) if is_there else []
+    if not examples:
+        raise ValueError(
+            f"{folder / EXAMPLES} holds no question: run `obv evaluate` into the folder again;"
+            " what was answered is not asked again"
+        )
     by_id = {p.example_id: p for p in read_answers(folder / PREDICTIONS)}
     return Evaluation(
-        about=read_object(folder / ABOUT),
+        about=about,
         examples=examples,
         predictions=[by_id[e.example_id] for e in examples if e.example_id in by_id],
-        verdicts=read_jsonl(folder / VERDICTS, Verdict),
-        controls={
-            path.parent.name: load_evaluation(path.parent)
-            for path in sorted(folder.glob(f"controls/*/{ABOUT}"))
-        },
+        verdicts=[],
     )
 
 
@@ -180,14 +196,14 @@ class Change:
 def rescore(folder: Path) -> list[Change]:
     """Read and judge the kept responses again, without the model; return what changed.
 
-    Where anything did, the verdicts before stay beside the new ones. Verdicts of a judge are left
-    as they are: judging is another command's work.
+    Where anything did, the verdicts before stay beside the new ones, damaged ones as they are.
+    Verdicts of a judge are left as they are: judging is another command's work.
     """
     changes = []
-    for path in [folder, *sorted((folder / "controls").glob("*"))]:
-        kept = load_evaluation(path)
+    for path in [folder, *(about.parent for about in sorted(folder.glob(f"controls/*/{ABOUT}")))]:
+        kept = _without_verdicts(path)
         after = {v.example_id: v for v in scored(kept.examples, kept.predictions)}
-        before = {v.example_id: v for v in kept.verdicts}
+        before = _readable_verdicts(path / VERDICTS)
         after |= {n: v for n, v in before.items() if v.rule.startswith("judge") and n in after}
         responses = {p.example_id: p.response for p in kept.predictions}
         found = [
@@ -201,10 +217,17 @@ def rescore(folder: Path) -> list[Change]:
             for name in dict.fromkeys([*before, *after])
             if before.get(name) != after.get(name)
         ]
-        if found:
-            write_verdicts(path, list(after.values()))
+        if found or not (path / VERDICTS).is_file():
+            replace_rows(path / VERDICTS, list(after.values()))
         changes += found
     return changes
+
+
+def _readable_verdicts(path: Path) -> dict[str, Verdict]:
+    """Return the verdicts by their example; none where the file is damaged or not there."""
+    with suppress(ValueError, FileNotFoundError):
+        return {v.example_id: v for v in read_jsonl(path, Verdict)}
+    return {}
 
 
 def _keep(
@@ -215,22 +238,22 @@ def _keep(
 ) -> None:
     """Write what a folder holds beside the predictions, each file whole or not at all."""
     write_jsonl(folder / EXAMPLES, examples)
-    write_verdicts(folder, scored(examples, predictions))
+    replace_rows(folder / VERDICTS, scored(examples, predictions))
     with replacing(folder / ABOUT) as partial:
         partial.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def write_verdicts(folder: Path, verdicts: Sequence[Verdict]) -> None:
-    """Write verdicts; other ones that are there are kept under the time of their replacement."""
-    path = folder / VERDICTS
+def replace_rows(path: Path, rows: Sequence[Any]) -> None:
+    """Write rows of one kind; other ones that are there are kept under the time of their
+    replacement, damaged ones as they are.
+    """
     if path.is_file() and (before := path.read_bytes()):
-        with suppress(ValueError):  # damaged ones are set aside as they are
-            kept = {v.example_id: v for v in read_jsonl(path, Verdict)}
-            if kept == {v.example_id: v for v in verdicts}:
+        with suppress(ValueError):
+            if rows and read_jsonl(path, type(rows[0])) == list(rows):
                 return
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        path.with_name(f"verdicts.until_{now}.jsonl").write_bytes(before)
-    write_jsonl(path, verdicts)
+        path.with_name(f"{path.stem}.until_{now}{path.suffix}").write_bytes(before)
+    write_jsonl(path, rows)
 
 
 def _without_names(reason: str) -> str:

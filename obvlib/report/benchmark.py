@@ -47,7 +47,7 @@ def score_rows(run: Evaluation) -> list[dict[str, Any]]:
             "low": score.low,
             "high": score.high,
             "lower_bound": sum(v.correct for v in verdicts) / len(ids),
-            "by_likelihood": _by_likelihood(run, ids),
+            "by_likelihood": _by_likelihood(run, ids) if part == "closed" else None,
         }
         rows.append(row | _beside_blind(run, verdicts) | {"mark": _mark(run, verdicts, ids)})
     return rows
@@ -167,8 +167,12 @@ def _signed(row: dict[str, Any]) -> str:
 
 
 def _by_likelihood(run: Evaluation, ids: set[str]) -> float | None:
+    """Return the share that the likeliest option gets right, what failed counted as wrong; None
+    where nothing was scored so.
+    """
     found = likelihood_verdicts([e for e in run.examples if e.example_id in ids], run.predictions)
-    return sum(v.correct for v in found) / len(found) if found else None
+    failed = sum(p.status == "failed" and p.example_id in ids for p in run.predictions)
+    return sum(v.correct for v in found) / (len(found) + failed) if found else None
 
 
 def _beside_blind(run: Evaluation, verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -187,19 +191,25 @@ def _beside_blind(run: Evaluation, verdicts: Sequence[Verdict]) -> dict[str, Any
 
 
 def _mark(run: Evaluation, verdicts: Sequence[Verdict], ids: set[str]) -> str:
-    """Return which of the controls that a seeing model must beat the score is not above."""
-    missed = []
+    """Return which of the controls that a seeing model must beat the score is not above, or, where
+    there are none, which it is above.
+    """
+    beaten: list[str] = []
+    missed: list[str] = []
     for name, control in run.controls.items():
         ours, theirs = _shared(verdicts, control.verdicts)
-        if CONTROLS[name].must_beat and ours and paired(theirs, ours).low <= 0:
-            missed.append(name.replace("_", " "))
+        if CONTROLS[name].must_beat and ours:
+            to = missed if paired(theirs, ours).low <= 0 else beaten
+            to.append(name.replace("_", " "))
     inside = {v.example_id for v in verdicts}
     constant = majority([e for e in run.examples if e.example_id in inside & ids])
     if not learned(accuracy(verdicts), _together(list(constant.values()))):
         missed.append("majority answer")
+    else:
+        beaten.append("majority answer")
     if BLIND not in run.controls and any(e.media for e in run.examples):
         return "no blind control: not a claim"
-    return f"not above: {', '.join(missed)}" if missed else "above its controls"
+    return f"not above: {', '.join(missed)}" if missed else f"above: {', '.join(beaten)}"
 
 
 def _together(marks: Sequence[Majority]) -> float:

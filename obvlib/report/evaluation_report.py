@@ -34,7 +34,8 @@ def evaluation_report(run: Evaluation) -> dict[str, Any]:
     return {
         "about": run.about,
         "complete": run.is_complete,
-        "coverage": run.states | {"asked": len(run.examples)},
+        "coverage": run.states
+        | {"asked": len(run.examples), "lost": len(run.examples) - len(run.predictions)},
         "reasons": [{"reason": reason, "num": num} for reason, num in run.reasons()],
         "scores": scores,
         "controls": control_rows(run),
@@ -56,6 +57,7 @@ def render(report: dict[str, Any]) -> str:
             ("failed", "failed (counted as wrong)"),
             ("away", "away now (no score until retried)"),
             ("not_obtained", "never obtained (outside the score)"),
+            ("lost", "without a prediction (no score until evaluated again)"),
         )
         if coverage[state]
     ]
