@@ -39,7 +39,7 @@ from obvlib.curation.text_stages import (
     WriteCaption,
     WriteQuestions,
 )
-from obvlib.engine import How, Ledger, Stage, StageRun, Workers, claimed, run_stage
+from obvlib.engine import How, Ledger, Stage, StageRun, claimed, opened, run_stage
 from obvlib.manifests import split_by_source
 from obvlib.media.opening import EXTENSIONS
 
@@ -195,8 +195,8 @@ def curate_until(
 def _opened(
     videos: Sequence[Video], output_dir: str | os.PathLike, settings: CurationSettings, how: How
 ) -> Iterator[tuple[Ledger, How]]:
-    """Hold a curation's directory, note its settings, and yield its ledger, and `how` with worker
-    processes that serve all of its stages.
+    """Hold a curation's directory, note its settings, and yield its ledger, and `how` with an
+    engine that is open for all of its stages.
     """
     kept = local_dir(output_dir)
     with claimed(output_dir, "obv curate", {}) as claim:
@@ -206,10 +206,9 @@ def _opened(
             paths = (Path(settings.model.cache), Path(settings.model.budget))
             claim.require(path.name for path in paths if path.name and path.parent == kept)
         write_text(str(Path(output_dir, SETTINGS)), json.dumps(_settings(videos, settings)) + "\n")
-        num_workers = how.get("num_workers", 0)
-        with Ledger(Path(output_dir, LEDGER)) as ledger, Workers(num_workers) as workers:
-            is_here = how.get("engine", "local") == "local"
-            yield ledger, {**how, "engine": workers} if is_here else how
+        team = opened(how.get("engine", "local"), how.get("num_workers", 0))
+        with Ledger(Path(output_dir, LEDGER)) as ledger, team as engine:
+            yield ledger, {**how, "engine": engine}
 
 
 def run_all(

@@ -9,7 +9,7 @@ from obvlib.engine.claims import Claim, claimed
 from obvlib.engine.ledger import Ledger, LedgerError, hash_params
 from obvlib.engine.outcomes import Drop, Outcome, Refusal, StageStopped, stops_everything, tried
 from obvlib.engine.processes import Workers
-from obvlib.engine.run import How, StageInterrupted, StageRun, run_stage, without_names
+from obvlib.engine.run import How, StageInterrupted, StageRun, opened, run_stage, without_names
 from obvlib.engine.stages import Stage
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Workers",
     "claimed",
     "hash_params",
+    "opened",
     "run_stage",
     "stops_everything",
     "tried",

@@ -19,29 +19,43 @@ MAX_DEATHS = 3  # of workers, for one group, before its items fail
 TASKS_AHEAD = 2  # per CPU: enough to keep all busy, few enough to keep the scheduler's memory small
 
 
-def run(groups: list, stage: Stage, num_workers: int) -> Generator[Outcome]:
-    """Run all groups of items (id, record) on the cluster, yielding outcomes as groups finish."""
-    try:
-        import ray
-    except ImportError:
-        raise ValueError(
-            "engine 'ray' needs the package ray: pip install 'obvlib[ray]', or use engine 'local'"
-        ) from None
-    is_ours = not ray.is_initialized()
-    if is_ours:
-        address = os.environ.get("RAY_ADDRESS")
-        local: dict[str, Any] = {"num_cpus": max(1, num_workers), "include_dashboard": False}
-        ray.init(
-            address=address,
-            runtime_env=_environment(),
-            log_to_driver=False,
-            **({} if address else local),
-        )
-    try:
-        yield from _collect(ray, groups, ray.put(stage))
-    finally:
-        if is_ours:
+class Cluster:
+    """A Ray cluster, joined or started where there is work for it, and then there for all stages
+    that are run with it: what its workers import and load stays loaded.
+    """
+
+    def __init__(self, num_workers: int) -> None:
+        self.num_workers, self.is_ours = num_workers, False
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.is_ours:
+            import ray
+
             ray.shutdown()
+
+    def run(self, groups: list, stage: Stage) -> Generator[Outcome]:
+        """Run a stage on all groups of items (id, record), yielding outcomes as groups finish."""
+        try:
+            import ray
+        except ImportError:
+            raise ValueError(
+                "engine 'ray' needs the package ray: pip install 'obvlib[ray]', or use engine"
+                " 'local'"
+            ) from None
+        if not ray.is_initialized():
+            address = os.environ.get("RAY_ADDRESS")
+            local: dict[str, Any] = {"num_cpus": max(1, self.num_workers)}
+            self.is_ours = True
+            ray.init(
+                address=address,
+                runtime_env=_environment(),
+                log_to_driver=False,
+                **({} if address else local | {"include_dashboard": False}),
+            )
+        yield from _collect(ray, groups, ray.put(stage))
 
 
 def _collect(ray: Any, groups: list, stage: Any) -> Iterator[Outcome]:

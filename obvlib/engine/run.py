@@ -14,9 +14,8 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, TypedDict
 
 from obvlib.core.checks import by_unique
@@ -24,11 +23,12 @@ from obvlib.core.provenance import hash_code
 from obvlib.core.record_rows import digest, to_json
 from obvlib.engine.currency import Currency
 from obvlib.engine.ledger import Ledger, LedgerError, Trace, hash_params
+from obvlib.engine.on_ray import Cluster
 from obvlib.engine.outcomes import Outcome, StageStopped
 from obvlib.engine.processes import Workers
 from obvlib.engine.stages import Stage
 
-ENGINES = ("local", "ray")
+ENGINES: dict[str, type[Workers | Cluster]] = {"local": Workers, "ray": Cluster}
 
 
 class How(TypedDict, total=False):
@@ -36,7 +36,7 @@ class How(TypedDict, total=False):
     many processes, whether all contents are compared, and whether a bar is drawn.
     """
 
-    engine: str | Workers
+    engine: str | Workers | Cluster
     num_workers: int
     verify: bool
     show_progress: bool
@@ -81,7 +81,7 @@ def run_stage(
     stage: Stage,
     ledger: Ledger,
     *,
-    engine: str | Workers = "local",
+    engine: str | Workers | Cluster = "local",
     num_workers: int = 0,
     verify: bool = False,
     show_progress: bool = True,
@@ -89,21 +89,26 @@ def run_stage(
     """Run `stage` on every record that the ledger does not know as done; return what was kept.
 
     With `num_workers` 0 the work is done in this process; else in so many processes, where a crash
-    costs one item. A caller of several stages opens `Workers` and gives them as the engine: what
-    the stages import and load is then loaded once. A done item runs again when its record, the
+    costs one item. A caller of several stages gives an `opened` engine: what the stages import and
+    load is then loaded once. A done item runs again when its record, the
     stage's settings or code, or one of its files has changed; `verify` compares the contents of all
     files, not only size, times and ETag. A wrong value fails its item; what may pass is tried
     `stage.num_retries` times more.
     """
-    if not isinstance(engine, Workers) and engine not in ENGINES:
-        raise ValueError(f"engine is {engine!r}: use {' or '.join(ENGINES)}")
-    run = _Run(stage, ledger, records, verify)
-    if engine == "ray":
-        from obvlib.engine import on_ray
+    with opened(engine, num_workers) as team:
+        return _Run(stage, ledger, records, verify).finish(team.run, show_progress)
 
-        return run.finish(partial(on_ray.run, num_workers=num_workers), show_progress)
-    with nullcontext(engine) if isinstance(engine, Workers) else Workers(num_workers) as workers:
-        return run.finish(workers.run, show_progress)
+
+@contextmanager
+def opened(engine: str | Workers | Cluster, num_workers: int = 0) -> Iterator[Workers | Cluster]:
+    """Yield what runs the items of one stage or of several; what is open already stays open."""
+    if isinstance(engine, (Workers, Cluster)):
+        yield engine
+    elif engine in ENGINES:
+        with ENGINES[engine](num_workers) as team:
+            yield team
+    else:
+        raise ValueError(f"engine is {engine!r}: use {' or '.join(ENGINES)}")
 
 
 class _Run:
