@@ -19,6 +19,7 @@ from obvlib.evaluation.runs import load_evaluation, rescore, scored
 from obvlib.manifests import Contamination
 from obvlib.media import write_video
 from obvlib.models import tiny_bundle
+from obvlib.report.benchmark import part_of
 
 ORIGIN = Provenance(
     profile="mini",
@@ -126,6 +127,12 @@ def test_what_failed_is_wrong_by_likelihood_too(tmp_path):
     write_jsonl(tmp_path / "predictions.jsonl", said)
     closed, total = report.score_rows(load_evaluation(tmp_path))
     assert (closed["by_likelihood"], total["by_likelihood"]) == (3 / 4, None)
+
+
+def test_a_question_that_its_benchmark_calls_closed_is_not_open():
+    assert part_of(question(35)) == "open"  # "left lung"
+    assert part_of(replace(question(35), family="closed")) == "closed"
+    assert part_of(replace(question(35), answer="no")) == part_of(question(1)) == "closed"
 
 
 def test_a_score_without_a_blind_control_is_no_claim(run_dir):

@@ -20,8 +20,9 @@ PARTS = ("closed", "open", "all")
 
 
 def part_of(example: Example) -> str:
-    """Return "closed" (options, or yes/no) or "open"."""
-    return "closed" if example.options or example.answer in ("yes", "no") else "open"
+    """Return "closed" (options, yes/no, or called closed by its benchmark) or "open"."""
+    is_closed = example.options or example.answer in ("yes", "no") or example.family == "closed"
+    return "closed" if is_closed else "open"
 
 
 def score_rows(run: Evaluation) -> list[dict[str, Any]]:
