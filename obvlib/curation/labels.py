@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from obvlib.curation.texts import pieces, plain_text, without_orders
+from obvlib.curation.relevance import judge_captions
 
-LABELS = "labels_v1.yaml"
+LABELS = "labels_v2.yaml"
 FIELDS = ("modality", "region")
 _WORD_WEIGHT = 0.35  # of naming a label, next to similarities between -1 and 1
 
@@ -28,7 +28,7 @@ class Label(NamedTuple):
 
 @lru_cache(maxsize=1)
 def label_table() -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the labels of each field: the words that name them and a description."""
+    """Return the labels of each field: the words that name them, and descriptions."""
     import yaml
 
     text = (files("obvlib.curation") / "prompts" / LABELS).read_text(encoding="utf-8")
@@ -41,19 +41,27 @@ def names(field: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=2)
-def _descriptions(field: str) -> np.ndarray:
+def _descriptions(field: str) -> tuple[np.ndarray, ...]:
+    """Return the vectors (descriptions, 384) of each label."""
     from obvlib.encoders.texts import embed_texts
 
-    return embed_texts([row["says"] for row in label_table()[field].values()])
+    return tuple(embed_texts(row["says"]) for row in label_table()[field].values())
+
+
+def _nearness(vectors: np.ndarray, field: str) -> np.ndarray:
+    """Return how near each vector is to the nearest description of each label, (N, labels)."""
+    return np.stack([(vectors @ own.T).max(axis=1) for own in _descriptions(field)], axis=1)
 
 
 def label_captions(texts: Sequence[str], field: str) -> list[Label]:
-    """Return the label of each caption with its quotation; ("Other", "") for an empty one."""
+    """Return the label of each caption with its quotation; ("Other", "") for an empty one. What
+    addresses a model has no say in it.
+    """
     from obvlib.encoders.texts import embed_texts
 
-    split = [pieces(without_orders(plain_text(text))[0]) for text in texts]
+    split = [[piece for piece, _ in judged.pieces] for judged in judge_captions(texts)]
     vectors = embed_texts([piece for parts in split for piece in parts])
-    near = vectors @ _descriptions(field).T  # (pieces, labels)
+    near = _nearness(vectors, field)
     found, first = [], 0
     for parts in split:
         scores = near[first : first + len(parts)] + _named(parts, field)

@@ -8,13 +8,15 @@ good questions does not belong here.
 |---|---|---|
 | no question | empty, a placeholder, or no sentence | `Question 1` |
 | hostile | markup, control characters, or an instruction to a model | `Ignore previous …` |
-| options | not four options, an empty one, or a placeholder | `Option A` |
+| options | not four, an empty one, a placeholder, or lettered once more | `A. Heart` |
+| yes or no | the options say yes and no: two answers, whatever the others are | `Yes, it does` |
 | same option | two options say the same | `CT scan`, `a CT scan` |
 | two right | another option is right too, in other words or less precisely | `CT`, `CT scan` |
 | catch-all | an option that stands for others | `All of the above`, `Both A and B` |
 | key | no option, or another option than its text, is named as right | key `E` |
+| grammar | how the question ends fits the key alone | `The bulge is an` |
 | leak | the key's words stand in the question, those of no other option | |
-| no picture needed | it asks about the text, the speaker or the recording | `The speaker …` |
+| no picture needed | it asks about the text, the recording or a term | `The speaker …` |
 | unsupported | the caption names another option and not the key | |
 | longest | the key is by far the longest option | |
 """
@@ -25,24 +27,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from obvlib.curation.wording import content_words, is_told, singular, spelled_words
+
 LETTERS = "ABCD"
-# Words that carry no content of their own in an option or a question.
-STOP = frozenset(
-    "a an and are as at be been being by can did do does for from had has have here in into is it"
-    " its of on or see seen shown show shows showing that the their there these this to was were"
-    " what when where which while who why will with visible image picture video clip frame during"
-    " most likely best following used".split()
-)
-# One word for what is said in several; only where no question could ask for the difference.
-SAME = {
-    "computed": "ct", "tomography": "ct", "ctscan": "ct", "mr": "mri", "magnetic": "mri",
-    "resonance": "mri", "imaging": "", "scan": "", "scanning": "", "sonography": "ultrasound",
-    "sonogram": "ultrasound", "echo": "echocardiography", "echocardiogram": "echocardiography",
-    "radiograph": "xray", "radiography": "xray", "roentgenogram": "xray", "cardiac": "heart",
-    "renal": "kidney", "hepatic": "liver", "pulmonary": "lung", "gastric": "stomach",
-    "cerebral": "brain", "tumour": "tumor", "haemorrhage": "hemorrhage",
-    "oesophagus": "esophagus", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5",
-}  # fmt: skip
 _PLACEHOLDER = re.compile(
     r"^(option|choice|answer|distractor|question)\s*[a-d0-9]?\W*$|^[a-d]?\W*$|[<\[{](option|answer)"
     r"|^(n/?a|none|null|tbd|todo|unknown|string|i (do not|don't) know"
@@ -50,25 +37,30 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 _CATCH_ALL = re.compile(
-    r"\b(all|none|any|neither|both|either)\b.{0,12}"
-    r"\b(above|below|these|those|options?|choices|listed|mentioned)\b"
+    r"\b(all|none|any|neither|both|either)(?: of)?(?: the)?(?: other| listed| given)?"
+    r" (above|below|these|those|options?|choices|answers)\b"
+    r"|\b(all|none|any)\b.{0,20}\b(listed|mentioned)\b"
     r"|\bboth [a-d]\b|\b[a-d] (and|or|&) [a-d]\b"
     r"|\bcannot be determined\b|\bnot enough information\b",
     re.IGNORECASE,
 )
+_YES_OR_NO = re.compile(r"\s*(yes\b|no\b|true(?=\W*$)|false(?=\W*$))", re.IGNORECASE)
+_LETTERED = re.compile(r"\s*[(\[]?([A-Da-d1-4])[).:\]]\s*\S")
 _ABOUT_TEXT = re.compile(
     r"\b(according to|based on|mentioned|described|stated|discussed|said|referred to|explained"
     r"|as noted)\b.{0,30}\b(caption|transcript|text|passage|narrat\w+|speaker|lecturer|presenter"
     r"|instructor|author|doctor|audio|description)\b"
-    r"|\b(caption|transcript|passage|narrat\w+|speaker|lecturer|presenter|instructor)\b.{0,20}"
+    r"|\b(caption|transcript|passage|description|narrat\w+|speaker|lecturer|presenter|instructor)\b"
+    r".{0,20}"
     r"\b(says?|said|mentions?|mentioned|states?|stated|describes?|described|explains?|refers?)\b"
     r"|\b(in|from) the (caption|transcript|passage|narration)\b"
     r"|\b(name|affiliation|title) of the"
     r" (speaker|lecturer|presenter|channel|video|lecture|course|author)\b"
-    r"|\b(youtube|subscribe|channel|timestamp|this lecture|the lecture)\b",
+    r"|\bstands? for\b|\bdefinition of\b|\bdefined as\b|\b(in|since) (what|which) year\b"
+    r"|\bwho (first )?(discovered|invented|described|developed)\b"
+    r"|\b(youtube|subscribe|this channel|timestamp|this lecture|the lecture)\b",
     re.IGNORECASE,
 )
-_A_NAME = re.compile(r"\ba-(?=[a-z])")  # "A-lines" begins with a name and not with an article
 _HOSTILE = re.compile(
     r"<\s*/?\s*(script|img|iframe|a|b|br|div|span|style|svg)\b|<\|[a-z_]+\|>|\bjavascript:"
     r"|\b(ignore|disregard|forget)\b.{0,30}"
@@ -78,6 +70,9 @@ _HOSTILE = re.compile(
     r"|\bas an ai\b|\b(respond|reply|answer|output) (only )?with\b",
     re.IGNORECASE,
 )
+_NEGATED = re.compile(r"\b(?:not|except|absent|without|no|never|least)\b", re.IGNORECASE)
+_VOWEL = re.compile(r"[AEIOaeio]|[Uu](?!ni|se|ter|re|ri)|hour|[FHLMNRSX](?=[A-Z\d-])")
+_OPEN_END = re.compile(r"\b(an?|is|are)\s*[:.…_?-]*\s*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,30 +93,11 @@ def faults(draft: Draft) -> list[str]:
     return [f"{name}: {found}" for name, rule in RULES.items() if (found := rule(draft))]
 
 
-def content_words(text: str) -> list[str]:
-    """Return the words of a text that carry content: lower case, singular, one word per meaning."""
-    text = _A_NAME.sub("a", re.sub(r"\bx[\s-]?rays?\b", "xray", text.lower()))
-    found = []
-    for word in re.findall(r"[a-z0-9]+(?:\.[0-9]+)?%?", text):
-        word = SAME.get(word, word)
-        if word and word not in STOP:
-            found.append(SAME.get(_singular(word), _singular(word)))
-    return list(dict.fromkeys(word for word in found if word))
-
-
-def _singular(word: str) -> str:
-    if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        return word[:-1]
-    return word
-
-
 def _no_question(draft: Draft) -> str:
     text = draft.question.strip()
     if not text or _PLACEHOLDER.search(text) and len(text.split()) < 4:
         return f"{text[:40]!r} asks nothing"
-    return "" if len(re.findall(r"[^\W\d_]{2,}", text)) >= 3 else f"{text[:40]!r} is not a sentence"
+    return "" if len(re.findall(r"[^\W\d_]{2,}", text)) >= 2 else f"{text[:40]!r} is not a sentence"
 
 
 def _hostile(draft: Draft) -> str:
@@ -135,11 +111,21 @@ def _hostile(draft: Draft) -> str:
 
 def _options(draft: Draft) -> str:
     if sorted(draft.options) != list(LETTERS):
-        return f"has {len(draft.options)} options with the letters {''.join(sorted(draft.options))}"
+        letters = "".join(sorted(draft.options))
+        return f"has {len(draft.options)} options with the letters {letters[:20]!r}"
     for letter, text in draft.options.items():
         if not text.strip() or _PLACEHOLDER.search(text.strip()):
             return f"option {letter} is {text[:30]!r}"
+    prefixes = [_LETTERED.match(text) for text in draft.options.values()]
+    if all(prefixes) and len({match[1] for match in prefixes if match}) == len(prefixes):
+        return f"the options' texts are lettered: {draft.options['A'][:30]!r}"
     return ""
+
+
+def _yes_or_no(draft: Draft) -> str:
+    matches = (_YES_OR_NO.match(text) for text in draft.options.values())
+    said = sorted(match[1].lower() for match in matches if match)
+    return f"the options say {' and '.join(said)}" if len(set(said)) == len(said) == 2 else ""
 
 
 def _same_option(draft: Draft) -> str:
@@ -154,7 +140,7 @@ def _same_option(draft: Draft) -> str:
 
 def _two_right(draft: Draft) -> str:
     key = draft.options.get(draft.key, "")
-    right = set(content_words(key))
+    right, told = set(content_words(key)), f" {_plain(draft.caption)} "
     for letter, text in draft.options.items():
         other = set(content_words(text))
         if letter == draft.key or not right or not other or _plain(text) == _plain(key):
@@ -162,6 +148,7 @@ def _two_right(draft: Draft) -> str:
         if right == other or _overlaps(key, text):
             return f"{letter} ({text[:30]!r}) is right as well as {draft.key}"
         vague = (right < other or other < right) and right ^ other <= _VAGUE
+        vague |= right < other and f" {_plain(text)} " in told  # the more precise one
         if vague or other < right and not _JOINED.search(key):  # "ventricle" for "left ventricle"
             return f"{letter} ({text[:30]!r}) is right as well as {draft.key}"
     return ""
@@ -210,8 +197,10 @@ def _leak(draft: Draft) -> str:
     key = set(content_words(draft.options.get(draft.key, "")))
     others = [set(content_words(text)) for name, text in draft.options.items() if name != draft.key]
     distinct = key - set().union(*others) if others else key
-    if key and key <= asked and distinct and not any(o and o <= asked for o in others):
-        return f"the question says {' '.join(sorted(distinct))!r}"
+    phrase = _plain(draft.options.get(draft.key, ""))
+    whole = " " in phrase and f" {phrase} " in f" {_plain(draft.question)} "
+    if key and key <= asked and (distinct or whole) and not any(o and o <= asked for o in others):
+        return f"the question says {' '.join(sorted(distinct or key))!r}"
     return ""
 
 
@@ -226,12 +215,14 @@ def _unsupported(draft: Draft) -> str:
     """
     told = set(content_words(draft.caption))
     key = set(content_words(draft.options.get(draft.key, "")))
-    if not told or not key:
+    if not told or not key or _NEGATED.search(draft.question):
         return ""
     for letter, text in draft.options.items():
         other = set(content_words(text))
         own = key - other  # what tells the key from this option
-        if letter != draft.key and other and other <= told and own and not own & told:
+        if letter == draft.key or not other or not own or not other <= told:
+            continue
+        if not any(is_told(word, told) for word in own):
             return f"the caption says {text[:30]!r} and not {draft.options[draft.key][:30]!r}"
     return ""
 
@@ -244,20 +235,38 @@ def _longest(draft: Draft) -> str:
     return ""
 
 
+def _grammar(draft: Draft) -> str:
+    """Return whether only the key can follow a question that ends in an article, "is" or "are"."""
+    match = _OPEN_END.search(draft.question)
+    if not match or draft.key not in draft.options:
+        return ""
+    fits = [name for name, text in draft.options.items() if _goes_on(match[1].lower(), text)]
+    return f"only the key goes on after {match[1]!r}" if fits == [draft.key] else ""
+
+
+def _goes_on(last: str, option: str) -> bool:
+    """Return whether an option can stand after "a", "an", "is" or "are"."""
+    first, *_ = option.split() or [""]
+    many = first.lower() not in ("a", "an") and singular(option.split()[-1]) != option.split()[-1]
+    if last in ("is", "are"):
+        return many == (last == "are")
+    return not many and bool(_VOWEL.match(first)) == (last == "an")
+
+
 def _plain(text: str) -> str:
     """Return a text without case, punctuation, articles, option letter and plural."""
-    text = re.sub(r"^\s*\(?[A-D][).:]\s+", "", text)
-    found = re.findall(r"[^\W_]+(?:\.\d+)?%?", _A_NAME.sub("a", text.lower()))
-    return " ".join(_singular(word) for word in found if word not in ("a", "an", "the"))
+    return " ".join(spelled_words(re.sub(r"^\s*\(?[A-D][).:]\s+", "", text)))
 
 
 RULES: dict[str, Callable[[Draft], str]] = {
     "no question": _no_question,
     "hostile": _hostile,
     "options": _options,
+    "yes or no": _yes_or_no,
     "same option": _same_option,
     "two right": _two_right,
     "catch-all": _catch_all,
+    "grammar": _grammar,
     "key": _key,
     "leak": _leak,
     "no picture needed": _no_picture,

@@ -1,8 +1,9 @@
 """Whether what is said over a stretch describes something that can be seen there.
 
-A logistic rule on sentence embeddings, fitted at its first use on short spoken sentences that the
-authors labelled (`prompts/spoken_v1.tsv`): a few milliseconds of work, and nothing to ship but the
-sentences.
+Two logistic rules on sentence embeddings: whether a piece describes something, and whether it
+addresses a model instead of a viewer. `data_manifests/caption_rules` holds them with the short
+spoken sentences, labelled by the authors, that they are fitted on. Most of these are there also as
+a recogniser heard a synthetic voice say them, so that a misheard word costs less.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from obvlib.core import manifests_dir
 from obvlib.curation.texts import pieces, plain_text, without_orders
 
-SENTENCES = "spoken_v1.tsv"
-_RIDGE, _NUM_STEPS = 0.1, 20
+_RIDGE, _MAX_STEPS = 0.2, 20
 
 
 class Relevance(NamedTuple):
@@ -54,50 +55,109 @@ def fit_rule(vectors: np.ndarray, truth: np.ndarray) -> LogisticRule:
     ridge = np.eye(x.shape[1]) * _RIDGE
     ridge[-1, -1] = 1e-9  # the bias is free
     weight = np.zeros(x.shape[1])
-    for _ in range(_NUM_STEPS):
+    for _ in range(_MAX_STEPS):
         p = 1 / (1 + np.exp(-x @ weight))
         gradient = x.T @ (p - truth) + ridge @ weight
-        weight -= np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + ridge, gradient)
+        step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + ridge, gradient)
+        weight -= step
+        if np.abs(step).max() < 1e-6:
+            break
     return LogisticRule(mean=mean, weight=weight[:-1], bias=float(weight[-1]))
 
 
-def labelled_sentences() -> list[tuple[bool, str, str]]:
-    """Return the authors' sentences: whether to keep, of which kind, and the words."""
-    text = (files("obvlib.curation") / "prompts" / SENTENCES).read_text(encoding="utf-8")
-    rows = [line.split("\t") for line in text.splitlines()]
-    return [(keep == "keep", kind, said) for keep, kind, said in rows]
+class Sentence(NamedTuple):
+    """A spoken sentence with its author label: "keep", "drop" or "order"."""
+
+    label: str
+    kind: str
+    said: str
+    heard: str  # by a recogniser, where that is something else
+
+
+def labelled_sentences() -> list[Sentence]:
+    """Return the authors' sentences, one of a line with its fields between tabs."""
+    lines = (_folder() / "sentences.tsv").read_text(encoding="utf-8").splitlines()
+    rows = (line.split("\t") for line in lines)
+    return [Sentence(label, kind, said, "".join(heard)) for label, kind, said, *heard in rows]
+
+
+class Rules(NamedTuple):
+    """What tells a description from other talk, and an order to a model from both."""
+
+    describes: LogisticRule
+    orders: LogisticRule
+
+
+def fit_rules(sentences: Sequence[Sentence]) -> Rules:
+    """Return both rules, fitted on sentences. An order is told by what was said alone."""
+    from obvlib.encoders.texts import embed_texts
+
+    said = embed_texts([row.said for row in sentences])
+    labels = np.array([row.label for row in sentences])
+    heard = [row for row in sentences if row.heard]
+    talk = labels != "order"
+    misheard = embed_texts([row.heard.lower() for row in heard])
+    kept = np.array([*labels[talk], *(row.label for row in heard)]) == "keep"
+    describes = fit_rule(np.concatenate([said[talk], misheard]), kept)
+    return Rules(describes, fit_rule(said, labels == "order"))
+
+
+def rules_file() -> Path:
+    """Return where the project's own rules lie."""
+    return _folder() / "caption_rules.safetensors"
 
 
 @lru_cache(maxsize=1)
-def shipped_rule() -> LogisticRule:
-    """Return the rule fitted on the authors' sentences, once a process."""
-    from obvlib.encoders.texts import embed_texts
+def shipped_rules() -> Rules:
+    """Return the rules that ship with the project."""
+    from safetensors.numpy import load_file
 
-    rows = labelled_sentences()
-    return fit_rule(embed_texts([said for *_, said in rows]), np.array([keep for keep, *_ in rows]))
+    held = load_file(rules_file())
+    return Rules(*(
+        LogisticRule(
+            mean=held[f"{name}.mean"],
+            weight=held[f"{name}.weight"],
+            bias=float(held[f"{name}.bias"][0]),
+        )
+        for name in Rules._fields
+    ))  # fmt: skip
+
+
+def _folder() -> Path:
+    return manifests_dir() / "caption_rules"
 
 
 def judge_captions(texts: Sequence[str]) -> list[Relevance]:
     """Return how likely each raw caption describes what can be seen.
 
-    A caption is judged in pieces, each a sentence or a window of words, whose logits are averaged.
-    Markup and instructions to a model are taken out first; what is left empty has probability 0.
+    A caption is judged in pieces, each a sentence or a window of words. Markup and what addresses a
+    model are taken out first; the logits of the other pieces are averaged by their numbers of
+    words. Where nothing is left the probability is 0.
     """
     from obvlib.encoders.texts import embed_texts
 
     cleaned = [without_orders(plain_text(text)) for text in texts]
     split = [pieces(text) for text, _ in cleaned]
-    every = [piece.lower() for parts in split for piece in parts]
-    logits = shipped_rule().logits(embed_texts(every))
+    vectors = embed_texts([piece.lower() for parts in split for piece in parts])
+    rules = shipped_rules()
+    logits, to_a_model = rules.describes.logits(vectors), rules.orders.logits(vectors) > 0
     found, first = [], 0
     for parts, (_, orders) in zip(split, cleaned, strict=True):
-        own = logits[first : first + len(parts)]
+        own = range(first, first + len(parts))
         first += len(parts)
-        each = tuple(zip(parts, _probabilities(own), strict=True))
-        whole = _probabilities(own.mean(keepdims=True))[0] if len(own) else 0.0
-        found.append(Relevance(whole, each, tuple(orders)))
+        told = [(parts[i - own.start], logits[i]) for i in own if not to_a_model[i]]
+        orders += [parts[i - own.start] for i in own if to_a_model[i]]
+        found.append(_judged(told, orders))
     return found
 
 
-def _probabilities(logits: np.ndarray) -> list[float]:
-    return [round(float(value), 4) for value in 1 / (1 + np.exp(-logits))]
+def _judged(told: Sequence[tuple[str, float]], orders: Sequence[str]) -> Relevance:
+    """Return the judgement of a caption, from its pieces and their logits."""
+    words, logits = [len(piece.split()) for piece, _ in told], [logit for _, logit in told]
+    whole = _probability(np.average(logits, weights=words)) if told else 0.0
+    each = tuple((piece, _probability(logit)) for piece, logit in told)
+    return Relevance(whole, each, tuple(orders))
+
+
+def _probability(logit: float) -> float:
+    return round(float(1 / (1 + np.exp(-logit))), 4)

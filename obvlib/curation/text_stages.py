@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from obvlib.core.provenance import hash_files
 from obvlib.core.record_rows import digest
-from obvlib.curation import labels, question_checks, relevance, texts, writing
+from obvlib.curation import labels, question_checks, relevance, texts, wording, writing
 from obvlib.curation.passages import Asked, Passage, Question, find_evidence
-from obvlib.curation.question_checks import content_words, faults
+from obvlib.curation.question_checks import faults
+from obvlib.curation.wording import content_words
 from obvlib.engine import Drop, Refusal
 from obvlib.engine.stages import Stage
 
@@ -45,10 +47,12 @@ class TextStage(Stage):
     num_retries: ClassVar[int] = 0  # `ask` has its own
 
     def params(self) -> dict[str, Any]:
-        return self.model.params(self.prompt) if self.model else {"model": ""}
+        if self.model:
+            return self.model.params(self.prompt)
+        return {"model": "", "rules": hash_files([relevance.rules_file()])}
 
     def code(self) -> Sequence[ModuleType]:
-        return (*super().code(), relevance, labels, writing, texts)
+        return (*super().code(), relevance, labels, writing, texts, wording)
 
     def group(self, record: Any) -> str:
         return self.name
@@ -244,7 +248,7 @@ class CheckQuestion(Stage):
         return record.question_id
 
     def code(self) -> Sequence[ModuleType]:
-        return (*super().code(), question_checks)
+        return (*super().code(), question_checks, wording)
 
     def __call__(self, record: Question) -> Question | Drop:
         if record.first_word < 0:

@@ -18,7 +18,11 @@ _MARKUP = re.compile(
     r"<(script|style)\b.{0,3000}?</\1\s*>|</?[a-z][\w-]*(?:\s[^<>]{0,200})?/?>|<!--.{0,3000}?-->",
     re.IGNORECASE | re.DOTALL,
 )
-_OBJECT = re.compile(r"\{[^{}]{0,200}:[^{}]{0,200}\}")
+_OBJECT = re.compile(r"\{[^{}]{0,300}:[^{}]{0,300}\}")
+_VALUE = re.compile(r":\s*\"((?:[^\"\\]|\\.)*)\"")
+_UNSPOKEN = re.compile(r"\S{31,}")  # nobody says a word this long: encoded, a link, a row of signs
+MIN_SENTENCE = 5  # words of a value within an object, below which it is a label
+_BREAKS = re.compile(r"(?<=[.!?;:])\s+|(?:[#*=~|_<>-]\s*){3,}")
 _ACTS = (
     r"(?:ignore|disregard|forget|override|bypass|skip) (?:\w+ ){0,3}?(?:previous|prior|above"
     r"|earlier|instructions?|rules?|filters?|prompts?|everything(?: you were told)?)"
@@ -50,17 +54,29 @@ _TO_A_MODEL = re.compile(
 
 def plain_text(text: str) -> str:
     """Return a text in plain characters, on one line: no markup, chat template, JSON object,
-    control character or half of a surrogate pair.
+    control character or half of a surrogate pair, and no word of more than 30 characters.
     """
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     text = unicodedata.normalize("NFKC", text).replace("\ufffd", " ")
-    text = html.unescape(html.unescape(text))
-    for pattern in (_TERMINAL, _TEMPLATE, _MARKUP, _OBJECT):
+    text = _TERMINAL.sub(" ", html.unescape(html.unescape(text)))
+    text = "".join(_plain_character(c) for c in text)
+    for pattern in (_TEMPLATE, _MARKUP):
         text = pattern.sub(" ", text)
-    kept = (
-        c if unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cn", "Cs") else " " for c in text
-    )
-    return " ".join("".join(kept).split())
+    return " ".join(_UNSPOKEN.sub(" ", _OBJECT.sub(_sentences_within, text)).split())
+
+
+def _plain_character(character: str) -> str:
+    """Return a character as it is, nothing for one that is not seen, or a space."""
+    category = unicodedata.category(character)
+    if category == "Cf":  # zero width, soft hyphens, directions: within words
+        return ""
+    return " " if category in ("Cc", "Co", "Cn", "Cs") else character
+
+
+def _sentences_within(match: re.Match[str]) -> str:
+    """Return the sentences among the values of a JSON object."""
+    values = _VALUE.findall(match.group())
+    return " ".join(f" {value}. " for value in values if len(value.split()) >= MIN_SENTENCE)
 
 
 def without_orders(text: str) -> tuple[str, list[str]]:
@@ -74,10 +90,10 @@ def pieces(text: str, num_words: int = PIECE_WORDS) -> list[str]:
     windows of `num_words`.
     """
     found = []
-    for sentence in re.split(r"(?<=[.!?;:])\s+", text):
+    for sentence in _BREAKS.split(text):
         words = sentence.split()
         if len(words) <= num_words * 3 // 2:
-            found += [sentence] if words else []
+            found += [" ".join(words)] if words else []
             continue
         step = num_words // 2
         starts = range(0, max(1, len(words) - step), step)
