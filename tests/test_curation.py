@@ -220,6 +220,15 @@ def test_without_a_model_a_passage_becomes_a_caption_labels_and_questions():
     assert short.reason == "fewer than 10 words are said over it"
 
 
+def test_words_without_end_are_dropped_and_full_width_ones_are_the_same_words():
+    wide = "".join(chr(ord(c) + 0xFEE0) if c.isalpha() else c for c in ECHO)
+    said = [passage("the heart " * 10_001), passage(wide)]
+    (_, endless), (_, read) = FilterCaption().run_group(said)
+    assert endless.reason == "more than 20,000 words are said over it"
+    [(_, captioned)] = WriteCaption().run_group([read])
+    assert "ventricle barely contracts" in captioned.caption
+
+
 @pytest.mark.parametrize(
     ("caption", "reason"),
     [

@@ -57,18 +57,13 @@ def label_captions(texts: Sequence[str], field: str) -> list[Label]:
     """Return the label of each caption with its quotation; ("Other", "") for an empty one. What
     addresses a model has no say in it.
     """
-    from obvlib.encoders.texts import embed_texts
-
-    split = [[piece for piece, _ in judged.pieces] for judged in judge_captions(texts)]
-    vectors = embed_texts([piece for parts in split for piece in parts])
-    near = _nearness(vectors, field)
-    found, first = [], 0
-    for parts in split:
-        scores = near[first : first + len(parts)] + _named(parts, field)
-        first += len(parts)
+    found = []
+    for judged in judge_captions(texts):
+        parts = [piece for piece, _ in judged.pieces]
         if not parts:
             found.append(Label("Other", ""))
             continue
+        scores = _nearness(judged.vectors, field) + _named(parts, field)
         best = int(scores.max(axis=0).argmax())
         found.append(Label(names(field)[best], parts[int(scores[:, best].argmax())]))
     return found

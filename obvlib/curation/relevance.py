@@ -28,6 +28,7 @@ class Relevance(NamedTuple):
     probability: float
     pieces: tuple[tuple[str, float], ...]
     orders: tuple[str, ...]  # parts that address a model, cut out before judging
+    vectors: np.ndarray  # (pieces, 384), the embeddings of the pieces
 
     @property
     def keep(self) -> bool:
@@ -134,6 +135,12 @@ def judge_captions(texts: Sequence[str]) -> list[Relevance]:
     model are taken out first; the logits of the other pieces are averaged by their numbers of
     words. Where nothing is left the probability is 0.
     """
+    return list(_judged(tuple(texts)))
+
+
+@lru_cache(maxsize=1)
+def _judged(texts: tuple[str, ...]) -> tuple[Relevance, ...]:
+    """Return the judgements of captions. The last ones are kept: stages ask for the same."""
     from obvlib.encoders.texts import embed_texts
 
     cleaned = [without_orders(plain_text(text)) for text in texts]
@@ -143,20 +150,15 @@ def judge_captions(texts: Sequence[str]) -> list[Relevance]:
     logits, to_a_model = rules.describes.logits(vectors), rules.orders.logits(vectors) > 0
     found, first = [], 0
     for parts, (_, orders) in zip(split, cleaned, strict=True):
-        own = range(first, first + len(parts))
+        told = [first + i for i in range(len(parts)) if not to_a_model[first + i]]
+        own = [parts[i - first] for i in told]
+        cut = [parts[i] for i in range(len(parts)) if to_a_model[first + i]]
+        words = [len(piece.split()) for piece in own]
+        whole = _probability(np.average(logits[told], weights=words)) if told else 0.0
+        each = tuple((piece, _probability(logits[i])) for piece, i in zip(own, told, strict=True))
+        found.append(Relevance(whole, each, (*orders, *cut), vectors[told]))
         first += len(parts)
-        told = [(parts[i - own.start], logits[i]) for i in own if not to_a_model[i]]
-        orders += [parts[i - own.start] for i in own if to_a_model[i]]
-        found.append(_judged(told, orders))
-    return found
-
-
-def _judged(told: Sequence[tuple[str, float]], orders: Sequence[str]) -> Relevance:
-    """Return the judgement of a caption, from its pieces and their logits."""
-    words, logits = [len(piece.split()) for piece, _ in told], [logit for _, logit in told]
-    whole = _probability(np.average(logits, weights=words)) if told else 0.0
-    each = tuple((piece, _probability(logit)) for piece, logit in told)
-    return Relevance(whole, each, tuple(orders))
+    return tuple(found)
 
 
 def _probability(logit: float) -> float:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from obvlib.llm import Answer
 
 MIN_WORDS = 10  # of a raw caption, as in the paper
+MAX_WORDS = 20_000  # more is no speech: two hours without a pause
 MIN_SUPPORT = 0.5  # share of a caption's content words that were said
 
 
@@ -96,11 +97,17 @@ class FilterCaption(TextStage):
     prompt: ClassVar[str] = "filter"
 
     def run_group(self, records: list[Passage]) -> Iterator[tuple[int, Any]]:
-        long = [i for i, record in enumerate(records) if len(_said(record)) >= MIN_WORDS]
-        for index in sorted(set(range(len(records))) - set(long)):
-            yield index, Drop(f"fewer than {MIN_WORDS} words are said over it")
-        for index, result in super().run_group([records[i] for i in long]):
-            yield long[index], result
+        usable = []
+        for index, record in enumerate(records):
+            num_words = len(_said(record))
+            if num_words < MIN_WORDS:
+                yield index, Drop(f"fewer than {MIN_WORDS} words are said over it")
+            elif num_words > MAX_WORDS:
+                yield index, Drop(f"more than {MAX_WORDS:,} words are said over it")
+            else:
+                usable.append(index)
+        for index, result in super().run_group([records[i] for i in usable]):
+            yield usable[index], result
 
     def locally(self, records: list[Passage]) -> list[Any]:
         judged = relevance.judge_captions([record.raw for record in records])
@@ -269,6 +276,7 @@ def caption_fault(raw: str, caption: str) -> str:
         return "nothing is left of it"
     if texts.without_orders(caption)[1]:
         return "it addresses a model"
+    raw = texts.plain_text(raw)
     said, told = set(content_words(raw)), content_words(caption)
     if numbers := set(re.findall(r"\d+(?:\.\d+)?", caption)) - set(
         re.findall(r"\d+(?:\.\d+)?", raw)
