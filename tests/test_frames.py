@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import av
 import numpy as np
 import pytest
@@ -31,6 +33,7 @@ from obvlib.curation.stages import (
 from obvlib.encoders import part_path
 from obvlib.engine import Drop, Ledger, run_stage
 from obvlib.mini.looks import GROUPS, PACKAGE_GROUPS, Looks, source_of
+from obvlib.mini.materials import MEDICAL_LOOKS, OTHER_LOOKS
 from obvlib.mini.screens import LAYOUTS
 from obvlib.mini.tissue import TISSUES, draw_tissue
 
@@ -138,6 +141,8 @@ def test_a_group_leaves_out_its_sources_and_its_layout():
     assert source_of("persons", None) == "persons"
     holding = [g.name for g in GROUPS if g.holds(source_of("photos", coffee))]
     assert holding == ["scikit-image", "ultrasound; photographs"]
+    tract = "mr/owner/Segmentation-GI-Tract/mini_test/images/1.png"  # a path that holds "ct/"
+    assert [g.name for g in GROUPS if g.holds(tract)] == ["MR; space, maps"]
     files = {source_of(m.look, m) for every in looks.materials.values() for m in every}
     for file in files:  # no picture belongs to two groups of packages
         assert sum(group.holds(file) for group in PACKAGE_GROUPS) <= 1, file
@@ -151,12 +156,23 @@ def test_a_reel_shows_only_its_group_and_says_where_it_is_medical():
     assert reel.is_medical[start:end].all() and reel.is_medical.sum() == end - start
 
 
-def test_gathered_materials_stand_in_for_the_packages(tmp_path, monkeypatch):
+def test_no_picture_of_a_repository_is_both_learnt_and_tested_on():
+    table = json.loads((shipped_head().with_name("repositories.json")).read_text(encoding="utf-8"))
+    files = {"train": set(), "further": set(), "test": set()}
+    for row in table:
+        assert row["look"] in (*MEDICAL_LOOKS, *OTHER_LOOKS) and len(row["commit"]) == 40
+        files[row["use"]] |= {f"{row['repository']}/{row['folder']}/{f}" for f in row["files"]}
+    learnt = files["train"] | files["further"]
+    assert len(learnt) > 1000 and len(files["test"]) > 400 and not learnt & files["test"]
+    shared = {f.split("/")[1] for f in learnt} & {f.split("/")[1] for f in files["test"]}
+    assert shared == {"imagenet-sample-images"}  # photographs, none of them in both
+
+
+def test_gathered_materials_stand_in_for_the_packages(tmp_path):
     from obvlib.mini import materials as places
 
     few = places.materials("retina", "faces")
-    monkeypatch.setattr(places, "materials", lambda: few)
-    places.gather(tmp_path)
+    places.gather(tmp_path, few)
     found = places.gathered(tmp_path)
     assert [(m.look, m.file) for m in found] == [(m.look, m.file) for m in few]
     for one, other in zip(few, found, strict=True):

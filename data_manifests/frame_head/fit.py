@@ -3,7 +3,9 @@
 FOLDER holds what draw.py wrote. For every group the head is trained without it and scored on videos
 of it. How six numbers of the window scores become a probability is fitted on the other groups of
 packages, each scored by a head that had not seen it, so that the probability is calibrated for
-looks that are new. Intervals are 95 % bootstraps over videos.
+looks that are new. The repositories of `OUTSIDE` were in no training; the threshold, the size of
+the head and what to learn from were chosen without them, the layers with some of them in view.
+Intervals are 95 % bootstraps over videos.
 """
 
 from __future__ import annotations
@@ -16,17 +18,29 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from draw import MATERIALS, Reel
+from draw import LEARNT, OUTSIDE, REEL_GROUPS, TESTED, Reel
 
 from obvlib.core.files import replacing
 from obvlib.curation.frames import FrameHead, pooled, shipped_head
 from obvlib.curation.head import MEDICAL_SHARE, fit_pool, fit_windows
 from obvlib.curation.measures import auc, segment_f1
-from obvlib.curation.segments import SegmentSettings, segments_of_scores
+from obvlib.curation.segments import (
+    PAPER_THRESHOLD,
+    SegmentSettings,
+    changes_of,
+    segments_of_scores,
+)
 from obvlib.mini.looks import GROUPS, PACKAGE_GROUPS, Group
 from obvlib.mini.materials import gathered
 
-Scores = tuple[float, float]  # AUC and segment F1 of one video
+THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, PAPER_THRESHOLD, 0.7)
+
+
+class Scores(NamedTuple):
+    """AUC of one video, and its segment F1 at each of `THRESHOLDS`."""
+
+    auc: float
+    f1: tuple[float, ...]
 
 
 class LeftOut(NamedTuple):
@@ -63,21 +77,26 @@ def scores_of(
 ) -> Scores:
     """Return AUC and segment F1 of a head on one video."""
     scores = head.scores(features)
-    shots = head.standardised(features[:, 0])
-    found = segments_of_scores(scores, shots, SegmentSettings())
-    return auc(is_medical, scores), segment_f1(found, [tuple(s) for s in segments.tolist()])
+    changes = changes_of(head.standardised(features[:, 0]))
+    true = [tuple(s) for s in segments.tolist()]
+    found = [
+        segments_of_scores(scores, changes, SegmentSettings(threshold=one)) for one in THRESHOLDS
+    ]
+    return Scores(auc(is_medical, scores), tuple(segment_f1(one, true) for one in found))
 
 
 def measure(head: FrameHead, group: Group, folder: Path) -> list[Scores]:
     """Return the scores of a head on each video of a group."""
-    number = GROUPS.index(group)
+    number = REEL_GROUPS.index(group)
     reels = [np.load(path) for path in sorted(folder.glob("reels*.npz"))]
     return [scores_of(head, *(reel[f"{name}{number}"] for name in Reel._fields)) for reel in reels]
 
 
-def told(scores: Sequence[Scores]) -> dict[str, Any]:
+def told(
+    scores: Sequence[Scores], threshold: float = SegmentSettings().threshold
+) -> dict[str, Any]:
     """Return the means over videos, with their 95 % intervals."""
-    values = np.array(scores)
+    values = np.array([(one.auc, one.f1[THRESHOLDS.index(threshold)]) for one in scores])
     picks = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
     low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5], axis=0).round(3).tolist()
     mean = values.mean(axis=0).round(3).tolist()
@@ -85,6 +104,20 @@ def told(scores: Sequence[Scores]) -> dict[str, Any]:
         "auc": mean[0], "auc_95": [low[0], high[0]],
         "segment_f1": mean[1], "segment_f1_95": [low[1], high[1]], "videos": len(values),
     }  # fmt: skip
+
+
+def f1_of(groups: Sequence[Sequence[Scores]]) -> np.ndarray:
+    """Return the mean segment F1 over the videos of groups, at each of `THRESHOLDS`."""
+    return np.mean([one.f1 for group in groups for one in group], axis=0)
+
+
+def chosen_elsewhere(groups: Sequence[Sequence[Scores]]) -> float:
+    """Return the mean segment F1 where each group's threshold is the best one of the others."""
+    found = []
+    for group in groups:
+        best = int(f1_of([other for other in groups if other is not group]).argmax())
+        found += [one.f1[best] for one in group]
+    return round(float(np.mean(found)), 3)
 
 
 def main(folder: Path, out: Path) -> None:
@@ -99,20 +132,29 @@ def main(folder: Path, out: Path) -> None:
     windows = fit_windows(data["features"], data["shares"], np.ones(len(data["medical"]), bool))
     head = pooled_head(windows, [parts[group] for group in PACKAGE_GROUPS])
     head.save(out / shipped_head().name)
-    packages = [scores for group in PACKAGE_GROUPS for scores in left_out[group]]
+    by_package = [left_out[group] for group in PACKAGE_GROUPS]
+    packages = [scores for group in by_package for scores in group]
     kinds = [s for group in GROUPS if group not in PACKAGE_GROUPS for s in left_out[group]]
     seen = [scores for group in PACKAGE_GROUPS for scores in measure(head, group, folder)]
     report = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "script": "data_manifests/frame_head/draw.py, fit.py",
-        "materials_sha256": (folder / MATERIALS / "sha256").read_text().strip(),
-        "num_materials": len(gathered(folder / MATERIALS)),
+        "materials_sha256": {
+            name: (folder / name / "sha256").read_text().strip() for name in (*LEARNT, TESTED)
+        },
+        "num_materials": sum(len(gathered(folder / name)) for name in LEARNT),
         "num_frames": len(data["medical"]),
         "encoder": head.encoder,
         "packages_left_out": {g.name: told(left_out[g]) for g in PACKAGE_GROUPS},
         "kinds_left_out": {g.name: told(left_out[g]) for g in GROUPS if g not in PACKAGE_GROUPS},
         "mean_of_packages_left_out": told(packages),
+        "mean_of_packages_left_out_at_paper_threshold": told(packages, PAPER_THRESHOLD),
+        "threshold": {
+            "packages_left_out": dict(zip(THRESHOLDS, f1_of(by_package).round(3), strict=True)),
+            "chosen_on_other_packages": chosen_elsewhere(by_package),
+        },
         "mean_of_kinds_left_out": told(kinds),
+        "repositories_never_seen": told(measure(head, OUTSIDE, folder)),
         "videos_of_seen_looks": told(seen),
     }
     with replacing((out / shipped_head().name).with_suffix(".json")) as partial:

@@ -17,8 +17,8 @@ _INSIDE, _OUTSIDE = (
     0.05,
 )  # share of a window that is medical; what lies between teaches nothing
 _WINDOW_WEIGHTS = np.array([3.0, *[1.0] * 9, *[0.5] * (NUM_WINDOWS - 10)])
-_STEPS, _BATCH, _RATE, _DECAY = 400, 2048, 1e-3, 0.1
-_HIDDEN, _DROPPED = 64, (0.2, 0.3)  # units; shares of features and of units left out at random
+_STEPS, _BATCH, _RATE, _DECAY = 1000, 1024, 1e-3, 0.1
+_HIDDEN, _DROPPED = 128, (0.2, 0.3)  # units; shares of features and of units left out at random
 _NOISE = 0.5  # standard deviations added to features: what training has not seen is a little off
 
 

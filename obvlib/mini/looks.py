@@ -46,8 +46,11 @@ class Group:
     parts: str  # separated by spaces
 
     def holds(self, source: str) -> bool:
-        """Tell whether this source is left out with the group."""
-        return any(part in source for part in self.parts.split())
+        """Tell whether a source is left out with the group; a part that ends in "/" is a look."""
+        return any(
+            source.startswith(part) if part.endswith("/") else part in source
+            for part in self.parts.split()
+        )
 
 
 # Packages: pictures, kinds of other content and a layout that were never seen, of kinds that were.

@@ -22,7 +22,7 @@ import numpy as np
 MAX_SIDE = 800  # px; larger pictures are averaged down
 GATHERED = ".pictures.npz"
 MAX_FRAMES = 24  # of a cine, a volume or a film
-MEDICAL_LOOKS = ("echo", "ultrasound", "ct", "mr", "xray", "microscopy", "retina")
+MEDICAL_LOOKS = tuple("echo ultrasound ct mr xray microscopy retina endoscopy skin".split())
 OTHER_LOOKS = ("photos", "faces", "textures", "space", "maps", "screens", "pages", "films")
 _PYDICOM, _DATA = "pydicom/data/test_files", "data_store/data"
 _DEID, _SKIMAGE = "deid_data/data", "skimage/data"
@@ -206,14 +206,14 @@ def read_material(material: Material) -> np.ndarray:
     return np.ascontiguousarray(pictures[::every, ::shrink, ::shrink])
 
 
-def gather(folder: Path) -> None:
-    """Write every material at hand into one folder, small and as JPEG, for a machine that has none
-    of the packages; `gathered` reads it there.
+def gather(folder: Path, chosen: list[Material]) -> None:
+    """Write materials into one folder, small and as JPEG, for a machine that has none of the
+    packages; `gathered` reads it there.
     """
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
-    for number, material in enumerate(chosen := materials()):
+    for number, material in enumerate(chosen):
         pictures = read_material(material)
         coded: dict[str, Any] = {}
         for index, picture in enumerate(pictures[:: max(1, -(-len(pictures) // 8))]):
