@@ -45,7 +45,7 @@ _CATCH_ALL = re.compile(
     re.IGNORECASE,
 )
 _YES_OR_NO = re.compile(r"\s*(yes\b|no\b|true(?=\W*$)|false(?=\W*$))", re.IGNORECASE)
-_LETTERED = re.compile(r"\s*[(\[]?([A-Da-d1-4])[).:\]]\s*\S")
+_LETTERED = re.compile(r"\s*[(\[]?([A-Da-d1-4])(?:[)\]]\s*|[.:]\s+)\S")  # not "2.5 cm", "1:2"
 _ABOUT_TEXT = re.compile(
     r"\b(according to|based on|mentioned|described|stated|discussed|said|referred to|explained"
     r"|as noted)\b.{0,30}\b(caption|transcript|text|passage|narrat\w+|speaker|lecturer|presenter"
