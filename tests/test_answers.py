@@ -469,6 +469,8 @@ def test_open_judgement_of_any_text(response, answer):
         "\n",
         "no ",
         "A) Aortic stenosis ",
+        "B? B? B? B? ",
+        " " * 30,
     ],
 )
 def test_a_very_long_response_takes_little_time(piece):

@@ -132,7 +132,7 @@ def _yes_no(text: str, options: Mapping[str, str]) -> Parsed:
 
 
 def _whole(text: str, options: Mapping[str, str], rule: str = "") -> Parsed | None:
-    bare = re.fullmatch(rf"[\W_]*(?:{NOUN}\s+)?[\W_]*([^\W_])[\W_]*", text, re.IGNORECASE)
+    bare = re.fullmatch(rf"[\W_]*(?:{NOUN}\s+[\W_]*)?([^\W_])[\W_]*", text, re.IGNORECASE)
     if bare and (letter := letter_of(bare[1], options)):
         return Parsed(letter, rule or "letter")
     spoken = word_keys(text)
@@ -246,11 +246,11 @@ def _concluded(reading: Located) -> Parsed | None:
 
 
 def _mentioned(reading: Located) -> Parsed:
+    standing = [group for group in reading.groups if not reading.denies(group)]
     named = [
         group
-        for group in reading.groups
-        if (group.marked or (not group.lower and reading.before(WEAK_BEFORE, group.start, 40)))
-        and not reading.denies(group)
+        for group in standing
+        if group.marked or (not group.lower and reading.before(WEAK_BEFORE, group.start, 40))
     ]
     if named:
         letters = {letter for group in named for letter in group.letters}
@@ -259,8 +259,8 @@ def _mentioned(reading: Located) -> Parsed:
         return Parsed(None, "no option")
     if by_value := measured(reading.text, reading.options):
         return by_value
-    denied = {x for g in reading.groups if reading.denies(g) for x in g.letters}
-    chosen = {x for g in reading.groups if not (g.lower or reading.denies(g)) for x in g.letters}
+    denied = {x for g in set(reading.groups).difference(standing) for x in g.letters}
+    chosen = {x for g in standing if not g.lower for x in g.letters}
     is_said = False
     denied_until = -1
     for match in reading.matches:

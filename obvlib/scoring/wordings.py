@@ -12,7 +12,7 @@ STATED_BEFORE = re.compile(
     r"[\"']?\s*(?:\b(?:is|was|would\s+(?:still\s+|then\s+)?be|should\s+be|must\s+be|will\s+be|has\s+to\s+be)\b|'s\b"
     r"|=|:|→|=>|\s[–-]\s|\n+(?=\W*$))"
     r"|\bchange[sd]?\s+my\s+(?:answer|mind)(?:\s+to)?|\bI(?:'d|\s+would)?\s+answer"
-    r"|\b(?:choose|chose|choosing|pick|select|go\s+with|going\s+with|vote\s+for|opt\s+for|conclude"
+    r"|\b(?:choose|chose|choosing|pick|select|go\s+with|going\s+with|vote\s+for|opt\s+for|favou?r|conclude"
     r"|lean(?:ing)?\s+towards?))\s*"
     r"[\s:(]*(?:(?:most|probably|likely|clearly|definitely|therefore|thus|option|choice|letter|the"
     r"|an?|that|it\s+is|it's|indeed|now|still|to\s+(?:give|start|perform|administer)"
@@ -23,8 +23,8 @@ STATED_BEFORE = re.compile(
 JUDGED_AFTER = re.compile(
     r"[\"')\]]*\s*(?:(?:\b(?:is|seems|appears|looks|would\s+be|must\s+be|has\s+to\s+be)\b|[:–-])\s*"
     r"(?:to\s+be\s+)?"
-    r"(?:(?:definitely|clearly|probably|indeed|the|most|my|final|a|only)\s+)*"
-    r"(?:correct|right|best|better|true|accurate|appropriate|likely|answer|diagnosis|consistent|preferred|(?:drug|treatment|test|agent)\s+of\s+choice|what\s+i(?:'d|\s+would)\s+(?:pick|choose|select|say)"
+    r"(?:(?:definitely|clearly|probably|indeed|the|most|more|my|final|a|only)\s+)*"
+    r"(?:correct|right|best|better|true|accurate|appropriate|likely|probable|answer|diagnosis|consistent|preferred|(?:drug|treatment|test|agent)\s+of\s+choice|what\s+i(?:'d|\s+would)\s+(?:pick|choose|select|say)"
     r"|(?:option|one|choice)\s+left)"
     r"|(?:best|most\s+closely|clearly)?\s*\b(?:describes|matches|fits|explains|corresponds|remains)"
     r"|makes\s+(?:the\s+most\s+)?sense|is\s+left|it\s+is)\b",

@@ -147,6 +147,7 @@ def plain(response: str) -> str:
     text = "".join(
         " " if c == "\t" else c for c in text if c in "\n\t" or unicodedata.category(c)[0] != "C"
     )
+    text = re.sub(r"[^\S\n]+", " ", text)
     text = re.sub(
         r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", " ", text, flags=re.DOTALL | re.IGNORECASE
     )
@@ -179,6 +180,8 @@ def full_names(text: str, known: Sequence[str]) -> str:
     "E. coli" → "Escherichia coli".
     """
     for initial, species in set(re.findall(r"\b([A-Z])\. ?([a-z]{3,})\b", text)):
+        if not any(species in one.casefold() for one in known):
+            continue
         long = re.compile(rf"\b{initial}[a-z]+ {species}\b", re.IGNORECASE)
         if whole := next(filter(None, map(long.search, known)), None):
             text = re.sub(rf"\b{initial}\. ?{species}\b", whole[0], text)
