@@ -6,10 +6,10 @@
 
 The first step alone needs the packages of requirements.txt, and the public repositories of
 repositories.json, each at its commit in FOLDER/repositories/OWNER/NAME. Their pictures are read,
-and none is passed on: licences differ, and some allow research only. Those for training show in no
-video; those for testing show in the videos of `OUTSIDE` alone. The head that ships learnt from
-`train 1 7000 materials train` and `train 1 4500 materials train further`, and was measured on
-`reels 1` to `reels 6`.
+and none is passed on: licences differ, some allow research only, and some repositories name none.
+Those for training show in no video; those for testing show in the videos of `OUTSIDE` alone. The
+head that ships learnt from `train 1 7000 materials train` and `train 1 4500 materials train
+further`, and was measured on `reels 1` to `reels 6`.
 """
 
 from __future__ import annotations
