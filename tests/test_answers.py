@@ -309,6 +309,38 @@ def test_yes_no(response, choice, rule):
     assert parse_yes_no(response) == Parsed(choice, rule)
 
 
+ASKED_THE_OTHER_WAY = [
+    ("Is the mucosa normal?", "There is a large polyp.", None),
+    ("Is the mucosa normal?", "No polyp is seen.", None),
+    ("Is the mucosa normal?", "No, there is a polyp.", "no"),
+    ("Is the valve normal?", "The valve is normal.", "yes"),
+    ("Is the valve normal?", "Abnormal", "no"),
+    ("Is the valve normal?", "The valve does not look normal.", "no"),
+    ("Is the valve normal?", "It is unlikely to be normal.", "no"),
+    ("Is the liver normal?", "The left lobe is normal, the right has a mass.", None),
+    ("Is the gallbladder absent?", "Absent.", "yes"),
+    ("Is the gallbladder absent?", "It is present.", None),
+    ("Is the gallbladder absent?", "The gallbladder is not absent.", "no"),
+    ("Is the pleura free of fluid?", "No fluid is seen.", None),
+    ("Is the pleura free of fluid?", "Correct.", "yes"),
+    ("Isn't the valve calcified?", "It is calcified", None),
+    ("Is it normal?", "but", None),
+    ("Is a thrombus present?", "There is a thrombus.", "yes"),
+    ("Is a thrombus present?", "No thrombus is seen.", "no"),
+]
+
+
+@pytest.mark.parametrize(
+    ("question", "response", "choice"),
+    ASKED_THE_OTHER_WAY,
+    ids=[" ".join(row[:2]) for row in ASKED_THE_OTHER_WAY],
+)
+def test_a_finding_does_not_answer_whether_something_is_normal(question, response, choice):
+    assert parse_yes_no(response, question).choice == choice
+    letters = {"yes": "A", "no": "B", None: None}
+    assert parse_choice(response, {"A": "Yes", "B": "No"}, question).choice == letters[choice]
+
+
 OPEN = [
     ("Left ventricle.", "the left ventricle", True, "exact"),
     ("thyroid removal surgery", "removal of the thyroid", True, "same"),

@@ -76,9 +76,9 @@ from obvlib.scoring.words import (
 from obvlib.scoring.yes_no import read_yes_no
 
 
-def parse_choice(response: str, options: Mapping[str, str]) -> Parsed:
+def parse_choice(response: str, options: Mapping[str, str], question: str = "") -> Parsed:
     """Return which of `options` (letter → text) the response chose, by the rules of the module's
-    table, in its order.
+    table, in its order. The question matters where the options are yes and no.
 
     ValueError if `options` is empty or a key is not a single letter.
     """
@@ -90,7 +90,7 @@ def parse_choice(response: str, options: Mapping[str, str]) -> Parsed:
     if whole := _whole(text, options):
         return whole
     if _is_yes_no(options):
-        return _yes_no(text, options)
+        return _yes_no(text, options, question)
     said = asserted(text)
     if (revised := after_revision(said)) is None:
         return _read(said, options)
@@ -120,13 +120,13 @@ def _is_yes_no(options: Mapping[str, str]) -> bool:
     return sorted(" ".join(words(option)) for option in options.values()) == ["no", "yes"]
 
 
-def _yes_no(text: str, options: Mapping[str, str]) -> Parsed:
+def _yes_no(text: str, options: Mapping[str, str], question: str) -> Parsed:
     """Read by letter where a letter is declared, else by the words yes and no."""
     said = asserted(text)
     parsed = _read(after_revision(said) or said, options)
     if parsed.choice and parsed.rule in ("stated", "last line", "leading letter"):
         return parsed
-    choice, rule = read_yes_no(text)
+    choice, rule = read_yes_no(text, question)
     same = [letter for letter, option in options.items() if " ".join(words(option)) == choice]
     return Parsed(same[0] if same else None, f"yes_no:{rule}")
 

@@ -24,14 +24,14 @@ def verdict(example: Example, prediction: Prediction) -> Verdict:
     if prediction.status != "ok":
         choice, correct, rule = None, False, f"{prediction.status}:{prediction.reason}"
     elif example.options is not None:
-        parsed = parse_choice(prediction.response, example.options)
+        parsed = parse_choice(prediction.response, example.options, example.question)
         choice, correct, rule = (
             parsed.choice,
             parsed.choice == example.answer,
             f"choice:{parsed.rule}",
         )
     elif words(example.answer) in (["yes"], ["no"]):
-        parsed = parse_yes_no(prediction.response)
+        parsed = parse_yes_no(prediction.response, example.question)
         choice, correct, rule = (
             parsed.choice,
             [parsed.choice] == words(example.answer),

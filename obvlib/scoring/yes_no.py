@@ -9,12 +9,15 @@
   seen` → no
 - mentioned: the only one of the words yes and no that stands in it, "no" only without a noun; `I
   would say yes`
+- restated: of a question for normal, intact, absent …, that word itself, or its denial; `Is it
+  normal?` `The wall is not normal` → no
 - asserted: finding words all of one kind: "there is a …", "is present" (yes); "there is no …",
   "not seen", "unlikely" (no); `There is no polyp` → no
 
 None: `empty`; `undecided` ("I cannot say", "cannot be ruled out", "no image was given");
-`ambiguous` (both words, or findings of both kinds); `no answer` (anything else). "Normal" does not
-begin with no. `asserted` reads the response as an answer to "is there …?": both kinds are read
+`ambiguous` (both words, or findings of both kinds); `asked the other way` (a finding, where the
+question is whether something is normal or not there); `no answer` (anything else). "Normal" does
+not begin with no. `asserted` reads the response as an answer to "is there …?": both kinds are read
 alike, so that neither answer is favoured. Questions, conditions, possibilities and what is taken
 back are set aside first (`assertions`).
 """
@@ -92,20 +95,26 @@ _AGREES = re.compile(
     r"\W*(?:correct|indeed|true|absolutely|certainly|definitely|of course|exactly)\s*,",
     re.IGNORECASE,
 )
+_PRESENCE = {"absent", "negative", "none", "positive", "present", "seen", "there", "visible"}
+_OTHER_WAY = re.compile(
+    r"\b(?:(normal|healthy|unremarkable|intact|absent|missing)|(?:free|clear|devoid) of|without"
+    r"|negative|no|not|ruled out|excluded|un(?:affected|changed|involved|obstructed))\b|n't\b",
+    re.IGNORECASE,
+)
 _CHINESE_UNDECIDED = re.compile(r"无法|不确定|不清楚|难以|不能(?:判断|确定)|不知道")
 _CHINESE = re.compile(
     r"(?:answer:|^|,|\.)\W*(?:(?:图像?|影像|画面|视频|超声)(?:上|中|显示)*)?(不是|不存在|没有|未见|不对|否|无|是(?!正常)|有|存在|可见|可以看到|能看到|对)(?!\w*[吗?])"
 )
 
 
-def parse_yes_no(response: str) -> Parsed:
-    """Return whether the response says "yes" or "no" (`choice`), by the module's
+def parse_yes_no(response: str, question: str = "") -> Parsed:
+    """Return whether the response to a question says "yes" or "no" (`choice`), by the module's
     rules, in their order; None where it says neither.
     """
-    return Parsed(*read_yes_no(plain(response)))
+    return Parsed(*read_yes_no(plain(response), question))
 
 
-def read_yes_no(text: str) -> tuple[str | None, str]:
+def read_yes_no(text: str, question: str = "") -> tuple[str | None, str]:
     """Do as `parse_yes_no`, of text that is plain already."""
     if not words(text):
         return None, "empty"
@@ -114,6 +123,7 @@ def read_yes_no(text: str) -> tuple[str | None, str]:
     said = asserted(text)
     said = after_revision(said) or said
     without_both = _BOTH.sub(" ", said)
+    other_way = _OTHER_WAY.search(question)
     if stated := _STATED.findall(without_both):
         return stated[-1].lower(), "stated"
     spoken = [_CASUAL.get(word, word) for word in words(without_both)]
@@ -121,21 +131,28 @@ def read_yes_no(text: str) -> tuple[str | None, str]:
         return None, "ambiguous" if without_both != said else _unclaimed(text)
     if _standing(without_both) == {"yes", "no"}:
         return None, "ambiguous"
+    begun = without_both.lstrip(" \n\"'([{")
     if spoken[0] == "yes" or (
-        spoken[0] == "no" and not _UNDECIDED.match(without_both.lstrip(" \n\"'([{"))
+        spoken[0] == "no"
+        and not _UNDECIDED.match(begun)
+        and not (other_way and _NO_WITH_NOUN.match(begun))
     ):
         return spoken[0], "leading"
     last = words(re.split(r"[.!?\n]+\s*(?=\S)", without_both.rstrip(" .!?\n"))[-1])
     if last in (["yes"], ["no"]):
         return last[0], "last line"
     for choice, synonyms in _SYNONYMS.items():
-        if " ".join(spoken) in synonyms.split("|"):
+        if " ".join(spoken) in synonyms.split("|") and not (other_way and _PRESENCE & {*spoken}):
             return choice, "synonym"
     if _UNDECIDED.search(text):
         return None, "undecided"
     if _AGREES.match(without_both) and not _ABSENT.search(without_both):
         return "yes", "leading"
-    return _mentioned(without_both) or _asserted(without_both, had_both=without_both != said)
+    if mentioned := _mentioned(without_both):
+        return mentioned
+    if other_way:
+        return _restated(without_both, other_way[1])
+    return _asserted(without_both, had_both=without_both != said)
 
 
 def _unclaimed(text: str) -> str:
@@ -173,6 +190,22 @@ _DENIAL_OF = re.compile(
 )
 
 
+_CLAUSES = re.compile(r"[.;!?\n,]|\b(?:and|but|although|while|except)\b")
+_DENIES = (
+    r"(?:\b(?:not|never|no longer|hardly|without|far from|neither|cannot|unlikely|doubtful"
+    r"|improbable)|n't)\s+(?:\w+\s+){0,3}?"
+)
+
+
+def _restated(text: str, quality: str | None) -> tuple[str | None, str]:
+    """Read whether a single clause grants the quality that was asked for, or denies it."""
+    clauses = [part for part in _CLAUSES.split(text) if part.strip()]
+    if quality and re.search(rf"\b(?:ab)?{quality}\b", text, re.IGNORECASE) and len(clauses) == 1:
+        denied = re.search(rf"{_DENIES}{quality}\b|\bab{quality}", text, re.IGNORECASE)
+        return "no" if denied else "yes", "restated"
+    return None, "asked the other way"
+
+
 def _asserted(text: str, had_both: bool) -> tuple[str | None, str]:
     """Read each clause as absent, present or neither; "no evidence that it is present" is one
     clause and says absent.
@@ -182,10 +215,9 @@ def _asserted(text: str, had_both: bool) -> tuple[str | None, str]:
             return None, "ambiguous"
         denied, _ = _asserted(text[denial.end() :], had_both)
         return "yes" if denied == "no" else "no", "asserted"
-    clauses = re.split(r"[.;!?\n,]|\b(?:and|but|although|while)\b", text)
     kinds = {
         "no" if _ABSENT.search(clause) else "yes" if _PRESENT.search(clause) else ""
-        for clause in clauses
+        for clause in _CLAUSES.split(text)
     } - {""}
     if len(kinds) == 1:
         return kinds.pop(), "asserted"
