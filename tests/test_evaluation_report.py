@@ -107,10 +107,12 @@ def test_lost_predictions_and_verdicts_are_said_and_mended(run_dir):
         load_evaluation(run_dir)
     rescore(run_dir)
     lines = (run_dir / "predictions.jsonl").read_bytes().splitlines(keepends=True)
-    (run_dir / "predictions.jsonl").write_bytes(b"".join(lines[:30]))
+    other = json.dumps(json.loads(lines[0]) | {"example_id": "another"}).encode() + b"\n"
+    (run_dir / "predictions.jsonl").write_bytes(b"".join([*lines[:30], other]))
     report.write_report(report.evaluation_report(load_evaluation(run_dir)), run_dir)
     text = (run_dir / "report.md").read_text()
-    assert "10 without a prediction (no score until evaluated again). **Incomplete run.**" in text
+    assert "10 without a prediction (no score until evaluated again); 1 of other questions" in text
+    assert "such as 'another' (kept, not counted). **Incomplete run.**" in text
     (run_dir / "examples.jsonl").write_text("")
     with pytest.raises(ValueError, match=r"holds no question: run `obv evaluate`"):
         rescore(run_dir)

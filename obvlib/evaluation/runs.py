@@ -50,6 +50,7 @@ class Evaluation:
     predictions: list[Prediction]
     verdicts: list[Verdict]  # of the answered and the failed
     controls: dict[str, Evaluation] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)  # ids answered, but not among the examples
 
     @property
     def states(self) -> dict[str, int]:
@@ -179,6 +180,7 @@ def _without_verdicts(folder: Path) -> Evaluation:
         examples=examples,
         predictions=[by_id[e.example_id] for e in examples if e.example_id in by_id],
         verdicts=[],
+        others=sorted(by_id.keys() - {e.example_id for e in examples}),
     )
 
 

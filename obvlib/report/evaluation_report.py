@@ -36,6 +36,7 @@ def evaluation_report(run: Evaluation) -> dict[str, Any]:
         "complete": run.is_complete,
         "coverage": run.states
         | {"asked": len(run.examples), "lost": len(run.examples) - len(run.predictions)},
+        "others": run.others,
         "reasons": [{"reason": reason, "num": num} for reason, num in run.reasons()],
         "scores": scores,
         "controls": control_rows(run),
@@ -61,6 +62,10 @@ def render(report: dict[str, Any]) -> str:
         )
         if coverage[state]
     ]
+    if others := report["others"]:
+        states.append(
+            f"{len(others)} of other questions, such as {others[0]!r} (kept, not counted)"
+        )
     lines = [
         f"# {about['benchmark']}: {about['model']} ({about['revision']})",
         f"{origin}. Fingerprint {about['fingerprint']}.",
