@@ -327,6 +327,9 @@ ASKED_THE_OTHER_WAY = [
     ("Is it normal?", "but", None),
     ("Is a thrombus present?", "There is a thrombus.", "yes"),
     ("Is a thrombus present?", "No thrombus is seen.", "no"),
+    ("Is a thrombus present? Answer yes or no.", "There is a thrombus.", "yes"),
+    ("Is there a mass, yes/no?", "No mass is seen.", "no"),
+    ("Is the heart enlarged or not?", "The enlargement is clearly visible.", "yes"),
 ]
 
 

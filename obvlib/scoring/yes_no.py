@@ -101,6 +101,19 @@ _OTHER_WAY = re.compile(
     r"|negative|no|not|ruled out|excluded|un(?:affected|changed|involved|obstructed))\b|n't\b",
     re.IGNORECASE,
 )
+_DENIAL_OF = re.compile(
+    r"\b(?:wrong|incorrect|false|inaccurate|misleading|not (?:true|correct|accurate|the case))"
+    r" (?:to (?:say|state|claim|conclude) )?that\b",
+    re.IGNORECASE,
+)
+_CLAUSES = re.compile(r"[.;!?\n,]|\b(?:and|but|although|while|except)\b")
+_DENIES = (
+    r"(?:\b(?:not|never|no longer|hardly|without|far from|neither|cannot|unlikely|doubtful"
+    r"|improbable)|n't)\s+(?:\w+\s+){0,3}?"
+)
+_HOW_TO_ANSWER = re.compile(
+    r"\b(?:yes\s*(?:,|/|or)\s*no|no\s*(?:,|/|or)\s*yes|or\s+not)\b", re.IGNORECASE
+)
 _CHINESE_UNDECIDED = re.compile(r"无法|不确定|不清楚|难以|不能(?:判断|确定)|不知道")
 _CHINESE = re.compile(
     r"(?:answer:|^|,|\.)\W*(?:(?:图像?|影像|画面|视频|超声)(?:上|中|显示)*)?(不是|不存在|没有|未见|不对|否|无|是(?!正常)|有|存在|可见|可以看到|能看到|对)(?!\w*[吗?])"
@@ -123,7 +136,7 @@ def read_yes_no(text: str, question: str = "") -> tuple[str | None, str]:
     said = asserted(text)
     said = after_revision(said) or said
     without_both = _BOTH.sub(" ", said)
-    other_way = _OTHER_WAY.search(question)
+    other_way = _OTHER_WAY.search(_HOW_TO_ANSWER.sub(" ", question))
     if stated := _STATED.findall(without_both):
         return stated[-1].lower(), "stated"
     spoken = [_CASUAL.get(word, word) for word in words(without_both)]
@@ -181,20 +194,6 @@ def _mentioned(text: str) -> tuple[str | None, str] | None:
     if found and not re.search(r"(?:\bnot|n't)\s+(?:\w+\s+)?(?:yes|no)\b", text, re.IGNORECASE):
         return found.pop(), "mentioned"
     return None
-
-
-_DENIAL_OF = re.compile(
-    r"\b(?:wrong|incorrect|false|inaccurate|misleading|not (?:true|correct|accurate|the case))"
-    r" (?:to (?:say|state|claim|conclude) )?that\b",
-    re.IGNORECASE,
-)
-
-
-_CLAUSES = re.compile(r"[.;!?\n,]|\b(?:and|but|although|while|except)\b")
-_DENIES = (
-    r"(?:\b(?:not|never|no longer|hardly|without|far from|neither|cannot|unlikely|doubtful"
-    r"|improbable)|n't)\s+(?:\w+\s+){0,3}?"
-)
 
 
 def _restated(text: str, quality: str | None) -> tuple[str | None, str]:
