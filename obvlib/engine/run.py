@@ -90,10 +90,10 @@ def run_stage(
 
     With `num_workers` 0 the work is done in this process; else in so many processes, where a crash
     costs one item. A caller of several stages gives an `opened` engine: what the stages import and
-    load is then loaded once. A done item runs again when its record, the
-    stage's settings or code, or one of its files has changed; `verify` compares the contents of all
-    files, not only size, times and ETag. A wrong value fails its item; what may pass is tried
-    `stage.num_retries` times more.
+    load is then loaded once. A done item runs again when its record, the stage's settings or code,
+    or one of its files has changed; `verify` compares the contents of all files, not only size,
+    times and ETag. A wrong value fails its item; what may pass is tried `stage.num_retries` times
+    more.
     """
     with opened(engine, num_workers) as team:
         return _Run(stage, ledger, records, verify).finish(team.run, show_progress)
